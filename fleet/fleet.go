@@ -1,0 +1,121 @@
+// Package fleet holds the nouns of a fleet repository and loads them strictly:
+// an unknown field, a wrong type or a dangling name is an error that says the
+// file and the line.
+package fleet
+
+import (
+	"errors"
+	"time"
+)
+
+// APIVersion is the version of every object of a fleet repository.
+const APIVersion = "holdfast.dev/v1alpha1"
+
+// ErrNoHost reports that no host of the fleet has the given identity.
+var ErrNoHost = errors.New("no host of the fleet has this identity")
+
+// Fleet is what a repository declares.
+type Fleet struct {
+	Name     string
+	Profiles map[string]*Profile // by name
+	Sites    []*Site             // ordered by Dir
+}
+
+// Profile is what a kind of site runs: one distribution and ordered layers.
+type Profile struct {
+	Name         string
+	Dir          string // slash-separated path in the repository: profiles/<name>
+	Distribution string // path of its kustomization in the repository
+	Layers       []Layer
+	Variables    []Variable
+	Lock         Lock
+}
+
+// Layer is one unit of add-ons: applied, waited for and pruned as a whole.
+type Layer struct {
+	Name      string
+	Path      string        // of its kustomization in the repository
+	DependsOn []string      // names of layers of the same profile
+	Wait      bool          // health gates what depends on it; default true
+	Prune     bool          // objects that left it are deleted; default true
+	Timeout   time.Duration // for its health; default 5 minutes
+}
+
+// Variable is a typed, declared input of a profile.
+type Variable struct {
+	Name        string
+	Type        VariableType
+	Required    bool
+	Default     any // nil, or of Type
+	Description string
+	File        string // where it is declared
+	Line        int
+}
+
+// VariableType names the scalar type a variable's values have.
+type VariableType string
+
+// The types of variables. A string is any text; the others are parsed as YAML 1.2 core scalars.
+const (
+	String  VariableType = "string"
+	Integer VariableType = "integer"
+	Boolean VariableType = "boolean"
+)
+
+// Site is a place, and the one cluster in it.
+type Site struct {
+	Name      string
+	Dir       string // sites/[<group>/…]<name>
+	Profile   *Profile
+	Variables map[string]any // checked against the profile's declarations, defaults filled in
+	Labels    map[string]string
+	Hosts     []*Host           // ordered by Name
+	Overlays  map[string]string // layer name → path of the site's kustomization over it; "distribution" likewise
+}
+
+// Role is what a host does for its site's cluster.
+type Role string
+
+// The roles.
+const (
+	ControlPlane Role = "control-plane"
+	Worker       Role = "worker"
+)
+
+// Host is a machine at a site, in a role.
+type Host struct {
+	Name     string
+	Site     *Site
+	File     string // sites/…/hosts/<name>.yaml
+	Identity string // public key as in authorized_keys, without a comment
+	Role     Role
+	State    State
+}
+
+// State says what should become of a host.
+type State string
+
+// The states. A host is removed by saying so, never by leaving it out.
+const (
+	Active  State = "active"
+	Removed State = "removed"
+)
+
+// Lock names the bytes behind a profile's references: OCI references to
+// digests ("sha256:…"), as written by "holdfast lock" to content.lock.
+type Lock struct {
+	Distribution map[string]string // what the distribution's driver needs: artifacts and images alike
+	Images       map[string]string // images of the layers
+}
+
+// Distribution is the Kubernetes distribution that a host should run; a
+// profile's distribution kustomization makes exactly one.
+type Distribution struct {
+	Name         string
+	Type         string // the driver: "embedded" for now
+	Version      string // of Kubernetes: v1.36.3
+	ControlPlane bool   // true: no pods, the API alone
+	PodCIDR      string // default 10.244.0.0/24
+	ServiceCIDR  string // default 10.96.0.0/16
+	APIPort      int    // default 6443
+}
