@@ -1,0 +1,68 @@
+package fleet
+
+import (
+	"net/netip"
+	"regexp"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Embedded is the one type of distribution so far.
+const Embedded = "embedded"
+
+var kubernetesVersion = regexp.MustCompile(`^v1\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`)
+
+// ParseDistribution reads a Distribution object, YAML or JSON, and fills in
+// its defaults. Its error joins [Problem]s of the file "distribution".
+func ParseDistribution(data []byte) (Distribution, error) {
+	r := reader{"distribution", &problems{}}
+	if len(data) > MaxFileSize {
+		r.add(r.file, 0, "", "the object is larger than %d KiB", MaxFileSize>>10)
+		return Distribution{}, r.err()
+	}
+	d := Distribution{PodCIDR: "10.244.0.0/24", ServiceCIDR: "10.96.0.0/16", APIPort: 6443}
+	d.Name = r.kubeObject(data, "Distribution", "", map[string]field{
+		"type": {true, func(n *yaml.Node) {
+			if d.Type = r.text(n, "type"); d.Type != Embedded && d.Type != "" {
+				r.problem(n, "the one type so far is "+Embedded, "unknown type of distribution %s", d.Type)
+			}
+		}},
+		"version": {true, func(n *yaml.Node) {
+			if d.Version = r.text(n, "version"); !kubernetesVersion.MatchString(d.Version) {
+				r.problem(n, "write it like v1.36.3", "%q is not a version of Kubernetes", d.Version)
+			}
+		}},
+		"controlPlane": {false, func(n *yaml.Node) { d.ControlPlane = r.boolean(n, "controlPlane") }},
+		"podCIDR":      {false, func(n *yaml.Node) { d.PodCIDR = r.cidr(n, "podCIDR") }},
+		"serviceCIDR":  {false, func(n *yaml.Node) { d.ServiceCIDR = r.cidr(n, "serviceCIDR") }},
+		"apiPort":      {false, func(n *yaml.Node) { d.APIPort = r.port(n, "apiPort") }},
+	})
+	if pod, err := netip.ParsePrefix(d.PodCIDR); err == nil {
+		if service, err := netip.ParsePrefix(d.ServiceCIDR); err == nil && pod.Overlaps(service) {
+			r.add(r.file, 0, "choose networks apart from each other", "podCIDR %s and serviceCIDR %s overlap", pod, service)
+		}
+	}
+	if err := r.err(); err != nil {
+		return Distribution{}, err
+	}
+	return d, nil
+}
+
+func (r reader) cidr(n *yaml.Node, what string) string {
+	text := r.text(n, what)
+	if p, err := netip.ParsePrefix(text); err != nil || p != p.Masked() {
+		r.problem(n, "write the first address of a network, like 10.96.0.0/16", "%s %q is not a network", what, text)
+	}
+	return text
+}
+
+func (r reader) port(n *yaml.Node, what string) int {
+	n = deref(n)
+	port, err := strconv.Atoi(n.Value)
+	if err != nil || n.ShortTag() != "!!int" || port < 1 || port > 65535 {
+		r.problem(n, "", "%s must be a number from 1 to 65535", what)
+		return 0
+	}
+	return port
+}

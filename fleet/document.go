@@ -1,0 +1,101 @@
+package fleet
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// MaxFileSize is how many bytes an object of the fleet may have.
+const MaxFileSize = 1 << 20
+
+// Limits bounds a YAML file.
+type Limits struct {
+	Depth int // of nesting
+	Nodes int // after aliases are followed
+}
+
+// objectLimits bound the fleet's own objects.
+func objectLimits() Limits { return Limits{Depth: 64, Nodes: 100_000} }
+
+// ReadFile returns the content of a regular file of at most limit bytes.
+func ReadFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, &Problem{File: name, Msg: fmt.Sprintf("the file is larger than %d KiB", limit>>10),
+			Tip: "keep big content out of the fleet, or split the file"}
+	}
+	return data, nil
+}
+
+// ParseYAML parses the documents of a YAML file, within the limits on depth
+// and aliases. Its error is a [Problem] with the line where there is one.
+func ParseYAML(file string, data []byte, limits Limits) ([]*yaml.Node, error) {
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var docs []*yaml.Node
+	for {
+		var doc yaml.Node
+		err := dec.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return docs, nil
+		}
+		if err != nil {
+			line, msg := yamlError(err)
+			return nil, &Problem{File: file, Line: line, Msg: "not YAML: " + msg}
+		}
+		left := limits
+		if err := left.measure(file, &doc); err != nil {
+			return nil, err
+		}
+		docs = append(docs, &doc)
+	}
+}
+
+// measure refuses trees that are too deep, or too large once aliases are followed.
+func (l *Limits) measure(file string, n *yaml.Node) error {
+	if l.Depth--; l.Depth < 0 {
+		return &Problem{File: file, Line: n.Line, Msg: "nested too deep", Tip: "no object that a cluster takes is that deep"}
+	}
+	if l.Nodes--; l.Nodes < 0 {
+		return &Problem{File: file, Line: n.Line, Msg: "too many values once aliases are followed",
+			Tip: "write the values out, or split the file"}
+	}
+	if n.Kind == yaml.AliasNode {
+		if err := l.measure(file, n.Alias); err != nil {
+			return err
+		}
+	}
+	for _, c := range n.Content {
+		if err := l.measure(file, c); err != nil {
+			return err
+		}
+	}
+	l.Depth++
+	return nil
+}
+
+var lineOfYAMLError = regexp.MustCompile(`^line (\d+): `)
+
+func yamlError(err error) (line int, msg string) {
+	msg = strings.TrimPrefix(err.Error(), "yaml: ")
+	if m := lineOfYAMLError.FindStringSubmatch(msg); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		msg = msg[len(m[0]):]
+	}
+	return line, strings.Join(strings.Fields(msg), " ")
+}

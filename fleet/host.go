@@ -1,0 +1,131 @@
+package fleet
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// HostByIdentity returns the host that has the given public key, in the form
+// of authorized_keys; a comment is ignored. Its error is [ErrNoHost] if there is none.
+func (f *Fleet) HostByIdentity(authorizedKey string) (*Host, error) {
+	key, err := parseIdentity(authorizedKey)
+	if err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
+	}
+	for _, s := range f.Sites {
+		for _, h := range s.Hosts {
+			if h.Identity == key {
+				return h, nil
+			}
+		}
+	}
+	return nil, ErrNoHost
+}
+
+const keyType = "ssh-ed25519"
+
+// parseIdentity returns "ssh-ed25519 AAAA…" of a line of authorized_keys. The
+// wire format is that of RFC 8709: string "ssh-ed25519", string of 32 bytes.
+func parseIdentity(line string) (string, error) {
+	parts := strings.Fields(line)
+	if len(parts) < 2 || parts[0] != keyType || strings.ContainsAny(line, "\r\n") {
+		return "", errors.New("not of the form \"ssh-ed25519 AAAA…\"")
+	}
+	wire, err := base64.StdEncoding.Strict().DecodeString(parts[1])
+	if err != nil {
+		return "", errors.New("the key is not base64")
+	}
+	name, rest, ok := wireString(wire)
+	key, rest, ok2 := wireString(rest)
+	if !ok || !ok2 || string(name) != keyType || len(key) != 32 || len(rest) != 0 {
+		return "", errors.New("the key is not an ed25519 public key")
+	}
+	return keyType + " " + parts[1], nil
+}
+
+func wireString(b []byte) (s, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	n := binary.BigEndian.Uint32(b)
+	if b = b[4:]; uint64(n) > uint64(len(b)) {
+		return nil, nil, false
+	}
+	return b[:n], b[n:], true
+}
+
+func (l *loader) hosts(s *Site, dir string) {
+	for _, e := range l.entriesOf(dir) {
+		full := path.Join(dir, e.Name())
+		name, isYAML := strings.CutSuffix(e.Name(), ".yaml")
+		if e.IsDir() || !isYAML {
+			if e.Name() != "README.md" {
+				l.add(full, 0, "a host is a file hosts/<name>.yaml", "not a host")
+			}
+			continue
+		}
+		if h := l.host(s, full, name); h != nil {
+			s.Hosts = append(s.Hosts, h)
+		}
+	}
+}
+
+func (l *loader) host(s *Site, file, name string) *Host {
+	h := &Host{Name: name, Site: s, File: file, Role: ControlPlane, State: Active}
+	if !dnsLabel.MatchString(name) {
+		l.add(file, 0, nameTip, "%q is not a name for a host", name)
+	}
+	data, ok := l.read(file, "")
+	if !ok {
+		return nil
+	}
+	r := reader{file, l.problems}
+	r.kubeObject(data, "Host", name, map[string]field{
+		"identity": {true, func(n *yaml.Node) {
+			key, err := parseIdentity(r.text(n, "identity"))
+			if err != nil {
+				r.problem(n, "copy what \"holdfast register\" prints on the host", "identity: %s", err)
+				return
+			}
+			if first := l.identities[key]; first != "" {
+				r.problem(n, "every machine makes its own key; register it anew", "%s has the same identity", first)
+				return
+			}
+			l.identities[key] = file
+			h.Identity = key
+		}},
+		"role": {false, func(n *yaml.Node) {
+			if h.Role = Role(r.text(n, "role")); h.Role != ControlPlane && h.Role != Worker {
+				r.problem(n, "the roles are control-plane and worker", "unknown role %s", h.Role)
+			}
+		}},
+		"state": {false, func(n *yaml.Node) {
+			if h.State = State(r.text(n, "state")); h.State != Active && h.State != Removed {
+				r.problem(n, "the states are active and removed", "unknown state %s", h.State)
+			}
+		}},
+	})
+	return h
+}
+
+// roles checks that the site's hosts can make a cluster.
+func (l *loader) roles(s *Site) {
+	active := 0
+	for _, h := range s.Hosts {
+		if h.State != Active {
+			continue
+		}
+		if active++; active > 1 {
+			l.add(h.File, 0, "keep one host active", "a second active host at a site is not supported yet")
+		}
+		if active == 1 && h.Role != ControlPlane {
+			l.add(h.File, 0, "give it the role control-plane", "site %s has no control-plane host", s.Name)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Limits of a fleet repository.
+const (
+	maxFiles   = 100_000
+	maxFolders = 32 // nested in each other
+)
+
+type loader struct {
+	fsys fs.FS
+	*problems
+	fleet      *Fleet
+	identities map[string]string // public key → file of its host
+}
+
+// Load reads the fleet that a repository declares. Its error joins every
+// [Problem] found, in a stable order; see [Problems].
+func Load(fsys fs.FS) (*Fleet, error) {
+	l := &loader{fsys: fsys, problems: &problems{}, identities: map[string]string{}, fleet: &Fleet{Profiles: map[string]*Profile{}}}
+	data, ok := l.read("fleet.yaml", "a fleet repository has it at its root")
+	if !ok {
+		return nil, l.err()
+	}
+	l.fleet.Name = reader{"fleet.yaml", l.problems}.kubeObject(data, "Fleet", "", nil)
+	if l.survey(); len(l.list) > 0 {
+		return nil, l.err()
+	}
+	for _, e := range l.entriesOf("profiles") {
+		if e.IsDir() {
+			l.fleet.Profiles[e.Name()] = l.profile(e.Name())
+		}
+	}
+	if len(l.entriesOf("sites")) > 0 {
+		l.sites("sites")
+	}
+	l.uniqueSites()
+	if err := l.err(); err != nil {
+		return nil, err
+	}
+	return l.fleet, nil
+}
+
+// survey refuses trees that are too large or too deep, and whatever is neither
+// a file nor a folder: a link could lead out of what was reviewed.
+func (l *loader) survey() {
+	files := 0
+	for _, root := range []string{"profiles", "bases", "sites"} {
+		err := fs.WalkDir(l.fsys, root, func(name string, e fs.DirEntry, err error) error {
+			if name == root && errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("read %s: %w", name, err)
+			}
+			if files++; files > maxFiles {
+				l.add(root, 0, "split the fleet", "more than %d files and folders", maxFiles)
+				return fs.SkipAll
+			}
+			switch {
+			case e.IsDir() && strings.Count(name, "/") >= maxFolders:
+				l.add(name, 0, "", "folders are nested deeper than %d", maxFolders)
+				return fs.SkipDir
+			case e.Type()&fs.ModeSymlink != 0:
+				l.add(name, 0, "put a copy there, or share it through bases/", "a symbolic link, which a fleet may not have")
+			case !e.IsDir() && !e.Type().IsRegular():
+				l.add(name, 0, "copy the files into the repository", "neither a file nor a folder (a submodule?)")
+			}
+			return nil
+		})
+		l.addErr(err)
+	}
+}
+
+// read returns a file of the fleet; if it cannot, that is a problem.
+func (l *loader) read(file, missingTip string) ([]byte, bool) {
+	data, err := ReadFile(l.fsys, file, MaxFileSize)
+	switch {
+	case err == nil:
+		return data, true
+	case errors.Is(err, fs.ErrNotExist):
+		l.add(file, 0, missingTip, "the file is missing")
+	default:
+		var p *Problem
+		if !errors.As(err, &p) {
+			p = &Problem{File: file, Msg: err.Error()}
+		}
+		l.addErr(p)
+	}
+	return nil, false
+}
+
+// entriesOf lists a folder, by name; a missing folder is empty.
+func (l *loader) entriesOf(dir string) []fs.DirEntry {
+	entries, err := fs.ReadDir(l.fsys, dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		l.add(dir, 0, "", "%s", err)
+	}
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), ".") })
+}
+
+func (l *loader) uniqueSites() {
+	slices.SortFunc(l.fleet.Sites, func(a, b *Site) int { return strings.Compare(a.Dir, b.Dir) })
+	first := map[string]string{}
+	for _, s := range l.fleet.Sites {
+		file := path.Join(s.Dir, "site.yaml")
+		if other := first[s.Name]; other != "" {
+			l.add(file, 0, "a site's name is unique in the fleet, in all groups", "%s has the same name", other)
+			continue
+		}
+		first[s.Name] = file
+	}
+}

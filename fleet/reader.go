@@ -1,0 +1,218 @@
+package fleet
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// reader reads the values of one file strictly; what is wrong goes to its problems.
+type reader struct {
+	file string
+	*problems
+}
+
+// field says how a field of a mapping is read.
+type field struct {
+	required bool
+	read     func(*yaml.Node)
+}
+
+func (r reader) problem(n *yaml.Node, tip, format string, args ...any) {
+	line := 0
+	if n != nil {
+		line = n.Line
+	}
+	r.add(r.file, line, tip, format, args...)
+}
+
+// kubeObject parses data as the one object of the given kind that the file
+// should hold, and reads its spec. metadata.name must equal name, if there is one.
+func (r reader) kubeObject(data []byte, kind, name string, spec map[string]field) (gotName string) {
+	docs, err := ParseYAML(r.file, data, objectLimits())
+	if err != nil {
+		r.addErr(err)
+		return ""
+	}
+	if len(docs) != 1 {
+		r.add(r.file, 0, "", "holds %d YAML documents, not one %s", len(docs), kind)
+		return ""
+	}
+	root := docs[0].Content[0]
+	r.object(root, "the "+kind, map[string]field{
+		"apiVersion": {true, r.exactly("apiVersion", APIVersion)},
+		"kind":       {true, r.exactly("kind", kind)},
+		"metadata": {name == "", func(n *yaml.Node) {
+			gotName = r.metadata(n, name)
+		}},
+		"spec": {slices.ContainsFunc(slices.Collect(maps.Values(spec)), func(f field) bool { return f.required }), func(n *yaml.Node) {
+			r.object(n, "spec", spec)
+		}},
+	})
+	return gotName
+}
+
+// metadata reads the name, which must be the wanted one unless that is empty;
+// labels and annotations are for other tools.
+func (r reader) metadata(n *yaml.Node, want string) (name string) {
+	texts := func(n *yaml.Node) {
+		r.entries(n, "metadata", func(key, value *yaml.Node) { r.text(value, key.Value) })
+	}
+	r.object(n, "metadata", map[string]field{
+		"name": {true, func(n *yaml.Node) {
+			name = r.name(n, "metadata.name")
+			if want != "" && name != "" && name != want {
+				r.problem(n, "give both the same name", "metadata.name is %s, but the path says %s", name, want)
+			}
+		}},
+		"labels":      {false, texts},
+		"annotations": {false, texts},
+	})
+	return name
+}
+
+func (r reader) exactly(what, want string) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		if got := r.text(n, what); got != want && got != "" {
+			r.problem(n, "", "%s is %s, not %s", what, got, want)
+		}
+	}
+}
+
+// object reads a mapping with the given fields and no others.
+func (r reader) object(n *yaml.Node, what string, fields map[string]field) {
+	n = deref(n)
+	if n.Kind != yaml.MappingNode {
+		r.problem(n, "", "%s must be a mapping, not %s", what, kindOf(n))
+		return
+	}
+	seen := map[string]bool{}
+	for i := 0; i < len(n.Content); i += 2 {
+		key := n.Content[i]
+		f, known := fields[key.Value]
+		switch {
+		case !known:
+			r.problem(key, "known fields: "+strings.Join(slices.Sorted(maps.Keys(fields)), ", "), "unknown field %s in %s", key.Value, what)
+		case seen[key.Value]:
+			r.problem(key, "keep one of them", "field %s is given twice in %s", key.Value, what)
+		default:
+			seen[key.Value] = true
+			f.read(n.Content[i+1])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if fields[name].required && !seen[name] {
+			r.problem(n, "", "%s lacks the field %s", what, name)
+		}
+	}
+}
+
+// entries calls read for every entry of a mapping with free keys, each once.
+func (r reader) entries(n *yaml.Node, what string, read func(key, value *yaml.Node)) {
+	n = deref(n)
+	if n.Kind != yaml.MappingNode {
+		r.problem(n, "", "%s must be a mapping, not %s", what, kindOf(n))
+		return
+	}
+	seen := map[string]bool{}
+	for i := 0; i < len(n.Content); i += 2 {
+		key := deref(n.Content[i])
+		switch {
+		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str":
+			r.problem(key, "quote it", "a key of %s is not a string", what)
+		case seen[key.Value]:
+			r.problem(key, "keep one of them", "%s has %s twice", what, key.Value)
+		default:
+			seen[key.Value] = true
+			read(key, n.Content[i+1])
+		}
+	}
+}
+
+func (r reader) items(n *yaml.Node, what string, read func(*yaml.Node)) {
+	n = deref(n)
+	if n.Kind != yaml.SequenceNode {
+		r.problem(n, "", "%s must be a list, not %s", what, kindOf(n))
+		return
+	}
+	for _, item := range n.Content {
+		read(item)
+	}
+}
+
+// text reads a string that is not empty.
+func (r reader) text(n *yaml.Node, what string) string {
+	n = deref(n)
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
+		r.problem(n, "quote it if the text is meant", "%s must be a string, not %s", what, kindOf(n))
+		return ""
+	}
+	if n.Value == "" {
+		r.problem(n, "", "%s is empty", what)
+	}
+	return n.Value
+}
+
+func (r reader) boolean(n *yaml.Node, what string) bool {
+	v, err := scalar(Boolean, deref(n))
+	if err != nil {
+		r.problem(n, "write true or false", "%s %s", what, err)
+		return false
+	}
+	return v.(bool)
+}
+
+func (r reader) duration(n *yaml.Node, what string) time.Duration {
+	d, err := time.ParseDuration(r.text(n, what))
+	if err != nil || d <= 0 || d > 24*time.Hour {
+		r.problem(n, "write it like 30s or 5m; at most 24h", "%s is not a duration", what)
+		return 0
+	}
+	return d
+}
+
+var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+const nameTip = "use lower-case letters, digits and -, at most 63 of them"
+
+// name reads a DNS label.
+func (r reader) name(n *yaml.Node, what string) string {
+	name := r.text(n, what)
+	if name != "" && !dnsLabel.MatchString(name) {
+		r.problem(n, nameTip, "%s %q is not a name", what, name)
+		return ""
+	}
+	return name
+}
+
+func deref(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
+
+func kindOf(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	switch n.ShortTag() {
+	case "!!str":
+		return "text"
+	case "!!int", "!!float":
+		return "a number"
+	case "!!bool":
+		return "a boolean"
+	case "!!null":
+		return "nothing"
+	}
+	return fmt.Sprintf("a %s", strings.TrimLeft(n.ShortTag(), "!"))
+}

@@ -1,0 +1,194 @@
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/kustomize/kyaml/openapi"
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// object is one Kubernetes object as parsed values: maps, lists, strings,
+// bools, int64s, uint64s, float64s and nil.
+type object struct {
+	apiVersion, kind, namespace, name string
+	value                             map[string]any
+}
+
+func (o object) String() string {
+	if o.namespace != "" {
+		return o.kind + " " + o.namespace + "/" + o.name
+	}
+	return o.kind + " " + o.name
+}
+
+// id is equal for two objects that a cluster would take for one.
+func (o object) id() string {
+	group, _, found := strings.Cut(o.apiVersion, "/")
+	if !found {
+		group = ""
+	}
+	return strings.Join([]string{group, o.kind, o.namespace, o.name}, "\x00")
+}
+
+func newObject(n *yaml.Node, file string) (object, error) {
+	refuse := func(format string, args ...any) (object, error) {
+		return object{}, &fleet.Problem{File: file, Msg: fmt.Sprintf(format, args...)}
+	}
+	v, err := parsed(n)
+	if err != nil {
+		return refuse("%s", err)
+	}
+	value, ok := v.(map[string]any)
+	if !ok {
+		return refuse("a document is not an object")
+	}
+	return identify(value, file)
+}
+
+// identify reads an object's name and kind.
+func identify(value map[string]any, file string) (object, error) {
+	refuse := func(format string, args ...any) (object, error) {
+		return object{}, &fleet.Problem{File: file, Msg: fmt.Sprintf(format, args...)}
+	}
+	o := object{value: value}
+	meta, _ := value["metadata"].(map[string]any)
+	for _, f := range []struct {
+		in   map[string]any
+		key  string
+		into *string
+	}{{value, "kind", &o.kind}, {value, "apiVersion", &o.apiVersion}, {meta, "name", &o.name}} {
+		text, ok := f.in[f.key].(string)
+		if !ok || text == "" {
+			return refuse("an object (kind %v, name %v) has no %s that is a string", value["kind"], meta["name"], f.key)
+		}
+		*f.into = text
+	}
+	switch ns := meta["namespace"].(type) {
+	case string:
+		o.namespace = ns
+	case nil:
+		// kubectl puts what names no namespace into this one.
+		if namespaced(o) {
+			o.namespace = "default"
+			meta["namespace"] = o.namespace
+		}
+	default:
+		return refuse("%s has a namespace that is not a string", o)
+	}
+	return o, nil
+}
+
+// namespaced reports whether a kind built into Kubernetes lives in namespaces.
+func namespaced(o object) bool {
+	kustomizeLock.Lock()
+	defer kustomizeLock.Unlock()
+	yes, known := openapi.IsNamespaceScoped(kyaml.TypeMeta{APIVersion: o.apiVersion, Kind: o.kind})
+	return known && yes
+}
+
+// yesNo are the plain scalars that are booleans in YAML 1.1, which Kubernetes
+// reads, and text in YAML 1.2, which kustomize reads.
+var yesNo = regexp.MustCompile(`^([yY]|[nN]|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF)$`)
+
+// parsed turns a YAML node into values.
+func parsed(n *yaml.Node) (any, error) {
+	switch n.Kind {
+	case yaml.DocumentNode, yaml.AliasNode:
+		if n.Alias != nil {
+			return parsed(n.Alias)
+		}
+		return parsed(n.Content[0])
+	case yaml.MappingNode:
+		m := make(map[string]any, len(n.Content)/2)
+		for i := 0; i < len(n.Content); i += 2 {
+			key := n.Content[i]
+			if _, twice := m[key.Value]; twice {
+				return nil, fmt.Errorf("key %s is given twice", key.Value)
+			}
+			v, err := parsed(n.Content[i+1])
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", key.Value, err)
+			}
+			m[key.Value] = v
+		}
+		return m, nil
+	case yaml.SequenceNode:
+		list := make([]any, 0, len(n.Content))
+		for _, c := range n.Content {
+			v, err := parsed(c)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, v)
+		}
+		return list, nil
+	}
+	return parsedScalar(n)
+}
+
+func parsedScalar(n *yaml.Node) (any, error) {
+	switch n.ShortTag() {
+	case "!!str":
+		if n.Style&^yaml.TaggedStyle == 0 && yesNo.MatchString(n.Value) {
+			return nil, fmt.Errorf("%s is true or false to some YAML readers and text to others: quote it, or write true or false", n.Value)
+		}
+		return n.Value, nil
+	case "!!timestamp":
+		return n.Value, nil
+	}
+	var v any
+	if err := n.Decode(&v); err != nil {
+		return nil, fmt.Errorf("value %q: %w", n.Value, err)
+	}
+	switch v := v.(type) {
+	case int:
+		return int64(v), nil
+	case float64:
+		if math.IsInf(v, 0) || math.IsNaN(v) {
+			return nil, fmt.Errorf("%s is no number that JSON has", n.Value)
+		}
+		return v, nil
+	case nil, bool, int64, uint64, string:
+		return v, nil
+	}
+	return nil, fmt.Errorf("value %q has a type that JSON lacks", n.Value)
+}
+
+// ranks order the kinds: what others live in or need comes first. Webhooks,
+// which can refuse the rest, come last.
+func rank(kind string) int {
+	first := []string{"Namespace", "CustomResourceDefinition", "ResourceQuota", "StorageClass", "ServiceAccount", "Role", "ClusterRole",
+		"RoleBinding", "ClusterRoleBinding", "ConfigMap", "Secret", "Endpoints", "Service", "LimitRange", "PriorityClass",
+		"PersistentVolume", "PersistentVolumeClaim", "Deployment", "StatefulSet", "CronJob", "PodDisruptionBudget"}
+	if i := slices.Index(first, kind); i >= 0 {
+		return i
+	}
+	if last := slices.Index([]string{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}, kind); last >= 0 {
+		return 1000 + last
+	}
+	return len(first)
+}
+
+// sortObjects puts objects into the one order that depends on nothing but what they are.
+func sortObjects(objects []object) {
+	slices.SortFunc(objects, func(a, b object) int {
+		if d := rank(a.kind) - rank(b.kind); d != 0 {
+			return d
+		}
+		return strings.Compare(strings.Join([]string{a.kind, a.apiVersion, a.namespace, a.name}, "\x00"),
+			strings.Join([]string{b.kind, b.apiVersion, b.namespace, b.name}, "\x00"))
+	})
+}
+
+// canonical is the JSON of a value with sorted keys and no space.
+func canonical(v any) (json.RawMessage, error) {
+	return json.Marshal(v)
+}

@@ -1,0 +1,265 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// Limits of what one kustomization may read.
+const (
+	maxFile  = 8 << 20  // bytes of one file
+	maxTotal = 32 << 20 // bytes of all files
+	maxFiles = 10_000
+)
+
+// yamlLimits leave room for the schemas of large custom resource definitions.
+func yamlLimits() fleet.Limits { return fleet.Limits{Depth: 200, Nodes: 2_000_000} }
+
+// scan follows a kustomization to everything it refers to, before kustomize
+// runs. What it has seen, read and found harmless it copies to mem, so that
+// kustomize meets nothing else: neither network, nor plugins, nor the disk.
+type scan struct {
+	fsys     fs.FS
+	reach    reach
+	mem      filesys.FileSystem
+	texts    map[string][]byte // by path
+	total    int
+	visited  map[string]bool // folders
+	openapi  bool            // one of the kustomizations changes kustomize's schema
+	problems []error
+}
+
+// place is where a kustomization refers to something.
+type place struct {
+	file string
+	root *yaml.Node // of file
+}
+
+func newScan(fsys fs.FS, r reach) *scan {
+	return &scan{fsys: fsys, reach: r, mem: filesys.MakeFsInMemory(), texts: map[string][]byte{}, visited: map[string]bool{}}
+}
+
+// problem reports what the scalar value in the file at p leads to.
+func (s *scan) problem(p place, value, tip, format string, args ...any) {
+	s.problems = append(s.problems, &fleet.Problem{File: p.file, Line: lineOf(p.root, value), Msg: fmt.Sprintf(format, args...), Tip: tip})
+}
+
+// lineOf returns the first line of a scalar with the value, or 0.
+func lineOf(n *yaml.Node, value string) int {
+	if n == nil {
+		return 0
+	}
+	if n.Kind == yaml.ScalarNode && strings.EqualFold(n.Value, value) {
+		return n.Line
+	}
+	for _, c := range n.Content {
+		if line := lineOf(c, value); line > 0 {
+			return line
+		}
+	}
+	return 0
+}
+
+// kustomization scans the one in dir, once.
+func (s *scan) kustomization(dir string, from place, ref string) {
+	if s.visited[dir] {
+		return
+	}
+	s.visited[dir] = true
+	var names []string
+	for _, name := range fleet.KustomizationFiles() {
+		if _, err := fs.Stat(s.fsys, path.Join(dir, name)); err == nil {
+			names = append(names, name)
+		}
+	}
+	switch {
+	case len(names) == 0 && from.file == "":
+		s.problems = append(s.problems, &fleet.Problem{File: dir, Msg: "the folder has no kustomization.yaml"})
+		return
+	case len(names) == 0:
+		s.problem(from, ref, "", "the folder %s has no kustomization.yaml", dir)
+		return
+	case len(names) > 1:
+		s.problems = append(s.problems, &fleet.Problem{File: dir, Msg: "more than one kustomization: " + strings.Join(names, ", "), Tip: "keep one"})
+		return
+	}
+	file := path.Join(dir, names[0])
+	data, ok := s.load(file, place{file: file}, "")
+	if !ok {
+		return
+	}
+	docs := s.parse(file, data)
+	if len(docs) == 0 {
+		return
+	}
+	// kustomize itself decodes loosely (keys in any case, merge keys): what it
+	// will see is what must be judged, so its own decoder is used.
+	var k types.Kustomization
+	if err := k.Unmarshal(data); err != nil {
+		s.problem(place{file: file}, "", "", "%s", oneLine(err))
+		return
+	}
+	k.FixKustomization()
+	s.follow(dir, place{file, docs[0]}, &k)
+}
+
+// follow scans everything that k, in dir, refers to.
+func (s *scan) follow(dir string, at place, k *types.Kustomization) {
+	s.refuseHelm(at, k)
+	for _, ref := range slices.Concat(k.Resources, k.Components) {
+		s.reference(dir, at, ref)
+	}
+	for _, ref := range slices.Concat(k.Crds, k.Configurations) {
+		s.file(dir, at, ref, true)
+	}
+	for _, ref := range slices.Concat(k.Generators, k.Transformers, k.Validators) {
+		s.plugin(dir, at, ref)
+	}
+	for _, p := range slices.Concat(k.Patches, k.PatchesJson6902) {
+		s.pathOrText(dir, at, p.Path, p.Patch)
+	}
+	for _, p := range k.PatchesStrategicMerge {
+		if inline(string(p)) {
+			s.pathOrText(dir, at, "", string(p))
+		} else {
+			s.pathOrText(dir, at, string(p), "")
+		}
+	}
+	for _, r := range k.Replacements {
+		s.pathOrText(dir, at, r.Path, "")
+	}
+	for _, g := range k.ConfigMapGenerator {
+		s.sources(dir, at, g.KvPairSources)
+	}
+	for _, g := range k.SecretGenerator {
+		s.sources(dir, at, g.KvPairSources)
+	}
+	if len(k.OpenAPI) > 0 {
+		s.openapi = true
+		if ref, ok := k.OpenAPI["path"]; ok {
+			s.file(dir, at, ref, true)
+		}
+	}
+}
+
+func (s *scan) refuseHelm(at place, k *types.Kustomization) {
+	if len(k.HelmCharts) == 0 && k.HelmGlobals == nil {
+		return
+	}
+	for _, key := range []string{"helmCharts", "helmChartInflationGenerator", "helmGlobals"} {
+		if lineOf(at.root, key) > 0 {
+			s.problem(at, key, "render the chart with \"helm template\" and commit the result", "%s would run helm, which may fetch anything", key)
+			return
+		}
+	}
+	s.problem(at, "", "", "helm charts are not allowed in a kustomization")
+}
+
+// reference scans a resource or component: a file or a folder with a kustomization.
+func (s *scan) reference(dir string, at place, ref string) {
+	full, ok := s.resolve(dir, at, ref)
+	if !ok {
+		return
+	}
+	if info, err := s.lstat(full); err == nil && info.IsDir() {
+		s.kustomization(full, at, ref)
+		return
+	}
+	s.file(dir, at, ref, true)
+}
+
+// sources scans what a generator of ConfigMaps or Secrets reads.
+func (s *scan) sources(dir string, at place, src types.KvPairSources) {
+	for _, ref := range src.FileSources {
+		name := ref
+		if _, after, ok := strings.Cut(ref, "="); ok {
+			name = after
+		}
+		s.fileAt(dir, at, name, ref, false)
+	}
+	envs := src.EnvSources
+	if src.EnvSource != "" {
+		envs = append(slices.Clone(envs), src.EnvSource)
+	}
+	for _, ref := range envs {
+		s.file(dir, at, ref, false)
+	}
+}
+
+func (s *scan) pathOrText(dir string, at place, ref, text string) {
+	if ref != "" {
+		s.file(dir, at, ref, true)
+	}
+	if text != "" {
+		s.parse(at.file, []byte(text))
+	}
+}
+
+// file scans a file; if isYAML is set, its YAML must be within the limits.
+func (s *scan) file(dir string, at place, ref string, isYAML bool) {
+	s.fileAt(dir, at, ref, ref, isYAML)
+}
+
+func (s *scan) fileAt(dir string, at place, ref, written string, isYAML bool) {
+	full, ok := s.resolveAs(dir, at, ref, written)
+	if !ok {
+		return
+	}
+	if data, ok := s.load(full, at, written); ok && isYAML {
+		s.parse(full, data)
+	}
+}
+
+func (s *scan) parse(file string, data []byte) []*yaml.Node {
+	docs, err := fleet.ParseYAML(file, data, yamlLimits())
+	if err != nil {
+		s.problems = append(s.problems, err)
+	}
+	return docs
+}
+
+// load copies a file to mem.
+func (s *scan) load(full string, at place, written string) ([]byte, bool) {
+	if data, ok := s.texts[full]; ok {
+		return data, true
+	}
+	info, err := s.lstat(full)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		s.problem(at, written, "", "%s does not exist", full)
+		return nil, false
+	case err != nil:
+		s.problem(at, written, "", "%s", err)
+		return nil, false
+	case !info.Mode().IsRegular():
+		s.problem(at, written, "name a file", "%s is not a file", full)
+		return nil, false
+	}
+	data, err := fleet.ReadFile(s.fsys, full, maxFile)
+	if err == nil {
+		if s.total += len(data); s.total > maxTotal || len(s.texts) >= maxFiles {
+			err = &fleet.Problem{File: full, Msg: "the kustomization reads too much: more than 32 MiB or 10,000 files"}
+		}
+	}
+	if err == nil {
+		if writeErr := s.mem.WriteFile("/"+full, data); writeErr != nil {
+			err = &fleet.Problem{File: full, Msg: "a name that kustomize does not take", Tip: "use letters, digits, -, _ and . in names of files and folders"}
+		}
+	}
+	if err != nil {
+		s.problems = append(s.problems, err)
+		return nil, false
+	}
+	s.texts[full] = data
+	return data, true
+}

@@ -1,0 +1,53 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// YAML shows the layer's objects to a person, or to kubectl.
+func (l Layer) YAML() ([]byte, error) {
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "# layer %s, %s\n", l.Name, l.Digest)
+	for _, raw := range l.Objects {
+		if err := writeDocument(&out, raw); err != nil {
+			return nil, fmt.Errorf("layer %s: %w", l.Name, err)
+		}
+	}
+	return out.Bytes(), nil
+}
+
+// YAML shows to a person all that the host should run.
+func (d Desired) YAML() ([]byte, error) {
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "# site %s, host %s\n# node, %s\n", d.Site, d.Host, d.Node.Digest)
+	if err := writeDocument(&out, d.Node.Distribution); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(&out, "# cluster, %s\n", d.Cluster.Digest)
+	for _, l := range d.Cluster.Layers {
+		text, err := l.YAML()
+		if err != nil {
+			return nil, err
+		}
+		out.Write(text)
+	}
+	return out.Bytes(), nil
+}
+
+func writeDocument(out *bytes.Buffer, raw json.RawMessage) error {
+	var v any
+	if err := yaml.Unmarshal(raw, &v); err != nil {
+		return err
+	}
+	out.WriteString("---\n")
+	enc := yaml.NewEncoder(out)
+	enc.SetIndent(2)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	return enc.Close()
+}
