@@ -1,0 +1,180 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fluxcd/cli-utils/pkg/object"
+	"github.com/fluxcd/pkg/ssa"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/holdfast-fleet/holdfast/reconciler"
+	"github.com/holdfast-fleet/holdfast/render"
+)
+
+const (
+	kindPatience = 3 * time.Second  // for a kind to be served after its definition was applied
+	establishing = 30 * time.Second // for a CustomResourceDefinition to be accepted
+)
+
+// Apply makes the cluster's objects equal the layer's: namespaces and
+// definitions first, admission rules last, the rest at once in between. Its
+// error joins an [ObjectError] for each object that failed, unless the API
+// server cannot be reached, which ends it at once.
+func (c *Cluster) Apply(ctx context.Context, site string, layer render.Layer) ([]reconciler.Change, error) {
+	items, err := decode(site, layer)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.session()
+	if err != nil {
+		return nil, err
+	}
+	run := &applyRun{
+		cluster: c,
+		layer:   layer.Name,
+		items:   items,
+		actions: make([]reconciler.Action, len(items)),
+		errs:    make([]error, len(items)),
+	}
+	var down error
+	for st := range stages {
+		if down = run.stage(ctx, st); down != nil {
+			break
+		}
+		if st == foundations {
+			run.establish(ctx, s)
+		}
+	}
+	c.record.retain(layer.Name, items)
+	changes := run.changes()
+	switch {
+	case ctx.Err() != nil:
+		return changes, fmt.Errorf("apply layer %s: %w", layer.Name, ctx.Err())
+	case down != nil:
+		return changes, fmt.Errorf("apply layer %s: %w", layer.Name, down)
+	default:
+		return changes, errors.Join(run.errs...)
+	}
+}
+
+// applyRun is one Apply under way; actions and errs are parallel to items.
+type applyRun struct {
+	cluster *Cluster
+	layer   string
+	items   []item
+	actions []reconciler.Action
+	errs    []error
+
+	mu      sync.Mutex
+	patient time.Time // unknown kinds are tried again until then; zero before the first
+}
+
+// stage applies the objects of one stage in parallel. It returns an error only
+// if going on is of no use.
+func (r *applyRun) stage(ctx context.Context, st stage) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(workers)
+	for n, it := range r.items {
+		if it.stage != st {
+			continue
+		}
+		group.Go(func() error {
+			action, err := r.one(ctx, it)
+			r.actions[n] = action
+			if err == nil {
+				return nil
+			}
+			r.errs[n] = &ObjectError{Verb: "apply", Object: it.object, Err: err}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if down := (errUnreachable{}); errors.As(err, &down) {
+				return down
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// one applies an object, and again while its kind is not served yet.
+func (r *applyRun) one(ctx context.Context, it item) (reconciler.Action, error) {
+	for pause := 25 * time.Millisecond; ; pause = min(2*pause, 400*time.Millisecond) {
+		s, err := r.cluster.session()
+		if err != nil {
+			return "", err
+		}
+		action, err := r.cluster.applyOne(ctx, s, r.layer, it)
+		if !isNoMatch(err) {
+			return action, err
+		}
+		r.cluster.forget(s)
+		if !r.patience() {
+			return "", err
+		}
+		if !sleep(ctx, pause) {
+			return "", ctx.Err()
+		}
+	}
+}
+
+// patience says whether an unknown kind is worth another try. All objects share
+// one span of it, so that many of them cost no more time than one.
+func (r *applyRun) patience() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.patient.IsZero() {
+		r.patient = time.Now().Add(kindPatience)
+	}
+	return time.Now().Before(r.patient)
+}
+
+// establish waits until definitions that changed are served.
+func (r *applyRun) establish(ctx context.Context, s *session) {
+	var set object.ObjMetadataSet
+	for n, it := range r.items {
+		if r.actions[n] != "" && it.gvk.Kind == "CustomResourceDefinition" {
+			set = append(set, object.ObjMetadata{GroupKind: it.gvk.GroupKind(), Name: it.object.Name})
+		}
+	}
+	if len(set) == 0 {
+		return
+	}
+	err := s.objects.WaitForSetWithContext(ctx, set, ssa.WaitOptions{Interval: 50 * time.Millisecond, Timeout: establishing, FailFast: true})
+	if err == nil {
+		return
+	}
+	for n, it := range r.items {
+		if r.errs[n] == nil && set.Contains(object.ObjMetadata{GroupKind: it.gvk.GroupKind(), Name: it.object.Name}) {
+			r.errs[n] = &ObjectError{Verb: "establish", Object: it.object, Err: err}
+			return
+		}
+	}
+}
+
+// changes are what differed, in the order of the layer.
+func (r *applyRun) changes() []reconciler.Change {
+	var changes []reconciler.Change
+	for n, action := range r.actions {
+		if action != "" {
+			changes = append(changes, reconciler.Change{Object: r.items[n].object, Action: action})
+		}
+	}
+	return changes
+}
+
+// sleep returns false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

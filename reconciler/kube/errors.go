@@ -1,0 +1,146 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/holdfast-fleet/holdfast/reconciler"
+)
+
+// ErrOtherSite reports an inventory in the cluster that belongs to another site.
+var ErrOtherSite = errors.New("the cluster belongs to another site")
+
+// ObjectError says what could not be done to one object, and why.
+type ObjectError struct {
+	Verb   string // "apply", "delete"
+	Object reconciler.Object
+	Err    error
+}
+
+func (e *ObjectError) Error() string {
+	return e.Verb + " " + describe(e.Object) + ": " + reason(e.Err)
+}
+
+func (e *ObjectError) Unwrap() error { return e.Err }
+
+// Hint says what a person can do about it, or nothing.
+func (e *ObjectError) Hint() string {
+	switch {
+	case isImmutable(e.Err):
+		return "delete the object by hand, which makes it anew from the layer, or give it another name"
+	case isNoMatch(e.Err):
+		return "the layer that brings the CustomResourceDefinition must come before it: see dependsOn"
+	default:
+		return ""
+	}
+}
+
+// errDeleting is the reason of an object that is on its way out: what is applied to it is lost.
+type errDeleting struct {
+	since      metav1.Time
+	finalizers []string
+}
+
+func (e errDeleting) Error() string {
+	msg := "it is being deleted since " + e.since.UTC().Format("2006-01-02 15:04:05 MST")
+	if len(e.finalizers) > 0 {
+		msg += ", held by " + strings.Join(e.finalizers, ", ")
+	}
+	return msg
+}
+
+// errUnreachable wraps an error that says more about the API server than about the object.
+type errUnreachable struct{ err error }
+
+func (e errUnreachable) Error() string { return e.err.Error() }
+func (e errUnreachable) Unwrap() error { return e.err }
+
+// reason is the API server's own words, without the object's name, which is said already.
+func reason(err error) string {
+	fields := causes(judgement(err))
+	switch {
+	case isImmutable(err):
+		return "a field that cannot be changed on a live object differs: " + fields
+	case fields != "":
+		return fields
+	case isNoMatch(err):
+		return "the cluster does not know this kind"
+	default:
+		return strings.Join(strings.Fields(err.Error()), " ")
+	}
+}
+
+// judgement is what the API server answered, or nil if the error is not its answer.
+func judgement(err error) *metav1.Status {
+	var answered apierrors.APIStatus
+	if !errors.As(err, &answered) {
+		return nil
+	}
+	status := answered.Status()
+	return &status
+}
+
+// causes lists an invalid object's fields: "spec.clusterIP: field is immutable".
+func causes(s *metav1.Status) string {
+	if s == nil || s.Reason != metav1.StatusReasonInvalid || s.Details == nil {
+		return ""
+	}
+	const most = 5
+	var fields []string
+	for n, cause := range s.Details.Causes {
+		if n == most {
+			fields = append(fields, fmt.Sprintf("and %d more", len(s.Details.Causes)-most))
+			break
+		}
+		fields = append(fields, cause.Field+": "+shorten(cause.Message, 300))
+	}
+	return strings.Join(fields, "; ")
+}
+
+// shorten cuts the middle out of long texts: the API server quotes whole values before it says what is wrong.
+func shorten(s string, most int) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most/2]+" … "+s[len(s)-most/2:], "")
+}
+
+// isImmutable looks at the words: the API server has no reason code for it.
+func isImmutable(err error) bool {
+	if !apierrors.IsInvalid(err) {
+		return false
+	}
+	msg := err.Error()
+	return strings.Contains(msg, "immutable") || strings.Contains(msg, "may not be changed") ||
+		strings.Contains(msg, "updates to statefulset spec for fields other than") ||
+		strings.Contains(msg, "may not change once set")
+}
+
+// isNoMatch reports a kind that the API server does not serve (yet). A 404
+// without the name of an object comes from a resource that is gone.
+func isNoMatch(err error) bool {
+	if meta.IsNoMatchError(err) {
+		return true
+	}
+	status := judgement(err)
+	if status == nil || status.Reason != metav1.StatusReasonNotFound {
+		return false
+	}
+	return strings.HasPrefix(status.Message, "the server could not find the requested resource") ||
+		strings.HasPrefix(status.Message, "404 page not found")
+}
+
+// unreachable reports that the request failed before the API server judged it.
+func unreachable(err error) bool {
+	if err == nil || isNoMatch(err) {
+		return false
+	}
+	return judgement(err) == nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
