@@ -1,0 +1,279 @@
+package fleet_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+const (
+	head = "apiVersion: holdfast.dev/v1alpha1\nkind: "
+	keyA = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	keyB = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB"
+)
+
+func small() map[string]string {
+	return map[string]string{
+		"fleet.yaml": head + "Fleet\nmetadata:\n  name: small\n",
+		"profiles/shop/profile.yaml": head + "Profile\nspec:\n  layers:\n    - name: platform\n    - name: web\n      dependsOn: [platform]\n" +
+			"      timeout: 30s\n      prune: false\n  variables:\n    - name: STORE_ID\n      type: string\n      required: true\n" +
+			"    - name: REPLICAS\n      type: integer\n      default: 2\n    - name: OPEN\n      type: boolean\n",
+		"profiles/shop/distribution/kustomization.yaml":    "resources: []\n",
+		"profiles/shop/addons/platform/kustomization.yaml": "resources: []\n",
+		"profiles/shop/addons/web/kustomization.yaml":      "resources: []\n",
+		"sites/emea/s1/site.yaml":                          head + "Site\nspec:\n  profile: shop\n  variables:\n    STORE_ID: \"042\"\n  labels: {country: de}\n",
+		"sites/emea/s1/hosts/s1-a.yaml":                    head + "Host\nspec:\n  identity: " + keyA + "\n",
+		"sites/emea/s1/addons/web/kustomization.yaml":      "resources: []\n",
+	}
+}
+
+// edited returns the small fleet with files replaced; an empty one is removed.
+func edited(edits map[string]string) fstest.MapFS {
+	files := small()
+	for name, text := range edits {
+		files[name] = text
+	}
+	fsys := fstest.MapFS{}
+	for name, text := range files {
+		if text != "" {
+			fsys[name] = &fstest.MapFile{Data: []byte(text)}
+		}
+	}
+	return fsys
+}
+
+func messages(err error) []string {
+	var out []string
+	for _, p := range fleet.Problems(err) {
+		out = append(out, p.Error())
+	}
+	return out
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	f, err := fleet.Load(edited(nil))
+	require.NoError(t, err)
+	require.Equal(t, "small", f.Name)
+	p := f.Profiles["shop"]
+	require.Equal(t, []fleet.Layer{
+		{Name: "platform", Path: "profiles/shop/addons/platform", Wait: true, Prune: true, Timeout: 5 * time.Minute},
+		{Name: "web", Path: "profiles/shop/addons/web", DependsOn: []string{"platform"}, Wait: true, Timeout: 30 * time.Second},
+	}, p.Layers)
+	require.Len(t, f.Sites, 1)
+	s := f.Sites[0]
+	require.Equal(t, "sites/emea/s1", s.Dir)
+	require.Same(t, p, s.Profile)
+	require.Equal(t, map[string]any{"STORE_ID": "042", "REPLICAS": int64(2)}, s.Variables)
+	require.Equal(t, map[string]string{"country": "de"}, s.Labels)
+	require.Equal(t, map[string]string{"web": "sites/emea/s1/addons/web"}, s.Overlays)
+	require.Equal(t, &fleet.Host{Name: "s1-a", Site: s, File: "sites/emea/s1/hosts/s1-a.yaml", Identity: keyA, Role: fleet.ControlPlane, State: fleet.Active}, s.Hosts[0])
+}
+
+func TestLoadSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	const profile, site, host = "profiles/shop/profile.yaml", "sites/emea/s1/site.yaml", "sites/emea/s1/hosts/s1-a.yaml"
+	replaced := func(file, old, with string) map[string]string {
+		return map[string]string{file: strings.Replace(small()[file], old, with, 1)}
+	}
+	for _, tt := range []struct {
+		name  string
+		edits map[string]string
+		want  []string
+	}{
+		{"no fleet.yaml", map[string]string{"fleet.yaml": ""}, []string{"fleet.yaml: the file is missing"}},
+		{"a fleet without a name", map[string]string{"fleet.yaml": head + "Fleet\n"}, []string{"fleet.yaml:1: the Fleet lacks the field metadata"}},
+		{"an unknown field", replaced(site, "  profile: shop", "  profile: shop\n  prefile: shop"), []string{site + ":5: unknown field prefile in spec"}},
+		{"a field given twice", replaced(site, "  profile: shop", "  profile: shop\n  profile: shop"), []string{site + ":5: field profile is given twice in spec"}},
+		{"a list where text belongs", replaced(site, "  profile: shop", "  profile: [shop]"), []string{site + ":4: profile must be a string, not a list"}},
+		{"another apiVersion", replaced(host, "v1alpha1", "v2"), []string{host + ":1: apiVersion is holdfast.dev/v2, not holdfast.dev/v1alpha1"}},
+		{"another kind", replaced(host, "kind: Host", "kind: Hosts"), []string{host + ":2: kind is Hosts, not Host"}},
+		{"an unknown profile", replaced(site, "profile: shop", "profile: ship"), []string{site + ":4: unknown profile ship"}},
+		{"an overlay of no layer", map[string]string{"sites/emea/s1/addons/wob/kustomization.yaml": "a"},
+			[]string{"sites/emea/s1/addons/wob: wob is not a layer of profile shop"}},
+		{"a dependency on no layer", replaced(profile, "[platform]", "[platfrom]"),
+			[]string{profile + ":6: layer web depends on platfrom, which is not a layer of the profile"}},
+		{"layers that wait for each other", replaced(profile, "- name: platform", "- name: platform\n      dependsOn: [web]"),
+			[]string{profile + ":5: layers wait for each other: platform -> web -> platform"}},
+		{"a layer that waits for itself", replaced(profile, "[platform]", "[web]"), []string{profile + ":6: layers wait for each other: web -> web"}},
+		{"a layer without a folder", map[string]string{"profiles/shop/addons/web/kustomization.yaml": ""},
+			[]string{profile + ":6: layer web has no kustomization in profiles/shop/addons/web"}},
+		{"a layer outside its profile", replaced(profile, "- name: platform", "- name: platform\n      path: ../../bases"),
+			[]string{profile + ":6: a layer's path is not \"../../bases\""}},
+		{"a name with capitals", replaced(profile, "- name: platform", "- name: Platform"),
+			[]string{profile + ":5: a layer's name \"Platform\" is not a name", profile + ":6: layer web depends on platform, which is not a layer of the profile"}},
+		{"a required variable without a value", replaced(site, "STORE_ID: \"042\"", "REPLICAS: 1"),
+			[]string{site + ":6: variable STORE_ID is required by profile shop"}},
+		{"a variable that is not declared", replaced(site, "STORE_ID: \"042\"", "STORE_ID: \"042\"\n    STORE: x"),
+			[]string{site + ":7: variable STORE is not declared by profile shop"}},
+		{"a number where a string is declared", replaced(site, "\"042\"", "042"),
+			[]string{site + ":6: variable STORE_ID: must be of type string, not a number"}},
+		{"a string where an integer is declared", replaced(site, "STORE_ID: \"042\"", "STORE_ID: \"042\"\n    REPLICAS: \"2\""),
+			[]string{site + ":7: variable REPLICAS: must be of type integer, not text"}},
+		{"an octal integer", replaced(site, "STORE_ID: \"042\"", "STORE_ID: \"042\"\n    REPLICAS: 010"),
+			[]string{site + ":7: variable REPLICAS: \"010\" is not an integer"}},
+		{"a default of another type", replaced(profile, "default: 2", "default: two"), []string{profile + ":16: variable REPLICAS: must be of type integer, not text"}},
+		{"a variable declared twice", replaced(profile, "name: REPLICAS", "name: STORE_ID"), []string{profile + ":14: variable STORE_ID is declared twice"}},
+		{"an unknown type", replaced(profile, "type: integer", "type: int"),
+			[]string{profile + ":15: unknown type int", profile + ":16: variable REPLICAS: must be of type string, not a number"}},
+		{"a name that differs from the path", replaced(site, "spec:", "metadata:\n  name: s2\nspec:"), []string{site + ":4: metadata.name is s2, but the path says s1"}},
+		{"two sites with one name", map[string]string{"sites/s1/site.yaml": small()[site]}, []string{"sites/s1/site.yaml: sites/emea/s1/site.yaml has the same name"}},
+		{"two hosts with one identity", map[string]string{"sites/s2/site.yaml": small()[site], "sites/s2/hosts/b.yaml": small()[host]},
+			[]string{"sites/s2/hosts/b.yaml:4: sites/emea/s1/hosts/s1-a.yaml has the same identity"}},
+		{"two hosts at a site", map[string]string{"sites/emea/s1/hosts/s1-b.yaml": head + "Host\nspec:\n  identity: " + keyB + "\n"},
+			[]string{"sites/emea/s1/hosts/s1-b.yaml: a second active host at a site is not supported yet"}},
+		{"a lone worker", replaced(host, "spec:", "spec:\n  role: worker"), []string{host + ": site s1 has no control-plane host"}},
+		{"an unknown role", replaced(host, "spec:", "spec:\n  role: boss"), []string{host + ": site s1 has no control-plane host", host + ":4: unknown role boss"}},
+		{"a key that is none", replaced(host, keyA, "ssh-ed25519 AAAA"), []string{host + ":4: identity: the key is not an ed25519 public key"}},
+		{"an RSA key", replaced(host, keyA, "ssh-rsa AAAA"), []string{host + ":4: identity: not of the form \"ssh-ed25519 AAAA…\""}},
+		{"a key with options", replaced(host, keyA, "no-pty "+keyA), []string{host + ":4: identity: not of the form \"ssh-ed25519 AAAA…\""}},
+		{"a group with values", map[string]string{"sites/emea/group.yaml": "x"}, []string{"sites/emea/group.yaml: groups with inherited values are not supported yet"}},
+		{"hosts without a site", map[string]string{"sites/x/hosts/a.yaml": "x"}, []string{"sites/x/site.yaml: the file is missing beside sites/x/hosts"}},
+		{"a folder in profiles/ that is none", map[string]string{"profiles/common/x.yaml": "x"},
+			[]string{"profiles/common/profile.yaml: the file is missing"}},
+		{"two documents", replaced(site, "spec:", "---\nspec:"), []string{site + ": holds 2 YAML documents, not one Site"}},
+		{"an empty file", map[string]string{site: "# nothing\n"}, []string{site + ": holds 0 YAML documents, not one Site"}},
+		{"broken YAML", map[string]string{site: "a: [\n"}, []string{site + ":1: not YAML: did not find expected node content"}},
+		{"a merge key", replaced(site, "  profile: shop", "  <<: {profile: shop}"),
+			[]string{site + ":4: spec lacks the field profile", site + ":4: unknown field << in spec"}},
+		{"a lock with a short digest", map[string]string{"profiles/shop/content.lock": head + "ContentLock\nspec:\n  images:\n    a: sha256:12\n"},
+			[]string{"profiles/shop/content.lock:5: the digest of a is not sha256:<64 hex digits>"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f, err := fleet.Load(edited(tt.edits))
+			require.Nil(t, f)
+			require.Equal(t, tt.want, messages(err))
+			for _, p := range fleet.Problems(err) {
+				require.NotContains(t, p.Msg+p.Tip, "\n")
+			}
+		})
+	}
+}
+
+func TestLoadAcceptsWhatIsFine(t *testing.T) {
+	t.Parallel()
+	for name, edits := range map[string]map[string]string{
+		"no hosts":                       {"sites/emea/s1/hosts/s1-a.yaml": ""},
+		"no sites and no profiles":       {"sites/emea/s1/site.yaml": "", "sites/emea/s1/hosts/s1-a.yaml": "", "sites/emea/s1/addons/web/kustomization.yaml": ""},
+		"a removed host beside its heir": {"sites/emea/s1/hosts/s1-b.yaml": head + "Host\nspec:\n  state: removed\n  identity: " + keyB + " comment\n"},
+		"files for people":               {"sites/README.md": "x", "sites/emea/s1/hosts/README.md": "x", "profiles/README.md": "x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := fleet.Load(edited(edits))
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestLoadRefusesWhatIsTooMuch(t *testing.T) {
+	t.Parallel()
+	const site = "sites/emea/s1/site.yaml"
+	bomb := "a: &a [x,x,x,x,x,x,x,x,x]\n"
+	for c := 'b'; c < 'j'; c++ {
+		prev := string(c - 1)
+		bomb += string(c) + ": &" + string(c) + " [" + strings.Repeat("*"+prev+",", 8) + "*" + prev + "]\n"
+	}
+	for _, tt := range []struct{ name, text, want string }{
+		{"a YAML bomb", bomb, site + ":1: too many values once aliases are followed"},
+		{"an alias of itself", "a: &a [*a]\n", site + ":1: nested too deep"},
+		{"10,000 deep brackets", strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001), site + ": not YAML: exceeded max depth of 10000"},
+		{"9,000 deep brackets", strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000), site + ":1: nested too deep"},
+		{"65 deep", strings.Repeat("[", 65) + strings.Repeat("]", 65), site + ":1: nested too deep"},
+		{"50 MB", strings.Repeat("# padding\n", 5<<20), site + ": the file is larger than 1024 KiB"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			start := time.Now()
+			_, err := fleet.Load(edited(map[string]string{site: tt.text}))
+			require.Equal(t, []string{tt.want}, messages(err))
+			require.Less(t, time.Since(start), 20*time.Second)
+		})
+	}
+}
+
+func TestLoadRefusesDeepFolders(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	require.NoError(t, os.CopyFS(root, edited(nil)))
+	// Made one in the other: no system call takes a path of 10,000 parts.
+	at, err := os.OpenRoot(filepath.Join(root, "sites"))
+	require.NoError(t, err)
+	for range 10_000 {
+		require.NoError(t, at.Mkdir("d", 0o755))
+		next, err := at.OpenRoot("d")
+		require.NoError(t, err)
+		require.NoError(t, at.Close())
+		at = next
+	}
+	require.NoError(t, at.Close())
+	_, err = fleet.Load(os.DirFS(root))
+	require.Equal(t, []string{"sites" + strings.Repeat("/d", 32) + ": folders are nested deeper than 32"}, messages(err))
+}
+
+func TestLoadRefusesLinks(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	require.NoError(t, os.CopyFS(root, edited(nil)))
+	require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(root, "profiles/shop/addons/web/passwd")))
+	require.NoError(t, os.Symlink("../../profiles", filepath.Join(root, "sites/emea/s1/profiles")))
+	_, err := fleet.Load(os.DirFS(root))
+	require.Equal(t, []string{"profiles/shop/addons/web/passwd: a symbolic link, which a fleet may not have",
+		"sites/emea/s1/profiles: a symbolic link, which a fleet may not have"}, messages(err))
+
+	submodule := edited(nil)
+	submodule["bases/sub"] = &fstest.MapFile{Mode: fs.ModeIrregular}
+	_, err = fleet.Load(submodule)
+	require.Equal(t, []string{"bases/sub: neither a file nor a folder (a submodule?)"}, messages(err))
+}
+
+func TestHostByIdentity(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "key")
+	out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "root@s1 box", "-f", file).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	line, err := os.ReadFile(file + ".pub")
+	require.NoError(t, err)
+	f, err := fleet.Load(edited(map[string]string{"sites/emea/s1/hosts/s1-a.yaml": head + "Host\nspec:\n  identity: " + string(line)}))
+	require.NoError(t, err)
+	for name, tt := range map[string]struct {
+		key, host string
+		want      error
+	}{
+		"with its comment":     {string(line), "s1-a", nil},
+		"with another comment": {strings.Join(strings.Fields(string(line))[:2], " ") + " other", "s1-a", nil},
+		"without a comment":    {strings.Join(strings.Fields(string(line))[:2], "\t"), "s1-a", nil},
+		"a key of nobody":      {keyB, "", fleet.ErrNoHost},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, err := f.HostByIdentity(strings.TrimSpace(tt.key))
+			require.ErrorIs(t, err, tt.want)
+			if tt.want == nil {
+				require.Equal(t, tt.host, h.Name)
+			}
+		})
+	}
+	_, err = f.HostByIdentity("nonsense")
+	require.Error(t, err)
+	require.False(t, errors.Is(err, fleet.ErrNoHost))
+}
+
+func TestLoadExample(t *testing.T) {
+	t.Parallel()
+	f, err := fleet.Load(os.DirFS("../fleet-example"))
+	require.NoError(t, err)
+	require.Len(t, f.Sites, 3)
+	require.Empty(t, f.Sites[1].Hosts, "the demo registers the host of store-042")
+}
