@@ -20,8 +20,9 @@ type Object struct {
 // is written before an apply, so that nothing applied is ever unknown.
 type Inventory struct {
 	Site     string              `json:"site"`
-	Revision string              `json:"revision"` // commit of the last confirmed apply
-	Layers   map[string][]Object `json:"layers"`   // by layer name
+	Revision string              `json:"revision"`       // commit of the last confirmed apply
+	Layers   map[string][]Object `json:"layers"`         // by layer name
+	Kept     []string            `json:"kept,omitempty"` // layers whose objects are never pruned
 }
 
 // Cluster is a site's running cluster, as far as the reconciler needs it.

@@ -1,0 +1,85 @@
+package holdfast_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/holdfast-fleet/holdfast/"
+
+// arrows says which packages of ours each package may import. It is the table
+// of docs/design.md; a package that is not listed must earn its row first.
+var arrows = map[string][]string{
+	"durable":            {},
+	"fleet":              {},
+	"trust":              {},
+	"identity":           {"durable"},
+	"content":            {"durable"},
+	"gitsource":          {"durable", "trust"},
+	"render":             {"fleet"},
+	"bootstrap":          {"fleet", "content", "bootstrap/embedded", "bootstrap/node"},
+	"bootstrap/node":     {"fleet", "content"},
+	"bootstrap/embedded": {"fleet", "content", "durable", "bootstrap/node"},
+	"reconciler":         {"durable", "fleet", "gitsource", "content", "render", "identity", "bootstrap"},
+	"reconciler/kube":    {"reconciler", "bootstrap", "render"},
+	"cmd/holdfast":       {"*"},
+	"demo":               {"reconciler", "identity"},
+	"fleet-example/app":  {},
+}
+
+// owners says which packages alone may import a library: the part of it that
+// the rest of the program would otherwise lean on.
+var owners = map[string][]string{
+	"k8s.io/client-go":             {"reconciler/kube"},
+	"github.com/fluxcd/pkg/ssa":    {"reconciler/kube"},
+	"sigs.k8s.io/kustomize":        {"render"},
+	"github.com/go-git/go-git":     {"gitsource"},
+	"github.com/ProtonMail":        {"trust"},
+	"github.com/google/go-contain": {"content"},
+	"go.yaml.in/yaml":              {"fleet", "trust", "render", "cmd/holdfast", "bootstrap/embedded"},
+}
+
+func TestArrowsPointOneWay(t *testing.T) {
+	t.Parallel()
+	for _, p := range list(t) {
+		name, ours := strings.CutPrefix(p.ImportPath, module)
+		if !ours || strings.HasSuffix(name, "test") {
+			continue // test kits may use what they like
+		}
+		allowed, known := arrows[name]
+		require.True(t, known, "package %s has no row in the table of arrows", name)
+		for _, imp := range p.Imports {
+			if to, ok := strings.CutPrefix(imp, module); ok && !slices.Contains(allowed, "*") {
+				require.Contains(t, allowed, to, "%s must not import %s", name, to)
+			}
+			for library, owner := range owners {
+				if strings.HasPrefix(imp, library) {
+					require.Contains(t, owner, name, "%s must not import %s", name, imp)
+				}
+			}
+		}
+	}
+}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+func list(t *testing.T) []pkg {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	require.NoError(t, err)
+	var pkgs []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p pkg
+		require.NoError(t, dec.Decode(&p))
+		pkgs = append(pkgs, p)
+	}
+	require.NotEmpty(t, pkgs)
+	return pkgs
+}

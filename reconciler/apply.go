@@ -1,0 +1,290 @@
+package reconciler
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap"
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/render"
+)
+
+// layersAtOnce bounds how many layers are applied side by side.
+const layersAtOnce = 8
+
+// bootstrap brings the node up, after all that it and the layers need is known
+// to be there, and connects to the cluster.
+func (s *session) bootstrap(ctx context.Context, t target) error {
+	dist, err := fleet.ParseDistribution(t.Desired.Node.Distribution)
+	if err != nil {
+		return err
+	}
+	driver, err := s.Driver(dist.Type)
+	if err != nil {
+		return err
+	}
+	if err := s.checkContent(driver.Needs(dist), t.Desired); err != nil {
+		return err
+	}
+	access, err := driver.Ensure(ctx, bootstrap.Request{
+		Dir:          s.Dir + "/" + dist.Type,
+		Host:         t.Desired.Host,
+		Distribution: dist,
+		Content:      t.Desired.Node.Content,
+		Images:       locked(t.Desired.Cluster.Images),
+		Store:        s.Content,
+		Log:          s.Log,
+	})
+	if err != nil {
+		return fmt.Errorf("bootstrap %s %s: %w", dist.Type, dist.Version, err)
+	}
+	if s.cluster != nil && s.access == access {
+		return nil
+	}
+	if s.cluster, err = s.Connect(access.Kubeconfig); err != nil {
+		return err
+	}
+	s.access = access
+	return nil
+}
+
+// checkContent makes sure that every byte is there before anything changes.
+func (s *session) checkContent(needs []string, d render.Desired) error {
+	key := d.Node.Digest + d.Cluster.Digest
+	if s.checked == key {
+		return nil
+	}
+	want := locked(d.Cluster.Images)
+	for _, ref := range needs {
+		digest := d.Node.Content[ref]
+		if digest == "" {
+			return &unlocked{ref}
+		}
+		want[ref] = digest
+	}
+	for _, ref := range slices.Sorted(maps.Keys(want)) {
+		if err := s.Content.Verify(want[ref]); err != nil {
+			return fmt.Errorf("content %s: %w", ref, err)
+		}
+	}
+	s.checked = key
+	return nil
+}
+
+type unlocked struct{ ref string }
+
+func (u *unlocked) Error() string { return u.ref + " is not in the profile's content.lock" }
+
+func (u *unlocked) Hint() string { return "run holdfast lock and commit the result" }
+
+func locked(images map[string]string) map[string]string {
+	out := map[string]string{}
+	for ref, digest := range images {
+		if digest != "" {
+			out[ref] = digest
+		}
+	}
+	return out
+}
+
+// apply brings every layer of t to the cluster, in the order of their
+// dependencies; those that do not depend on each other side by side. Nothing
+// is deleted.
+func (s *session) apply(ctx context.Context, t target) error {
+	if err := s.expect(ctx, t); err != nil {
+		return err
+	}
+	layers := t.Desired.Cluster.Layers
+	s.rec.update(func(st *Status, now time.Time) { st.Layers = layerStatuses(st.Layers, layers, s.applied, now) })
+	run := layerRun{session: s, site: t.Desired.Site, done: map[string]chan struct{}{}, failed: map[string]error{}}
+	for _, l := range layers {
+		run.done[l.Name] = make(chan struct{})
+	}
+	var g errgroup.Group
+	slots := make(chan struct{}, layersAtOnce)
+	for _, l := range layers {
+		g.Go(func() error { run.layer(ctx, l, slots); return nil })
+	}
+	_ = g.Wait()
+	return run.err(layers)
+}
+
+// layerRun is one pass over the layers of a cluster.
+type layerRun struct {
+	*session
+	site string
+	done map[string]chan struct{}
+
+	mu     sync.Mutex
+	failed map[string]error
+}
+
+func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{}) {
+	defer close(r.done[l.Name])
+	for _, dep := range l.DependsOn {
+		<-r.done[dep]
+		if r.failure(dep) != nil {
+			r.end(l, LayerBlocked, fmt.Errorf("waits for layer %s", dep))
+			return
+		}
+	}
+	r.mu.Lock()
+	unchanged := r.applied[l.Name] == l.Digest
+	r.mu.Unlock()
+	if unchanged {
+		r.end(l, LayerReady, nil)
+		return
+	}
+	slots <- struct{}{}
+	r.report(l, LayerApplying, "")
+	changes, err := r.cluster.Apply(ctx, r.site, l)
+	<-slots
+	if err != nil {
+		r.end(l, LayerFailed, err)
+		return
+	}
+	if len(changes) > 0 {
+		r.Log.Info("layer applied", "layer", l.Name, "changes", len(changes), "objects", len(l.Objects))
+	}
+	if l.Wait {
+		r.report(l, LayerWaiting, "")
+		ctx, cancel := context.WithTimeout(ctx, l.Timeout)
+		defer cancel()
+		if err := r.cluster.Wait(ctx, l); err != nil {
+			r.end(l, LayerFailed, fmt.Errorf("not healthy after %s: %w", l.Timeout, err))
+			return
+		}
+	}
+	r.mu.Lock()
+	r.applied[l.Name] = l.Digest
+	r.mu.Unlock()
+	r.end(l, LayerReady, nil)
+}
+
+func (r *layerRun) failure(name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed[name]
+}
+
+func (r *layerRun) end(l render.Layer, state LayerState, err error) {
+	message := ""
+	if err != nil {
+		message = err.Error()
+		r.mu.Lock()
+		r.failed[l.Name] = err
+		r.mu.Unlock()
+	}
+	r.report(l, state, message)
+}
+
+func (r *layerRun) report(l render.Layer, state LayerState, message string) {
+	r.rec.update(func(st *Status, now time.Time) { st.layer(l.Name, state, message, now) })
+}
+
+// err names the layers that failed; those that only wait for them are not news.
+func (r *layerRun) err(layers []render.Layer) error {
+	var failed []string
+	blocked := 0
+	var first error
+	for _, l := range layers {
+		err := r.failed[l.Name]
+		switch {
+		case err == nil:
+		case slices.ContainsFunc(l.DependsOn, func(dep string) bool { return r.failed[dep] != nil }):
+			blocked++
+		default:
+			failed = append(failed, l.Name)
+			if first == nil {
+				first = err
+			}
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	more := ""
+	if blocked > 0 {
+		more = fmt.Sprintf(" (%d more wait for it)", blocked)
+	}
+	return fmt.Errorf("layer %s%s: %w", strings.Join(failed, ", "), more, first)
+}
+
+// layerStatuses starts the layers of a pass from what is known of the last one.
+func layerStatuses(old []LayerStatus, layers []render.Layer, applied map[string]string, now time.Time) []LayerStatus {
+	out := make([]LayerStatus, len(layers))
+	for i, l := range layers {
+		out[i] = LayerStatus{Name: l.Name, State: LayerPending, Digest: l.Digest, Objects: len(l.Objects), Since: now}
+		j := slices.IndexFunc(old, func(o LayerStatus) bool { return o.Name == l.Name && o.Digest == l.Digest })
+		if j >= 0 && applied[l.Name] == l.Digest {
+			out[i] = old[j]
+		}
+	}
+	return out
+}
+
+// expect makes the inventories hold all that is about to be applied besides
+// all that was, so that nothing applied is ever unknown.
+func (s *session) expect(ctx context.Context, t target) error {
+	kept, err := s.cluster.Inventory(ctx, t.Desired.Site)
+	if err != nil {
+		return err
+	}
+	desired, err := inventoryOf(t)
+	if err != nil {
+		return err
+	}
+	union := desired.union(kept).union(s.inventory)
+	union.Revision = kept.Revision
+	if !union.equal(s.inventory) {
+		if err := saveInventory(s.Dir, union); err != nil {
+			return err
+		}
+		s.inventory = union
+	}
+	if union.equal(kept) {
+		return nil
+	}
+	return s.cluster.SaveInventory(ctx, union)
+}
+
+func inventoryOf(t target) (Inventory, error) {
+	inv := Inventory{Site: t.Desired.Site, Revision: t.Commit.Revision, Layers: map[string][]Object{}}
+	for _, l := range t.Desired.Cluster.Layers {
+		if !l.Prune {
+			inv.Kept = append(inv.Kept, l.Name)
+		}
+		for _, raw := range l.Objects {
+			o, err := objectOf(raw)
+			if err != nil {
+				return Inventory{}, fmt.Errorf("layer %s: %w", l.Name, err)
+			}
+			inv.Layers[l.Name] = append(inv.Layers[l.Name], o)
+		}
+	}
+	return inv, nil
+}
+
+func objectOf(raw json.RawMessage) (Object, error) {
+	var head struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+		Metadata   struct{ Namespace, Name string }
+	}
+	if err := json.Unmarshal(raw, &head); err != nil {
+		return Object{}, err
+	}
+	group, version, found := strings.Cut(head.APIVersion, "/")
+	if !found {
+		group, version = "", head.APIVersion
+	}
+	return Object{Group: group, Version: version, Kind: head.Kind, Namespace: head.Metadata.Namespace, Name: head.Metadata.Name}, nil
+}

@@ -1,0 +1,159 @@
+package reconciler_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap"
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/reconciler"
+	"github.com/holdfast-fleet/holdfast/render"
+)
+
+// fakeCluster is a cluster that can be told to misbehave. The real one is
+// tested in reconciler/kube and by the integration test.
+type fakeCluster struct {
+	mu        sync.Mutex
+	inventory reconciler.Inventory
+	objects   map[string]json.RawMessage // Kind/name → what was applied
+	failing   map[string]error           // layer → error of Apply
+	unhealthy map[string]bool            // layer → never healthy
+	history   []string                   // calls that change something
+	drift     chan string
+}
+
+func newFakeCluster() *fakeCluster {
+	return &fakeCluster{
+		objects: map[string]json.RawMessage{}, failing: map[string]error{}, unhealthy: map[string]bool{},
+		drift: make(chan string, 8),
+	}
+}
+
+func (c *fakeCluster) note(format string, args ...any) {
+	c.history = append(c.history, fmt.Sprintf(format, args...))
+}
+
+func (c *fakeCluster) Inventory(context.Context, string) (reconciler.Inventory, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inventory, nil
+}
+
+func (c *fakeCluster) SaveInventory(_ context.Context, inv reconciler.Inventory) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.note("inventory %v", slices.Sorted(maps.Keys(inv.Layers)))
+	c.inventory = inv
+	return nil
+}
+
+func (c *fakeCluster) Apply(_ context.Context, _ string, l render.Layer) ([]reconciler.Change, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.failing[l.Name]; err != nil {
+		return nil, err
+	}
+	c.note("apply %s", l.Name)
+	var changes []reconciler.Change
+	for _, raw := range l.Objects {
+		key, object := name(raw)
+		if string(c.objects[key]) != string(raw) {
+			changes = append(changes, reconciler.Change{Object: object, Action: reconciler.Updated})
+		}
+		c.objects[key] = raw
+	}
+	return changes, nil
+}
+
+func (c *fakeCluster) Wait(ctx context.Context, l render.Layer) error {
+	c.mu.Lock()
+	unhealthy := c.unhealthy[l.Name]
+	c.mu.Unlock()
+	if !unhealthy {
+		return nil
+	}
+	<-ctx.Done()
+	return errors.New("ConfigMap text: not healthy")
+}
+
+func (c *fakeCluster) Delete(_ context.Context, _ string, objects []reconciler.Object) ([]reconciler.Change, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var changes []reconciler.Change
+	for _, o := range objects {
+		c.note("delete %s/%s", o.Kind, o.Name)
+		delete(c.objects, o.Kind+"/"+o.Name)
+		changes = append(changes, reconciler.Change{Object: o, Action: reconciler.Deleted})
+	}
+	return changes, nil
+}
+
+func (c *fakeCluster) Watch(ctx context.Context, _ string, _ []render.Layer) (<-chan string, error) {
+	out := make(chan string)
+	go func() {
+		defer close(out)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case l := <-c.drift:
+				select {
+				case out <- l:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return out, nil
+}
+
+// set misbehaves from now on.
+func (c *fakeCluster) set(fn func(c *fakeCluster)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fn(c)
+}
+
+func (c *fakeCluster) has(key string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.objects[key] != nil
+}
+
+func (c *fakeCluster) said() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.history)
+}
+
+func name(raw json.RawMessage) (string, reconciler.Object) {
+	var o struct {
+		Kind     string
+		Metadata struct{ Name string }
+	}
+	if err := json.Unmarshal(raw, &o); err != nil {
+		panic(err)
+	}
+	return o.Kind + "/" + o.Metadata.Name, reconciler.Object{Version: "v1", Kind: o.Kind, Name: o.Metadata.Name}
+}
+
+// fakeDriver brings nothing up.
+type fakeDriver struct {
+	needs []string
+	mu    sync.Mutex
+	err   error
+}
+
+func (d *fakeDriver) Needs(fleet.Distribution) []string { return d.needs }
+
+func (d *fakeDriver) Ensure(context.Context, bootstrap.Request) (bootstrap.Access, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return bootstrap.Access{Kubeconfig: "kubeconfig"}, d.err
+}

@@ -1,0 +1,180 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/gitsource"
+	"github.com/holdfast-fleet/holdfast/render"
+)
+
+// ErrFrozen reports a host that the fleet does not list any more. It keeps
+// running what it has: leaving a host out is not an order to remove it.
+var ErrFrozen = errors.New("the fleet does not list this host any more; it keeps what it runs and changes nothing")
+
+// ErrWaiting reports a host that has nothing to run yet.
+var ErrWaiting = errors.New("waiting for the first revision")
+
+// hold converges on rev and keeps the host there until ctx ends.
+func (s *session) hold(ctx context.Context, rev gitsource.Revision) {
+	failures := 0
+	for ctx.Err() == nil {
+		t, err := s.converge(ctx, rev)
+		if err != nil {
+			failures++
+			s.repair(ctx, t, backoff(failures, time.Second, 5*time.Minute))
+			continue
+		}
+		failures = 0
+		s.repair(ctx, t, jitter(s.Verify))
+		clear(s.applied)
+	}
+}
+
+// converge takes the host to rev, or, if rev cannot be loaded or rendered,
+// back to the last confirmed one. It returns the target that the cluster was
+// brought to, nil if it was left alone, and an error if trying again may help.
+func (s *session) converge(ctx context.Context, rev gitsource.Revision) (*target, error) {
+	t, refused := s.desire(rev)
+	if t == nil {
+		return nil, nil
+	}
+	s.rec.enter(PhaseBootstrap)
+	if err := s.bootstrap(ctx, *t); err != nil {
+		s.rec.finish(PhaseBootstrap, err)
+		return nil, err
+	}
+	s.rec.finish(PhaseBootstrap, nil)
+
+	s.rec.enter(PhaseApply)
+	err := s.apply(ctx, *t)
+	s.rec.finish(PhaseApply, err)
+	if err != nil {
+		return t, err
+	}
+
+	s.rec.enter(PhaseConfirm)
+	err = s.confirm(ctx, *t)
+	s.rec.finish(PhaseConfirm, err)
+	if err == nil && refused == nil {
+		s.rec.update(func(st *Status, now time.Time) { st.Settled, st.Since = true, now })
+	}
+	return t, err
+}
+
+// desire returns what to run. With an error it returns the last confirmed
+// target, or nil if there is none or nothing may be changed.
+func (s *session) desire(rev gitsource.Revision) (*target, error) {
+	switch {
+	case rev.Commit() == "" && s.confirmed == nil:
+		return nil, ErrWaiting
+	case rev.Commit() == "":
+		return s.confirmed, nil
+	case s.rendered != nil && s.rendered.Commit.Revision == rev.Commit():
+		return s.rendered, nil
+	}
+	s.rec.enter(PhaseLoad)
+	host, err := s.load(rev)
+	s.rec.finish(PhaseLoad, err)
+	if errors.Is(err, ErrFrozen) {
+		return nil, err
+	}
+	if err != nil {
+		return s.confirmed, err
+	}
+	s.rec.update(func(st *Status, _ time.Time) { st.Site, st.Host = host.Site.Name, host.Name })
+
+	s.rec.enter(PhaseRender)
+	desired, err := render.Host(rev.FS(), host)
+	s.rec.finish(PhaseRender, err)
+	if err != nil {
+		return s.confirmed, fmt.Errorf("render %s for %s: %w", rev.Short(), host.Name, err)
+	}
+	commit := Commit{Revision: rev.Commit(), Signer: rev.Signer().Name, Since: time.Now().UTC().Truncate(time.Millisecond)}
+	s.rendered = &target{Commit: commit, Desired: desired}
+	s.Log.Info("revision rendered", "revision", rev.Short(), "cluster", desired.Cluster.Digest, "node", desired.Node.Digest)
+	return s.rendered, nil
+}
+
+func (s *session) load(rev gitsource.Revision) (*fleet.Host, error) {
+	f, err := fleet.Load(rev.FS())
+	if err != nil {
+		return nil, err
+	}
+	host, err := f.HostByIdentity(s.Identity)
+	if errors.Is(err, fleet.ErrNoHost) && s.confirmed != nil {
+		return nil, ErrFrozen
+	}
+	if err != nil {
+		return nil, &Unregistered{Fingerprint: s.Fingerprint, err: err}
+	}
+	if host.State == fleet.Removed {
+		return nil, fmt.Errorf("%s: state removed is not carried out by this version; %w", host.File, ErrFrozen)
+	}
+	return host, nil
+}
+
+// Unregistered reports a host that waits for its registration commit.
+type Unregistered struct {
+	Fingerprint string
+	err         error
+}
+
+func (e *Unregistered) Error() string { return "not registered: " + e.err.Error() }
+func (e *Unregistered) Unwrap() error { return e.err }
+
+// Hint says how to register the host.
+func (e *Unregistered) Hint() string {
+	return "run holdfast register on this host, and commit the file it prints (key " + e.Fingerprint + ")"
+}
+
+// repair puts drifted layers right for as long as wait lasts.
+func (s *session) repair(ctx context.Context, t *target, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if t == nil || s.cluster == nil {
+		<-ctx.Done()
+		return
+	}
+	layers := map[string]render.Layer{}
+	for _, l := range t.Desired.Cluster.Layers {
+		layers[l.Name] = l
+	}
+	drifted, err := s.cluster.Watch(ctx, t.Desired.Site, t.Desired.Cluster.Layers)
+	if err != nil {
+		s.Log.Warn("drift is not watched, only looked for", "error", err)
+		<-ctx.Done()
+		return
+	}
+	tick := time.NewTicker(jitter(s.Interval))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := s.bootstrap(ctx, *t); err != nil {
+				return
+			}
+		case name, open := <-drifted:
+			if !open {
+				return
+			}
+			s.repairLayer(ctx, t.Desired.Site, layers[name])
+		}
+	}
+}
+
+func (s *session) repairLayer(ctx context.Context, site string, layer render.Layer) {
+	changes, err := s.cluster.Apply(ctx, site, layer)
+	for _, c := range changes {
+		s.Log.Info("drift repaired", "layer", layer.Name, "object", c.Object.String(), "action", string(c.Action))
+	}
+	if err != nil && ctx.Err() == nil {
+		s.Log.Warn("drift not repaired", "layer", layer.Name, "error", err)
+	}
+	s.rec.update(func(st *Status, _ time.Time) { st.Repairs += len(changes) })
+}

@@ -1,0 +1,100 @@
+package reconciler
+
+import (
+	"maps"
+	"slices"
+)
+
+// String names the object as people do: Deployment shop/web.
+func (o Object) String() string {
+	if o.Namespace == "" {
+		return o.Kind + " " + o.Name
+	}
+	return o.Kind + " " + o.Namespace + "/" + o.Name
+}
+
+// id is what makes an object the same one: its version may change.
+func (o Object) id() Object {
+	o.Version = ""
+	return o
+}
+
+// union holds the objects of both; where both speak of one thing, i counts.
+func (i Inventory) union(other Inventory) Inventory {
+	out := i
+	out.Layers = maps.Clone(i.Layers)
+	out.Kept = slices.Clone(i.Kept)
+	for _, name := range other.Kept {
+		if _, known := i.Layers[name]; !known && !slices.Contains(out.Kept, name) {
+			out.Kept = append(out.Kept, name)
+		}
+	}
+	for name, objects := range other.Layers {
+		for _, o := range objects {
+			if !contains(out.Layers[name], o) {
+				out.Layers[name] = append(slices.Clip(out.Layers[name]), o)
+			}
+		}
+	}
+	return out
+}
+
+// equal compares what is listed and where, whatever the order.
+func (i Inventory) equal(other Inventory) bool {
+	return i.Site == other.Site && i.Revision == other.Revision && i.within(other) && other.within(i)
+}
+
+func (i Inventory) within(other Inventory) bool {
+	for name, objects := range i.Layers {
+		known := map[Object]bool{}
+		for _, o := range other.Layers[name] {
+			known[o] = true
+		}
+		for _, o := range objects {
+			if !known[o] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// without returns what i lists in layers that are pruned, and other does not in any.
+func (i Inventory) without(other Inventory) []Object {
+	keep := map[Object]bool{}
+	for _, objects := range other.Layers {
+		for _, o := range objects {
+			keep[o.id()] = true
+		}
+	}
+	var out []Object
+	for _, name := range slices.Sorted(maps.Keys(i.Layers)) {
+		if slices.Contains(i.Kept, name) {
+			continue
+		}
+		for _, o := range i.Layers[name] {
+			if !keep[o.id()] {
+				keep[o.id()] = true
+				out = append(out, o)
+			}
+		}
+	}
+	return out
+}
+
+func contains(objects []Object, o Object) bool {
+	return slices.ContainsFunc(objects, func(p Object) bool { return p.id() == o.id() })
+}
+
+// only keeps the listed objects.
+func (i Inventory) only(objects []Object) Inventory {
+	out := Inventory{Layers: map[string][]Object{}}
+	for name, all := range i.Layers {
+		for _, o := range all {
+			if contains(objects, o) {
+				out.Layers[name] = append(out.Layers[name], o)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,146 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap"
+	"github.com/holdfast-fleet/holdfast/content"
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/gitsource"
+)
+
+// ErrRunning reports that another agent works in the same data folder.
+var ErrRunning = errors.New("another agent is running")
+
+// Source is where verified revisions come from.
+type Source interface {
+	// Fetch brings in what the sources have. Nothing of it is trusted yet.
+	Fetch(ctx context.Context) error
+	// Verify returns the newest trustworthy revision. It may return one together
+	// with an error, which then says why a newer commit was refused.
+	Verify(ctx context.Context) (gitsource.Revision, error)
+	// Watch sends whenever Fetch may find something new, until ctx ends.
+	Watch(ctx context.Context) (<-chan struct{}, error)
+}
+
+// Driver brings the node of one distribution up.
+type Driver interface {
+	Needs(d fleet.Distribution) []string
+	Ensure(ctx context.Context, req bootstrap.Request) (bootstrap.Access, error)
+}
+
+// Reconciler drives one host to the newest verified revision, for ever.
+type Reconciler struct {
+	Dir         string // the agent's own data, 0700
+	Identity    string // the host's public key as in authorized_keys
+	Fingerprint string // of Identity
+	Version     string // of the agent
+	Source      Source
+	Content     *content.Store
+	Driver      func(kind string) (Driver, error)
+	Connect     func(kubeconfig string) (Cluster, error)
+	Interval    time.Duration // between polls of the sources, jittered by a tenth; default one minute
+	Verify      time.Duration // between looks at every object, jittered by a tenth; default ten minutes
+	Log         *slog.Logger  // nil discards
+}
+
+// A session is one run of a Reconciler.
+type session struct {
+	Reconciler
+	rec       *recorder
+	confirmed *target   // last confirmed, from disk
+	rendered  *target   // of the newest revision that could be rendered
+	inventory Inventory // what may be in the cluster
+	cluster   Cluster
+	access    bootstrap.Access
+	checked   string            // digest of the content that was verified to be there
+	applied   map[string]string // layer → digest that is known to be in the cluster
+}
+
+// Run drives the host until ctx ends. It returns early only if it cannot start.
+func (r *Reconciler) Run(ctx context.Context) error {
+	unlock, err := lock(filepath.Join(r.Dir, "agent.lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s := r.session()
+	revisions := make(chan gitsource.Revision)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { s.rec.run(ctx); return nil })
+	g.Go(func() error { s.follow(ctx, revisions); return nil })
+	g.Go(func() error { s.drive(ctx, revisions); return nil })
+	return g.Wait()
+}
+
+func (r *Reconciler) session() *session {
+	s := &session{Reconciler: *r, applied: map[string]string{}}
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	if s.Interval <= 0 {
+		s.Interval = time.Minute
+	}
+	if s.Verify <= 0 {
+		s.Verify = 10 * time.Minute
+	}
+	var err error
+	if s.confirmed, err = loadConfirmed(s.Dir); err != nil {
+		s.Log.Error("last confirmed revision not readable", "error", err)
+	}
+	if s.inventory, err = loadInventory(s.Dir); err != nil {
+		s.Log.Error("local inventory not readable", "error", err)
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	first := Status{
+		Fingerprint: s.Fingerprint,
+		Agent:       AgentStatus{Version: s.Version, PID: os.Getpid(), Started: now},
+		Phase:       PhaseSource,
+		Since:       now,
+	}
+	if s.confirmed != nil {
+		first.Site, first.Host, first.Confirmed = s.confirmed.Desired.Site, s.confirmed.Desired.Host, &s.confirmed.Commit
+	}
+	s.rec = newRecorder(s.Dir, first, s.Log)
+	return s
+}
+
+// drive works on the newest revision that follow sent. A newer one interrupts
+// the work on an older: every step can be taken again.
+func (s *session) drive(ctx context.Context, revisions <-chan gitsource.Revision) {
+	stop := func() {}
+	defer func() { stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case rev := <-revisions:
+			stop()
+			work, cancel := context.WithCancel(ctx)
+			done := make(chan struct{})
+			go func() { defer close(done); s.hold(work, rev) }()
+			stop = func() { cancel(); <-done }
+		}
+	}
+}
+
+func lock(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, ErrRunning)
+	}
+	return func() { f.Close() }, nil
+}

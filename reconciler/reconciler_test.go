@@ -1,0 +1,326 @@
+package reconciler_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/content"
+	"github.com/holdfast-fleet/holdfast/gitsource"
+	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
+	"github.com/holdfast-fleet/holdfast/identity"
+	"github.com/holdfast-fleet/holdfast/reconciler"
+	"github.com/holdfast-fleet/holdfast/trust"
+)
+
+// A stage is a host with a real fleet repository, and a cluster that can be
+// told to misbehave.
+type stage struct {
+	t       *testing.T
+	repo    *gitsourcetest.Repo
+	key     *gitsourcetest.Key
+	url     string
+	dir     string
+	id      *identity.Identity
+	cluster *fakeCluster
+	driver  *fakeDriver
+	end     func()
+}
+
+func newStage(t *testing.T) *stage {
+	s := &stage{t: t, dir: t.TempDir(), cluster: newFakeCluster(), driver: &fakeDriver{}, end: func() {}}
+	s.repo = gitsourcetest.NewRepo(t)
+	s.key = gitsourcetest.NewSSHKey(t, "owner@example.com", "ed25519")
+	s.url = gitsourcetest.Serve(t, filepath.Dir(s.repo.Dir)) + "/" + filepath.Base(s.repo.Dir)
+	var err error
+	s.id, err = identity.Load(filepath.Join(s.dir, "identity"))
+	require.NoError(t, err)
+	t.Cleanup(func() { s.end() })
+	return s
+}
+
+// commit writes files over the fleet and signs; it returns the commit.
+func (s *stage) commit(files map[string]string, remove ...string) string {
+	return s.repo.Commit(gitsourcetest.Commit{By: s.key, Files: files, Remove: remove})
+}
+
+// begin commits a fleet with this host in it, and the given layers.
+func (s *stage) begin(layers map[string]string) string {
+	files := map[string]string{
+		"fleet.yaml":            object("Fleet", "shops", ""),
+		"trust/allowed_signers": s.key.AllowedSigner(""),
+		"profiles/shop/distribution/kustomization.yaml": "resources: [distribution.yaml]\n",
+		"profiles/shop/distribution/distribution.yaml":  object("Distribution", "shop", "spec: {type: fake, version: v1.36.3}\n"),
+		"sites/store/site.yaml":                         object("Site", "store", "spec: {profile: shop}\n"),
+		"sites/store/hosts/a.yaml":                      s.host(),
+	}
+	for path, text := range s.layers(layers) {
+		files[path] = text
+	}
+	return s.commit(files)
+}
+
+func (s *stage) host() string {
+	return object("Host", "a", fmt.Sprintf("spec: {identity: %q, role: control-plane}\n", s.id.PublicKey()))
+}
+
+// layers writes a profile of layers, each "settings|ConfigMap names".
+func (s *stage) layers(layers map[string]string) map[string]string {
+	files := map[string]string{}
+	var list strings.Builder
+	for _, name := range sortedKeys(layers) {
+		settings, names, _ := strings.Cut(layers[name], "|")
+		fmt.Fprintf(&list, "    - {name: %s%s}\n", name, settings)
+		files["profiles/shop/addons/"+name+"/kustomization.yaml"] = "resources: [objects.yaml]\n"
+		var objects strings.Builder
+		for _, n := range strings.Fields(names) {
+			kind := "ConfigMap"
+			if n == "space" {
+				kind = "Namespace"
+			}
+			fmt.Fprintf(&objects, "---\napiVersion: v1\nkind: %s\nmetadata: {name: %s}\n", kind, n)
+		}
+		files["profiles/shop/addons/"+name+"/objects.yaml"] = objects.String()
+	}
+	files["profiles/shop/profile.yaml"] = object("Profile", "shop", "spec:\n  layers:\n"+list.String())
+	return files
+}
+
+func sortedKeys(m map[string]string) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func object(kind, name, rest string) string {
+	return fmt.Sprintf("apiVersion: holdfast.dev/v1alpha1\nkind: %s\nmetadata: {name: %s}\n%s", kind, name, rest)
+}
+
+// start runs an agent; a former one must have ended.
+func (s *stage) start() {
+	anchor, err := trust.ParseKeyring(map[string][]byte{"anchor": []byte(s.key.AllowedSigner(""))})
+	require.NoError(s.t, err)
+	repo, err := gitsource.Open(gitsource.Options{Dir: filepath.Join(s.dir, "source"), Remotes: []string{s.url}, Anchor: anchor})
+	require.NoError(s.t, err)
+	store, err := content.Open(filepath.Join(s.dir, "content"))
+	require.NoError(s.t, err)
+	r := reconciler.Reconciler{
+		Dir: s.dir, Identity: s.id.PublicKey(), Fingerprint: s.id.Fingerprint(), Source: repo, Content: store,
+		Interval: 50 * time.Millisecond,
+		Driver:   func(string) (reconciler.Driver, error) { return s.driver, nil },
+		Connect:  func(string) (reconciler.Cluster, error) { return s.cluster, nil },
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	s.end = func() {
+		cancel()
+		require.NoError(s.t, <-done, "an agent that is told to end ends without an error")
+		require.NoError(s.t, repo.Close())
+		s.end = func() {}
+	}
+}
+
+// until waits for a status.
+func (s *stage) until(what string, want func(st reconciler.Status) bool) reconciler.Status {
+	s.t.Helper()
+	var st reconciler.Status
+	require.Eventually(s.t, func() bool {
+		var err error
+		st, err = reconciler.ReadStatus(s.dir)
+		return err == nil && want(st)
+	}, 20*time.Second, 10*time.Millisecond, "%s; the cluster saw %q", what, s.cluster.said())
+	return st
+}
+
+func runs(commit string) func(reconciler.Status) bool {
+	return func(st reconciler.Status) bool {
+		return st.Healthy() && st.Confirmed != nil && st.Confirmed.Revision == commit
+	}
+}
+
+func fails(phase reconciler.Phase, why string) func(reconciler.Status) bool {
+	return func(st reconciler.Status) bool {
+		return slices.ContainsFunc(st.Failures, func(f reconciler.Failure) bool { return f.Phase == phase && strings.Contains(f.Message, why) })
+	}
+}
+
+func TestANewCommitIsAppliedAndConfirmed(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|text"})
+	s.start()
+	st := s.until("first commit runs", runs(first))
+	require.Equal(t, "store", st.Site)
+	require.Equal(t, "a", st.Host)
+	require.Equal(t, "owner@example.com", st.Confirmed.Signer)
+	require.True(t, s.cluster.has("ConfigMap/text"))
+
+	second := s.commit(s.layers(map[string]string{"base": "|text more"}))
+	s.until("second commit runs", runs(second))
+	require.True(t, s.cluster.has("ConfigMap/more"))
+}
+
+func TestAnUnregisteredHostWaitsForItsCommit(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.begin(map[string]string{"base": "|text"})
+	s.commit(nil, "sites/store/hosts/a.yaml")
+	s.start()
+	st := s.until("waits", fails(reconciler.PhaseLoad, "not registered"))
+	require.Contains(t, st.Failures[0].Hint, s.id.Fingerprint())
+	require.Empty(t, s.cluster.said(), "nothing may be touched")
+
+	registered := s.commit(map[string]string{"sites/store/hosts/a.yaml": s.host()})
+	s.until("runs once it is registered", runs(registered))
+}
+
+func TestAHostThatIsNotListedAnyMoreFreezes(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|text"})
+	s.start()
+	s.until("runs", runs(first))
+	said := len(s.cluster.said())
+	s.commit(nil, "sites/store/hosts/a.yaml")
+	st := s.until("freezes", fails(reconciler.PhaseLoad, "does not list this host"))
+	require.Equal(t, first, st.Confirmed.Revision)
+	require.Len(t, s.cluster.said(), said, "nothing may be touched")
+}
+
+func TestACommitThatDoesNotRenderChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|text"})
+	s.start()
+	s.until("runs", runs(first))
+
+	s.commit(map[string]string{"profiles/shop/addons/base/kustomization.yaml": "resources: [missing.yaml]\n"})
+	st := s.until("says why", fails(reconciler.PhaseRender, "missing.yaml"))
+	require.Equal(t, first, st.Confirmed.Revision)
+	require.True(t, s.cluster.has("ConfigMap/text"))
+
+	s.commit(map[string]string{"profiles/shop/profile.yaml": "kind: Nonsense\n"})
+	s.until("says why", fails(reconciler.PhaseLoad, "profile.yaml"))
+	s.cluster.drift <- "base"
+	mended := s.commit(s.layers(map[string]string{"base": "|text"}))
+	s.until("a good commit heals", runs(mended))
+}
+
+func TestAFailingLayerHoldsUpOnlyWhatDependsOnIt(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.cluster.failing["bad"] = errors.New("ConfigMap x: admission webhook said no")
+	commit := s.begin(map[string]string{"bad": "|x", "after": ", dependsOn: [bad]|y", "alone": "|z"})
+	s.start()
+	st := s.until("fails", fails(reconciler.PhaseApply, "layer bad (1 more wait for it): ConfigMap x: admission webhook said no"))
+	states := map[string]reconciler.LayerState{}
+	for _, l := range st.Layers {
+		states[l.Name] = l.State
+	}
+	require.Equal(t, map[string]reconciler.LayerState{
+		"bad": reconciler.LayerFailed, "after": reconciler.LayerBlocked, "alone": reconciler.LayerReady,
+	}, states)
+	require.Nil(t, st.Confirmed)
+
+	s.cluster.set(func(c *fakeCluster) { clear(c.failing) })
+	s.until("goes on when the cause is gone", runs(commit))
+}
+
+func TestPruningComesAfterConfirmationAndTakesIntent(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|space text old", "kept": ", prune: false|keep"})
+	s.start()
+	s.until("runs", runs(first))
+
+	s.cluster.set(func(c *fakeCluster) { c.unhealthy["next"] = true })
+	second := s.commit(s.layers(map[string]string{"base": "|text", "next": "|new"}))
+	s.until("waits for health", func(st reconciler.Status) bool {
+		return len(st.Layers) == 2 && st.Layers[1].State == reconciler.LayerWaiting
+	})
+	require.True(t, s.cluster.has("ConfigMap/old"), "nothing is deleted before the new is healthy")
+
+	s.cluster.set(func(c *fakeCluster) { c.unhealthy["next"] = false })
+	third := s.commit(map[string]string{"README": "interrupts the wait"})
+	st := s.until("runs", runs(third))
+	require.NotEqual(t, second, st.Confirmed.Revision)
+	require.False(t, s.cluster.has("ConfigMap/old"), "left the fleet")
+	require.True(t, s.cluster.has("Namespace/space"), "a Namespace takes intent")
+	require.Equal(t, []reconciler.Object{{Version: "v1", Kind: "Namespace", Name: "space"}}, st.Held)
+	require.True(t, s.cluster.has("ConfigMap/keep"), "a layer that is not pruned")
+
+	empty := s.commit(map[string]string{"profiles/shop/profile.yaml": object("Profile", "shop", "spec: {layers: []}\n")})
+	s.until("an empty render runs", runs(empty))
+	require.True(t, s.cluster.has("ConfigMap/text"), "an empty render deletes nothing")
+}
+
+func TestTheInventoryIsWrittenBeforeTheObjects(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|text"})
+	s.start()
+	s.until("runs", runs(first))
+	require.Equal(t, []string{"inventory [base]", "apply base"}, s.cluster.said()[:2])
+}
+
+func TestDriftIsRepaired(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|text"})
+	s.start()
+	s.until("runs", runs(first))
+	s.cluster.set(func(c *fakeCluster) { delete(c.objects, "ConfigMap/text") })
+	s.cluster.drift <- "base"
+	s.until("counts the repair", func(st reconciler.Status) bool { return st.Repairs == 1 })
+	require.True(t, s.cluster.has("ConfigMap/text"))
+}
+
+func TestAHostAloneKeepsItsLastConfirmedRevision(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|text"})
+	s.start()
+	s.until("runs", runs(first))
+	s.end()
+
+	s.url = "http://127.0.0.1:1/nobody"
+	s.cluster.set(func(c *fakeCluster) { clear(c.objects) })
+	s.start()
+	st := s.until("runs on without its source", func(st reconciler.Status) bool {
+		return st.Settled && fails(reconciler.PhaseSource, "")(st)
+	})
+	require.Equal(t, first, st.Confirmed.Revision)
+	require.True(t, s.cluster.has("ConfigMap/text"))
+}
+
+func TestMissingContentStopsBeforeAnythingChanges(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.driver.needs = []string{"holdfast.dev/embedded/kubernetes:v1.36.3"}
+	s.begin(map[string]string{"base": "|text"})
+	s.start()
+	st := s.until("says what is missing", fails(reconciler.PhaseBootstrap, "kubernetes:v1.36.3 is not in the profile's content.lock"))
+	require.Contains(t, st.Failures[0].Hint, "holdfast lock")
+	require.Empty(t, s.cluster.said())
+}
+
+func TestTwoAgentsDoNotShareAFolder(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.begin(map[string]string{"base": "|text"})
+	s.start()
+	s.until("runs", func(st reconciler.Status) bool { return st.Settled })
+	second := reconciler.Reconciler{Dir: s.dir}
+	require.ErrorIs(t, second.Run(context.Background()), reconciler.ErrRunning)
+}

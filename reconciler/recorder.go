@@ -1,0 +1,110 @@
+package reconciler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/holdfast-fleet/holdfast/durable"
+)
+
+// A recorder holds the status and writes it, at most every writeInterval, so
+// that a hundred layers changing at once cost one write.
+type recorder struct {
+	dir string
+	log *slog.Logger
+
+	mu      sync.Mutex
+	status  Status
+	changed chan struct{} // one slot
+}
+
+const writeInterval = 50 * time.Millisecond
+
+func newRecorder(dir string, first Status, log *slog.Logger) *recorder {
+	return &recorder{dir: dir, status: first, log: log, changed: make(chan struct{}, 1)}
+}
+
+// update changes the status; fn gets the time to stamp it with.
+func (r *recorder) update(fn func(s *Status, now time.Time)) {
+	r.mu.Lock()
+	fn(&r.status, time.Now().UTC().Truncate(time.Millisecond))
+	r.mu.Unlock()
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (r *recorder) enter(p Phase) {
+	r.update(func(s *Status, now time.Time) { s.enter(p, now) })
+}
+
+// finish records how a phase ended. A failure that a person has already read
+// in the log is not logged again.
+func (r *recorder) finish(p Phase, err error) {
+	if err == nil {
+		r.update(func(s *Status, _ time.Time) { s.clear(p) })
+		return
+	}
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	var h interface{ Hint() string }
+	hint := ""
+	if errors.As(err, &h) {
+		hint = h.Hint()
+	}
+	known := false
+	r.update(func(s *Status, now time.Time) {
+		known = slices.ContainsFunc(s.Failures, func(f Failure) bool { return f.Phase == p && f.Message == err.Error() })
+		s.fail(p, err.Error(), hint, now)
+	})
+	if !known {
+		r.log.Warn("phase stopped", "phase", string(p), "error", err)
+	}
+}
+
+func (r *recorder) snapshot() Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.status
+	s.Layers = slices.Clone(s.Layers)
+	s.Failures = slices.Clone(s.Failures)
+	s.Held = slices.Clone(s.Held)
+	return s
+}
+
+// run writes the status whenever it changed, until ctx ends, then once more.
+func (r *recorder) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			r.write()
+			return
+		case <-r.changed:
+			r.write()
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(writeInterval):
+		}
+	}
+}
+
+func (r *recorder) write() {
+	s := r.snapshot()
+	s.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err == nil {
+		err = durable.WriteFile(filepath.Join(r.dir, StatusFile), append(data, '\n'), 0o644)
+	}
+	if err != nil {
+		r.log.Error("status not written", "error", err)
+	}
+}

@@ -1,0 +1,71 @@
+package reconciler
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/holdfast-fleet/holdfast/durable"
+	"github.com/holdfast-fleet/holdfast/render"
+)
+
+const (
+	confirmedFile = "confirmed.json"
+	inventoryFile = "inventory.json"
+)
+
+// A target is one rendering of one revision.
+type target struct {
+	Commit  Commit         `json:"commit"`
+	Desired render.Desired `json:"desired"`
+}
+
+// loadConfirmed returns the last confirmed target, kept complete so that it
+// needs neither sources nor mirror; nil if there is none.
+func loadConfirmed(dir string) (*target, error) {
+	var t target
+	found, err := readJSON(filepath.Join(dir, confirmedFile), &t)
+	if err != nil || !found {
+		return nil, err
+	}
+	return &t, nil
+}
+
+func saveConfirmed(dir string, t target) error {
+	return writeJSON(filepath.Join(dir, confirmedFile), t)
+}
+
+func loadInventory(dir string) (Inventory, error) {
+	var inv Inventory
+	_, err := readJSON(filepath.Join(dir, inventoryFile), &inv)
+	return inv, err
+}
+
+func saveInventory(dir string, inv Inventory) error {
+	return writeJSON(filepath.Join(dir, inventoryFile), inv)
+}
+
+func readJSON(path string, v any) (found bool, err error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return false, fmt.Errorf("read %s: %w", path, err)
+	}
+	return true, nil
+}
+
+func writeJSON(path string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(path, data, 0o600)
+}

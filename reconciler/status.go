@@ -1,0 +1,143 @@
+package reconciler
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// StatusFile is the name of the status in the agent's data folder.
+const StatusFile = "status.json"
+
+// Phase is a step of the line that data runs along.
+type Phase string
+
+// The phases, in order.
+const (
+	PhaseSource    Phase = "source"
+	PhaseVerify    Phase = "verify"
+	PhaseLoad      Phase = "load"
+	PhaseRender    Phase = "render"
+	PhaseBootstrap Phase = "bootstrap"
+	PhaseApply     Phase = "apply"
+	PhaseConfirm   Phase = "confirm"
+)
+
+var phases = []Phase{PhaseSource, PhaseVerify, PhaseLoad, PhaseRender, PhaseBootstrap, PhaseApply, PhaseConfirm}
+
+// Status is what a host runs and why, as of UpdatedAt. It is written for
+// people and programs to read; the agent itself decides nothing by it.
+type Status struct {
+	Host        string        `json:"host,omitempty"` // empty until registered
+	Site        string        `json:"site,omitempty"`
+	Fingerprint string        `json:"fingerprint"` // of the host's public key
+	Agent       AgentStatus   `json:"agent"`
+	Accepted    *Commit       `json:"accepted,omitempty"`  // the floor: the newest verified revision
+	Confirmed   *Commit       `json:"confirmed,omitempty"` // the revision that was applied and became healthy
+	Phase       Phase         `json:"phase"`               // being worked on, or the last one finished
+	Settled     bool          `json:"settled"`             // nothing left to do for the accepted revision
+	Since       time.Time     `json:"since"`               // of Phase and Settled
+	Layers      []LayerStatus `json:"layers,omitempty"`
+	Failures    []Failure     `json:"failures,omitempty"` // at most one a phase, in their order
+	Held        []Object      `json:"held,omitempty"`     // should be deleted, but deleting them takes intent
+	Repairs     int           `json:"repairs"`            // drifted objects put right since the agent started
+	UpdatedAt   time.Time     `json:"updatedAt"`
+}
+
+// AgentStatus describes the process.
+type AgentStatus struct {
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+}
+
+// Commit names a revision.
+type Commit struct {
+	Revision string    `json:"revision"` // full commit id
+	Signer   string    `json:"signer"`
+	Since    time.Time `json:"since"` // accepted or confirmed
+}
+
+// LayerState says how far a layer got.
+type LayerState string
+
+// The states of a layer.
+const (
+	LayerPending  LayerState = "pending"  // waits for a layer that it depends on
+	LayerApplying LayerState = "applying" // objects are being written
+	LayerWaiting  LayerState = "waiting"  // written; not healthy yet
+	LayerReady    LayerState = "ready"    // written, and healthy if it is waited for
+	LayerFailed   LayerState = "failed"
+	LayerBlocked  LayerState = "blocked" // a layer that it depends on failed
+)
+
+// LayerStatus is one layer's part of the status.
+type LayerStatus struct {
+	Name    string     `json:"name"`
+	State   LayerState `json:"state"`
+	Digest  string     `json:"digest"`
+	Objects int        `json:"objects"`
+	Message string     `json:"message,omitempty"`
+	Since   time.Time  `json:"since"`
+}
+
+// Failure is why a phase did not get further. It goes when the phase succeeds.
+type Failure struct {
+	Phase   Phase     `json:"phase"`
+	Message string    `json:"message"`
+	Hint    string    `json:"hint,omitempty"`
+	Since   time.Time `json:"since"`
+}
+
+// Healthy says whether the host runs the newest revision that it knows of, with nothing failing.
+func (s Status) Healthy() bool { return s.Settled && len(s.Failures) == 0 }
+
+// ReadStatus returns the status last written to the agent's data folder.
+func ReadStatus(dir string) (Status, error) {
+	path := filepath.Join(dir, StatusFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Status{}, fmt.Errorf("read status: %w", err)
+	}
+	var s Status
+	if err := json.Unmarshal(data, &s); err != nil {
+		return Status{}, fmt.Errorf("read status %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func (s *Status) enter(p Phase, now time.Time) {
+	if s.Phase != p || s.Settled {
+		s.Phase, s.Settled, s.Since = p, false, now
+	}
+}
+
+func (s *Status) fail(p Phase, message, hint string, now time.Time) {
+	i := slices.IndexFunc(s.Failures, func(f Failure) bool { return f.Phase == p })
+	if i >= 0 {
+		if s.Failures[i].Message != message {
+			s.Failures[i] = Failure{p, message, hint, now}
+		}
+		return
+	}
+	s.Failures = append(s.Failures, Failure{p, message, hint, now})
+	slices.SortFunc(s.Failures, func(a, b Failure) int {
+		return slices.Index(phases, a.Phase) - slices.Index(phases, b.Phase)
+	})
+}
+
+func (s *Status) clear(p Phase) {
+	s.Failures = slices.DeleteFunc(s.Failures, func(f Failure) bool { return f.Phase == p })
+}
+
+func (s *Status) layer(name string, state LayerState, message string, now time.Time) {
+	i := slices.IndexFunc(s.Layers, func(l LayerStatus) bool { return l.Name == name })
+	if i < 0 || s.Layers[i].State == state && s.Layers[i].Message == message {
+		return
+	}
+	l := &s.Layers[i]
+	l.State, l.Message, l.Since = state, message, now
+}

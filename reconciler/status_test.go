@@ -1,0 +1,52 @@
+package reconciler
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func TestFailuresAreKeptByPhaseUntilItSucceeds(t *testing.T) {
+	t.Parallel()
+	var s Status
+	s.fail(PhaseRender, "does not render", "", noon)
+	s.fail(PhaseSource, "no route to host", "", noon)
+	s.fail(PhaseSource, "no route to host", "", noon.Add(time.Hour))
+	require.Equal(t, []Failure{
+		{Phase: PhaseSource, Message: "no route to host", Since: noon},
+		{Phase: PhaseRender, Message: "does not render", Since: noon},
+	}, s.Failures, "in the order of the phases, each since it first said so")
+	s.Settled = true
+	require.False(t, s.Healthy())
+	s.clear(PhaseSource)
+	s.clear(PhaseRender)
+	require.True(t, s.Healthy())
+}
+
+func TestStatusIsWrittenAndReadBack(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	rec := newRecorder(dir, Status{Host: "store-042-a"}, slog.New(slog.DiscardHandler))
+	rec.finish(PhaseVerify, errors.New("not signed"))
+	rec.write()
+	s, err := ReadStatus(dir)
+	require.NoError(t, err)
+	require.Equal(t, "store-042-a", s.Host)
+	require.Equal(t, "not signed", s.Failures[0].Message)
+	require.False(t, s.UpdatedAt.IsZero())
+}
+
+func TestADamagedStatusIsAnErrorThatNamesIt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, StatusFile), []byte("{"), 0o600))
+	_, err := ReadStatus(dir)
+	require.ErrorContains(t, err, StatusFile)
+}
