@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -39,8 +40,8 @@ func (d Desired) YAML() ([]byte, error) {
 }
 
 func writeDocument(out *bytes.Buffer, raw json.RawMessage) error {
-	var v any
-	if err := yaml.Unmarshal(raw, &v); err != nil {
+	v, err := decode(raw)
+	if err != nil {
 		return err
 	}
 	out.WriteString("---\n")
@@ -50,4 +51,39 @@ func writeDocument(out *bytes.Buffer, raw json.RawMessage) error {
 		return err
 	}
 	return enc.Close()
+}
+
+// decode reads canonical JSON. It is not read as YAML, to which U+0085 is a
+// line break that may be folded; whole numbers stay whole.
+func decode(raw json.RawMessage) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil, err
+	}
+	return numbers(v), nil
+}
+
+func numbers(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, item := range v {
+			v[key] = numbers(item)
+		}
+	case []any:
+		for i, item := range v {
+			v[i] = numbers(item)
+		}
+	case json.Number:
+		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
+			return n
+		}
+		if n, err := strconv.ParseUint(v.String(), 10, 64); err == nil {
+			return n
+		}
+		f, _ := v.Float64() // it was encoded from one
+		return f
+	}
+	return v
 }
