@@ -19,6 +19,7 @@ type Key struct {
 	ssh     string // file of the private key, or empty
 	home    string // GNUPGHOME, or empty
 	program string // what git runs to sign, if not the default
+	public  string // instead of what gpg exports
 }
 
 // NewSSHKey makes a key with ssh-keygen; algorithm is ed25519, ecdsa or rsa, with
@@ -121,9 +122,26 @@ func (k *Key) Revoke() {
 	k.gpg("--import", file)
 }
 
+// RevokePublic revokes the key in what Public returns, while gpg goes on signing
+// with it: what a thief does who has the private half.
+func (k *Key) RevokePublic() {
+	k.t.Helper()
+	backup := filepath.Join(k.home, "before.asc")
+	if err := os.WriteFile(backup, []byte(k.gpg("--armor", "--export-secret-keys", k.Fingerprint)+"\n"), 0o600); err != nil {
+		k.t.Fatalf("write %s: %v", backup, err)
+	}
+	k.Revoke()
+	k.public = k.gpg("--armor", "--export", k.Fingerprint) + "\n"
+	k.gpg("--yes", "--delete-secret-and-public-key", k.Fingerprint)
+	k.gpg("--import", backup)
+}
+
 // Public is the armored OpenPGP key, or a line of an allowed_signers file.
 func (k *Key) Public() string {
 	k.t.Helper()
+	if k.public != "" {
+		return k.public
+	}
 	if k.ssh == "" {
 		return k.gpg("--armor", "--export", k.Fingerprint) + "\n"
 	}

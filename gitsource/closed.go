@@ -1,0 +1,81 @@
+package gitsource
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// checkClosed makes sure that whatever an object of the pack refers to is in the
+// pack or in base. As base is closed itself, so is what both make: no later
+// reader can meet a gap, whichever commit it starts from.
+func (s *staged) checkClosed(ctx context.Context, base *store) error {
+	for _, h := range s.order {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.checkReferences(h, base); err != nil {
+			// %v: an error in a pack is no damage of the mirror.
+			return fmt.Errorf("%s %s: %v", s.types[h], h, err)
+		}
+	}
+	return nil
+}
+
+func (s *staged) checkReferences(h plumbing.Hash, base *store) error {
+	switch s.types[h] {
+	case plumbing.CommitObject:
+		c, err := s.store.commit(h)
+		if err != nil {
+			return err
+		}
+		if err := s.expect(c.tree, plumbing.TreeObject, base); err != nil {
+			return err
+		}
+		for _, parent := range c.parents {
+			if err := s.expect(parent, plumbing.CommitObject, base); err != nil {
+				return err
+			}
+		}
+	case plumbing.TreeObject:
+		entries, err := s.store.tree(h)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if e.mode == modeSubmodule {
+				continue
+			}
+			want := plumbing.BlobObject
+			if e.mode == modeFolder {
+				want = plumbing.TreeObject
+			}
+			if err := s.expect(e.hash, want, base); err != nil {
+				return err
+			}
+		}
+	case plumbing.TagObject:
+		raw, err := s.store.read(h, plumbing.TagObject, maxCommit)
+		if err != nil {
+			return err
+		}
+		target, err := parseTag(raw)
+		if err != nil {
+			return err
+		}
+		return s.expect(target, plumbing.AnyObject, base)
+	}
+	return nil
+}
+
+func (s *staged) expect(h plumbing.Hash, want plumbing.ObjectType, base *store) error {
+	got, inPack := s.types[h]
+	switch {
+	case inPack && want != plumbing.AnyObject && got != want:
+		return fmt.Errorf("refers to the %s %s as a %s", got, h, want)
+	case !inPack && (base == nil || !base.has(h)):
+		return fmt.Errorf("refers to %s, which is missing", h)
+	}
+	return nil
+}

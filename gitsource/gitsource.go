@@ -1,0 +1,221 @@
+// Package gitsource turns Git remotes and bundles into verified revisions.
+//
+// Nothing leaves this package unverified: a [Revision] exists only after its
+// signature, its signer's authority and its descent from the floor were checked.
+// A revision is chosen in four steps:
+//
+//  1. [Repository.Fetch] brings what remotes and bundles offer into the mirror,
+//     if it is whole and descends from the floor. The tip of each source is a
+//     candidate.
+//  2. With no floor yet, a candidate whose tip a key of the anchor signed becomes
+//     the floor.
+//  3. Otherwise each commit on the first-parent line from the floor to the tip is
+//     judged by the keys and the policy in the trust folder of its parent, up to
+//     the first that is refused.
+//  4. The last good one becomes the floor, on disk, before [Repository.Verify]
+//     returns it. The floor never falls.
+package gitsource
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"golang.org/x/sys/unix"
+
+	"github.com/holdfast-fleet/holdfast/trust"
+)
+
+// Why a candidate is refused, beside the reasons of package trust.
+var (
+	ErrOlder     = errors.New("older than the floor")
+	ErrRewritten = errors.New("does not descend from the floor on the first-parent line")
+)
+
+// Refused says that what a source offers is not acted upon.
+type Refused struct {
+	Source string // URL without credentials, or path of the bundle
+	Commit string // hex; empty if the source could not be read that far
+	Reason error
+}
+
+func (r *Refused) Error() string {
+	if len(r.Commit) < 12 {
+		return fmt.Sprintf("refused %s: %v", r.Source, r.Reason)
+	}
+	return fmt.Sprintf("refused %s: commit %s: %v", r.Source, r.Commit[:12], r.Reason)
+}
+
+func (r *Refused) Unwrap() error { return r.Reason }
+
+// Options configure a [Repository].
+type Options struct {
+	Dir        string         // state: required, made if missing
+	Remotes    []string       // http and https URLs
+	Branch     string         // default main
+	BundleDirs []string       // folders in which *.bundle files may appear; they need not exist
+	Anchor     *trust.Keyring // vouches for the first commit: required
+	Log        *slog.Logger   // nil discards
+}
+
+// Repository is what a host knows of its fleet: a mirror, and the floor outside of it.
+type Repository struct {
+	branch  string
+	dir     string
+	anchor  *trust.Keyring
+	bundles []string
+	log     *slog.Logger
+	lock    *os.File
+	remotes []*remote
+	limits  limits
+
+	work sync.Mutex // held by Fetch and Verify
+
+	mu         sync.Mutex // guards what follows
+	mirror     *store
+	floor      *floor
+	floorErr   error // the state file cannot be read
+	candidates map[string]*candidate
+	files      map[string]*bundleFile // by path
+	olderSeen  map[string]bool        // digests of bundles reported as older
+	checked    plumbing.Hash          // tree that was read completely since the start
+	trusts     map[plumbing.Hash]*trustFolder
+}
+
+// candidate is the tip of a source.
+type candidate struct {
+	source string
+	tip    plumbing.Hash
+	refuse *Refused // why it is refused, once known
+	once   string   // digest of a bundle whose refusal is reported only once, or empty
+}
+
+const (
+	stagingPrefix = "staging-"
+	floorFile     = "floor"
+	mirrorFolder  = "mirror"
+)
+
+// Open opens the state in a folder that no other process has open, clears what
+// an interrupted fetch left, and checks that the mirror still holds the floor,
+// byte by byte. A mirror that does not is emptied: the next fetch fills it again.
+func Open(o Options) (*Repository, error) {
+	if o.Anchor == nil || o.Anchor.Len() == 0 {
+		return nil, errors.New("open repository: the trust anchor holds no key")
+	}
+	r := &Repository{
+		branch: o.Branch, dir: o.Dir, anchor: o.Anchor, bundles: o.BundleDirs, log: o.Log, limits: defaultLimits(),
+		candidates: make(map[string]*candidate), files: make(map[string]*bundleFile),
+		olderSeen: make(map[string]bool), trusts: make(map[plumbing.Hash]*trustFolder),
+	}
+	if r.branch == "" {
+		r.branch = "main"
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	for i, raw := range o.Remotes {
+		m, err := newRemote(i, raw, r.limits)
+		if err != nil {
+			return nil, fmt.Errorf("open repository: %w", err)
+		}
+		r.remotes = append(r.remotes, m)
+	}
+	if err := r.openState(); err != nil {
+		if r.lock != nil {
+			r.lock.Close()
+		}
+		return nil, fmt.Errorf("open repository %s: %w", o.Dir, err)
+	}
+	return r, nil
+}
+
+func (r *Repository) openState() (err error) {
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return err
+	}
+	if r.lock, err = os.OpenFile(filepath.Join(r.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return err
+	}
+	if err := unix.Flock(int(r.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return errors.New("another process has it open")
+	}
+	leftovers, err := filepath.Glob(filepath.Join(r.dir, stagingPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range leftovers {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	r.floor, r.floorErr = readFloor(filepath.Join(r.dir, floorFile))
+	if r.mirror, err = openStore(filepath.Join(r.dir, mirrorFolder)); err != nil || r.floor == nil {
+		return err
+	}
+	if err := r.checkTree(r.floor.hash(), r.floor.tree()); isDamage(err) {
+		return r.resetMirror(err)
+	}
+	return nil
+}
+
+// Close releases the state. Revisions cannot be read afterwards.
+func (r *Repository) Close() error {
+	r.work.Lock()
+	defer r.work.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return errors.Join(r.mirror.close(), r.lock.Close())
+}
+
+// Floor returns the newest accepted revision, from disk alone. The bool is false
+// if nothing was accepted yet; it is true beside an error if there is a floor
+// that the mirror does not hold, or that cannot be known.
+func (r *Repository) Floor() (Revision, bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.floorErr != nil:
+		return Revision{}, true, r.floorErr
+	case r.floor == nil:
+		return Revision{}, false, nil
+	case !r.mirror.has(r.floor.hash()):
+		return Revision{}, true, fmt.Errorf("floor %s is not in the mirror: it comes back with the next fetch", r.floor.Commit[:12])
+	}
+	return r.floor.revision(r.mirror), true, nil
+}
+
+// resetMirror empties a damaged mirror. The floor is outside and stays.
+func (r *Repository) resetMirror(cause error) error {
+	r.log.Warn("mirror damaged, emptied", "cause", cause)
+	r.mirror.close()
+	path := filepath.Join(r.dir, mirrorFolder)
+	if err := os.RemoveAll(path); err != nil {
+		return fmt.Errorf("empty damaged mirror: %w", err)
+	}
+	mirror, err := openStore(path)
+	if err != nil {
+		return err
+	}
+	r.mirror, r.checked = mirror, plumbing.ZeroHash
+	r.candidates, r.files = make(map[string]*candidate), make(map[string]*bundleFile)
+	return nil
+}
+
+// parseRemote refuses whatever is not fetched by our own HTTP client.
+func parseRemote(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, errors.New("remote is not a URL")
+	}
+	if scheme := strings.ToLower(u.Scheme); (scheme != "http" && scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("remote %s: only http:// and https:// are fetched from", u.Redacted())
+	}
+	return u, nil
+}

@@ -1,0 +1,178 @@
+package gitsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+)
+
+// How long a remote may take.
+const (
+	listTimeout = 30 * time.Second // to name its branches
+	packTimeout = 30 * time.Minute // to send a pack
+	idleTimeout = 60 * time.Second // between two pieces of a pack
+)
+
+const (
+	maxAdvertised = 16 << 20 // bytes of the list of branches
+	maxHaves      = 256      // commits named to a remote
+)
+
+// remote is a Git repository behind smart HTTP.
+type remote struct {
+	name      string // URL without credentials
+	ref       string // in the mirror
+	endpoint  *transport.Endpoint
+	transport transport.Transport
+	list      time.Duration
+	pack      time.Duration
+	idle      time.Duration
+}
+
+func newRemote(n int, raw string, lim limits) (*remote, error) {
+	u, err := parseRemote(raw)
+	if err != nil {
+		return nil, err
+	}
+	shown := *u
+	shown.User = nil
+	endpoint, err := transport.NewEndpoint(raw)
+	if err != nil {
+		return nil, fmt.Errorf("remote %s is malformed", shown.String())
+	}
+	client := &http.Client{Transport: &boundedTransport{lim.pack}}
+	return &remote{
+		name: shown.String(), ref: fmt.Sprintf("refs/holdfast/source/%d", n), endpoint: endpoint,
+		transport: githttp.NewClientWithOptions(client, &githttp.ClientOptions{RedirectPolicy: githttp.FollowInitialRedirects}),
+		list:      listTimeout, pack: packTimeout, idle: idleTimeout,
+	}, nil
+}
+
+// session asks the remote for its tip of branch: one round trip.
+func (m *remote) session(ctx context.Context, branch string) (transport.UploadPackSession, *packp.AdvRefs, plumbing.Hash, error) {
+	ctx, cancel := context.WithTimeout(ctx, m.list)
+	defer cancel()
+	session, err := m.transport.NewUploadPackSession(m.endpoint, nil)
+	if err != nil {
+		return nil, nil, plumbing.ZeroHash, err
+	}
+	refs, err := session.AdvertisedReferencesContext(ctx)
+	switch {
+	case errors.Is(err, transport.ErrEmptyRemoteRepository):
+		return nil, nil, plumbing.ZeroHash, errors.New("the repository is empty")
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, nil, plumbing.ZeroHash, fmt.Errorf("no answer within %s", m.list)
+	case err != nil:
+		return nil, nil, plumbing.ZeroHash, err
+	}
+	tip, ok := refs.References["refs/heads/"+branch]
+	if !ok {
+		return nil, nil, plumbing.ZeroHash, fmt.Errorf("it has no branch %s", branch)
+	}
+	return session, refs, tip, nil
+}
+
+// download hands the pack that leads from what we have to tip to receive.
+func (m *remote) download(ctx context.Context, session transport.UploadPackSession, req *packp.UploadPackRequest,
+	receive func(context.Context, io.Reader) (*staged, error)) (*staged, error) {
+	ctx, cancel := context.WithTimeout(ctx, m.pack)
+	defer cancel()
+	idle := time.AfterFunc(m.idle, cancel)
+	defer idle.Stop()
+	response, err := session.UploadPack(ctx, req)
+	if err != nil {
+		return nil, m.slow(ctx, err)
+	}
+	defer response.Close()
+	var pack io.Reader = &idleReader{response, idle, m.idle}
+	switch {
+	case req.Capabilities.Supports(capability.Sideband64k):
+		pack = sideband.NewDemuxer(sideband.Sideband64k, pack)
+	case req.Capabilities.Supports(capability.Sideband):
+		pack = sideband.NewDemuxer(sideband.Sideband, pack)
+	}
+	s, err := receive(ctx, pack)
+	if err != nil {
+		return nil, m.slow(ctx, err)
+	}
+	return s, nil
+}
+
+func (m *remote) slow(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("it stopped sending, or sent for longer than %s: %w", m.pack, err)
+	}
+	return err
+}
+
+// request asks for tip, given what we have.
+func request(refs *packp.AdvRefs, tip plumbing.Hash, haves []plumbing.Hash) (*packp.UploadPackRequest, error) {
+	req := packp.NewUploadPackRequestFromCapabilities(refs.Capabilities)
+	if refs.Capabilities.Supports(capability.NoProgress) {
+		if err := req.Capabilities.Set(capability.NoProgress); err != nil {
+			return nil, err
+		}
+	}
+	req.Wants = []plumbing.Hash{tip}
+	req.Haves = haves
+	return req, nil
+}
+
+// idleReader puts a deadline off whenever something arrives.
+type idleReader struct {
+	r     io.Reader
+	timer *time.Timer
+	idle  time.Duration
+}
+
+func (r *idleReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	if n > 0 {
+		r.timer.Reset(r.idle)
+	}
+	return n, err
+}
+
+// boundedTransport ends answers that are larger than any honest one.
+type boundedTransport struct{ pack int64 }
+
+func (b *boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	limit := int64(maxAdvertised)
+	switch {
+	case res.StatusCode != http.StatusOK:
+		limit = 64 << 10
+	case strings.HasSuffix(req.URL.Path, "/git-upload-pack"):
+		limit = b.pack + b.pack/64 + 1<<20 // side bands add their own headers
+	}
+	res.Body = &boundedBody{res.Body, limit}
+	return res, nil
+}
+
+type boundedBody struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errors.New("the remote sends more than is allowed")
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}

@@ -1,0 +1,197 @@
+package gitsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/holdfast-fleet/holdfast/trust"
+)
+
+// Verify returns the newest trustworthy revision of all sources: at least the
+// floor, which it raises on disk before it returns. The error joins a [*Refused]
+// for each source whose tip is not acted upon; it may stand beside a good
+// revision. The revision is zero if nothing was ever accepted, or if the mirror
+// does not hold the floor.
+func (r *Repository) Verify(ctx context.Context) (Revision, error) {
+	r.work.Lock()
+	defer r.work.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.floorErr != nil {
+		return Revision{}, r.floorErr
+	}
+	var errs []error
+	for _, c := range r.ordered() {
+		if err := r.judge(ctx, c); err != nil {
+			if isDamage(err) {
+				reset := r.resetMirror(err)
+				return Revision{}, errors.Join(fmt.Errorf("verify: the mirror is damaged and is filled again by the next fetch: %w", err), reset)
+			}
+			errs = append(errs, err)
+		}
+	}
+	switch {
+	case r.floor == nil && len(errs) == 0:
+		return Revision{}, errors.New("verify: no source has delivered a revision yet")
+	case r.floor == nil:
+		return Revision{}, errors.Join(errs...)
+	case !r.mirror.has(r.floor.hash()):
+		errs = append(errs, fmt.Errorf("verify: floor %s is not in the mirror, and no source has brought it back", r.floor.Commit[:12]))
+		return Revision{}, errors.Join(errs...)
+	}
+	return r.floor.revision(r.mirror), errors.Join(errs...)
+}
+
+// ordered lists candidates: remotes as configured, then bundles by path.
+func (r *Repository) ordered() []*candidate {
+	var list []*candidate
+	for _, m := range r.remotes {
+		if c := r.candidates[m.name]; c != nil {
+			list = append(list, c)
+		}
+	}
+	var paths []string
+	for path := range r.files {
+		paths = append(paths, path)
+	}
+	slices.Sort(paths)
+	for _, path := range paths {
+		if c := r.candidates[path]; c != nil {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// judge raises the floor as far as a candidate allows, and returns a *Refused if
+// that is not its tip. What was refused once is not judged again.
+func (r *Repository) judge(ctx context.Context, c *candidate) error {
+	if c.refuse == nil {
+		if err := r.follow(ctx, c); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.refuse == nil:
+		return nil
+	case c.once != "" && r.olderSeen[c.once]:
+		delete(r.candidates, c.source)
+		return nil
+	case c.once != "":
+		r.olderSeen[c.once] = true
+	}
+	return c.refuse
+}
+
+// follow sets c.refuse, or returns the error that kept it from knowing.
+func (r *Repository) follow(ctx context.Context, c *candidate) error {
+	if r.floor == nil {
+		return r.firstContact(c)
+	}
+	if c.tip == r.floor.hash() {
+		return nil
+	}
+	line, err := r.line(c.tip)
+	if errors.Is(err, ErrOlder) && r.files[c.source] != nil {
+		delete(r.candidates, c.source) // a bundle that has served
+		return nil
+	}
+	if errors.Is(err, ErrOlder) || errors.Is(err, ErrRewritten) {
+		c.refuse = &Refused{Source: c.source, Commit: c.tip.String(), Reason: err}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	started, reached := time.Now(), *r.floor
+	for i, next := range line {
+		if err := ctx.Err(); err != nil {
+			return errors.Join(err, r.raise(reached, c, started))
+		}
+		parent := reached.tree()
+		signer, err := r.vouched(next, parent, reached.Bound)
+		if err != nil {
+			if isDamage(err) {
+				return err
+			}
+			c.refuse = &Refused{Source: c.source, Commit: next.hash.String(), Reason: err}
+			r.log.Warn("commit refused", "source", c.source, "commit", next.hash.String(), "reason", err, "after", i)
+			break
+		}
+		reached = next.floor(signer, reached.Bound)
+	}
+	return r.raise(reached, c, started)
+}
+
+func (c *commit) floor(signer trust.Signer, bound time.Time) floor {
+	return floor{Commit: c.hash.String(), Tree: c.tree.String(), Time: c.time, Bound: latest(c.time, bound), Signer: signer}
+}
+
+// firstContact takes a tip that the anchor vouches for as the floor.
+func (r *Repository) firstContact(c *candidate) error {
+	tip, err := r.mirror.commit(c.tip)
+	if err != nil {
+		return err
+	}
+	signer, err := r.anchor.Verify(tip.payload, tip.signature, tip.time)
+	if err == nil {
+		err = r.loads(tip.tree)
+	}
+	if isDamage(err) {
+		return err
+	}
+	if err != nil {
+		c.refuse = &Refused{Source: c.source, Commit: tip.hash.String(), Reason: err}
+		r.log.Warn("first contact refused", "source", c.source, "commit", tip.hash.String(), "reason", err)
+		return nil
+	}
+	return r.raise(tip.floor(signer, time.Time{}), c, time.Now())
+}
+
+// line returns the commits after the floor up to tip, oldest first.
+func (r *Repository) line(tip plumbing.Hash) ([]*commit, error) {
+	if err := r.descends(overlay{base: r.mirror}, tip); err != nil {
+		return nil, err
+	}
+	var line []*commit
+	for h := tip; h != r.floor.hash(); {
+		c, err := r.mirror.commit(h)
+		if err != nil {
+			return nil, err
+		}
+		line = append(line, c)
+		h = c.parents[0]
+	}
+	slices.Reverse(line)
+	return line, nil
+}
+
+// raise makes the new floor durable. Its tree is read completely first: a floor
+// that cannot be rendered is worth nothing.
+func (r *Repository) raise(to floor, c *candidate, started time.Time) error {
+	if r.floor != nil && to.Commit == r.floor.Commit {
+		return nil
+	}
+	if err := r.checkTree(to.hash(), to.tree()); err != nil {
+		return err
+	}
+	if err := to.write(filepath.Join(r.dir, floorFile)); err != nil {
+		return err
+	}
+	r.floor = &to
+	r.log.Info("revision accepted", "revision", to.Commit[:12], "signer", to.Signer.String(), "source", c.source, "took", time.Since(started))
+	return r.mirror.setRef("refs/holdfast/floor", to.hash())
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
