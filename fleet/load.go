@@ -26,14 +26,14 @@ type loader struct {
 // [Problem] found, in a stable order; see [Problems].
 func Load(fsys fs.FS) (*Fleet, error) {
 	l := &loader{fsys: fsys, problems: &problems{}, identities: map[string]string{}, fleet: &Fleet{Profiles: map[string]*Profile{}}}
+	if l.survey(); len(l.list) > 0 {
+		return nil, l.err()
+	}
 	data, ok := l.read("fleet.yaml", "a fleet repository has it at its root")
 	if !ok {
 		return nil, l.err()
 	}
 	l.fleet.Name = reader{"fleet.yaml", l.problems}.kubeObject(data, "Fleet", "", nil)
-	if l.survey(); len(l.list) > 0 {
-		return nil, l.err()
-	}
 	for _, e := range l.entriesOf("profiles") {
 		if e.IsDir() {
 			l.fleet.Profiles[e.Name()] = l.profile(e.Name())
@@ -53,7 +53,11 @@ func Load(fsys fs.FS) (*Fleet, error) {
 // a file nor a folder: a link could lead out of what was reviewed.
 func (l *loader) survey() {
 	files := 0
-	for _, root := range []string{"profiles", "bases", "sites"} {
+	for _, root := range []string{"fleet.yaml", "profiles", "bases", "sites"} {
+		if info, err := fs.Lstat(l.fsys, root); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			l.link(root) // which WalkDir would follow
+			continue
+		}
 		err := fs.WalkDir(l.fsys, root, func(name string, e fs.DirEntry, err error) error {
 			if name == root && errors.Is(err, fs.ErrNotExist) {
 				return nil
@@ -70,7 +74,7 @@ func (l *loader) survey() {
 				l.add(name, 0, "", "folders are nested deeper than %d", maxFolders)
 				return fs.SkipDir
 			case e.Type()&fs.ModeSymlink != 0:
-				l.add(name, 0, "put a copy there, or share it through bases/", "a symbolic link, which a fleet may not have")
+				l.link(name)
 			case !e.IsDir() && !e.Type().IsRegular():
 				l.add(name, 0, "copy the files into the repository", "neither a file nor a folder (a submodule?)")
 			}
@@ -78,6 +82,10 @@ func (l *loader) survey() {
 		})
 		l.addErr(err)
 	}
+}
+
+func (l *loader) link(name string) {
+	l.add(name, 0, "put a copy there, or share it through bases/", "a symbolic link, which a fleet may not have")
 }
 
 // read returns a file of the fleet; if it cannot, that is a problem.

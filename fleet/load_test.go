@@ -232,6 +232,12 @@ func TestLoadRefusesLinks(t *testing.T) {
 	require.Equal(t, []string{"profiles/shop/addons/web/passwd: a symbolic link, which a fleet may not have",
 		"sites/emea/s1/profiles: a symbolic link, which a fleet may not have"}, messages(err))
 
+	root = t.TempDir()
+	require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(root, "fleet.yaml")))
+	require.NoError(t, os.Symlink("/etc", filepath.Join(root, "profiles")))
+	_, err = fleet.Load(os.DirFS(root))
+	require.Equal(t, []string{"fleet.yaml: a symbolic link, which a fleet may not have", "profiles: a symbolic link, which a fleet may not have"}, messages(err))
+
 	submodule := edited(nil)
 	submodule["bases/sub"] = &fstest.MapFile{Mode: fs.ModeIrregular}
 	_, err = fleet.Load(submodule)

@@ -13,11 +13,11 @@ func Problems(err error) []*Problem {
 	var found []*Problem
 	var walk func(error)
 	walk = func(err error) {
-		if p, ok := err.(*Problem); ok {
+		if p, ok := err.(*Problem); ok { //nolint:errorlint // each error of the tree is looked at in its turn
 			found = append(found, p)
 			return
 		}
-		switch e := err.(type) {
+		switch e := err.(type) { //nolint:errorlint // as above
 		case interface{ Unwrap() []error }:
 			for _, inner := range e.Unwrap() {
 				walk(inner)
@@ -54,16 +54,16 @@ func (ps *problems) addErr(err error) {
 	}
 }
 
-// err joins the problems in a stable order; nil if there are none.
-func (ps *problems) err() error {
-	if len(ps.list) == 0 {
-		return nil
-	}
+func (ps *problems) err() error { return Join(ps.list...) }
+
+// Join joins errors: first every [Problem] in them, once, in the order of
+// [Problems], then the errors that have none. It is nil if there are none.
+func Join(errs ...error) error {
 	var joined []error
-	for _, p := range Problems(errors.Join(ps.list...)) {
+	for _, p := range Problems(errors.Join(errs...)) {
 		joined = append(joined, p)
 	}
-	for _, err := range ps.list {
+	for _, err := range errs {
 		if len(Problems(err)) == 0 {
 			joined = append(joined, err)
 		}

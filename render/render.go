@@ -20,7 +20,7 @@ func Host(fsys fs.FS, host *fleet.Host) (Desired, error) {
 	defer b.close()
 	cluster, err := b.cluster(host.Site)
 	node, nodeErr := b.node(host.Site)
-	if err := errors.Join(err, nodeErr); err != nil {
+	if err := fleet.Join(err, nodeErr); err != nil {
 		return Desired{}, err
 	}
 	return Desired{Site: host.Site.Name, Host: host.Name, Cluster: cluster, Node: node}, nil
@@ -45,15 +45,7 @@ func All(fsys fs.FS, f *fleet.Fleet) error {
 		_, nodeErr := b.node(site)
 		errs = append(errs, err, nodeErr)
 	}
-	joined := errors.Join(errs...)
-	var problems []error
-	for _, p := range fleet.Problems(joined) {
-		problems = append(problems, p)
-	}
-	if len(problems) == 0 {
-		return joined
-	}
-	return errors.Join(problems...)
+	return fleet.Join(errs...)
 }
 
 func (b *builder) cluster(site *fleet.Site) (Cluster, error) {
@@ -79,7 +71,7 @@ func (b *builder) cluster(site *fleet.Site) (Cluster, error) {
 		errs = append(errs, err)
 		c.Layers = append(c.Layers, out)
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := fleet.Join(errs...); err != nil {
 		return Cluster{}, err
 	}
 	var err error

@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -82,8 +83,8 @@ func clone(v any) any {
 // problem says in which file the variable is used, as far as that is known.
 func (v variables) problem(err error, o object, from built) error {
 	p := &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s (site %s, %s)", err, v.site.Name, o)}
-	use, ok := err.(*useError)
-	if !ok {
+	var use *useError
+	if !errors.As(err, &use) {
 		return p
 	}
 	p.Tip = use.tip
