@@ -1,3 +1,5 @@
+// Command kube is a whole Kubernetes node in one static program: the name it
+// is called by, or its first argument, chooses which part it is.
 package main
 
 import (
@@ -5,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
@@ -18,19 +22,45 @@ import (
 )
 
 func main() {
-	name := filepath.Base(os.Args[0])
-	programs := map[string]func() *cobra.Command{
-		"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
-		"kube-apiserver":          apiserver.NewAPIServerCommand,
-		"kube-controller-manager": controllermanager.NewControllerManagerCommand,
-		"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
-		"kube-proxy":              proxy.NewProxyCommand,
-		"kubectl":                 kubectl.NewDefaultKubectlCommand,
+	parts := parts()
+	if len(os.Args) > 1 && parts[filepath.Base(os.Args[0])] == nil {
+		os.Args = os.Args[1:]
 	}
-	_ = fmt.Sprint
-	if name == "etcd" {
-		etcdmain.Main(os.Args)
-		return
+	run := parts[filepath.Base(os.Args[0])]
+	if run == nil {
+		names := []string{}
+		for name := range parts {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		fmt.Fprintln(os.Stderr, "kube: say which part: "+strings.Join(names, ", "))
+		os.Exit(2)
 	}
-	os.Exit(cli.Run(programs[name]()))
+	os.Exit(run())
+}
+
+// parts returns, by name, what runs a part with os.Args and gives its exit code.
+func parts() map[string]func() int {
+	upstream := func(command func() *cobra.Command) func() int {
+		return func() int { return cli.Run(command()) }
+	}
+	return map[string]func() int{
+		"etcd":                    func() int { etcdmain.Main(os.Args); return 0 },
+		"kube-apiserver":          upstream(apiserver.NewAPIServerCommand),
+		"kube-controller-manager": upstream(controllermanager.NewControllerManagerCommand),
+		"kube-scheduler":          upstream(func() *cobra.Command { return scheduler.NewSchedulerCommand() }),
+		"kubelet":                 upstream(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
+		"kube-proxy":              upstream(proxy.NewProxyCommand),
+		"kubectl":                 upstream(kubectl.NewDefaultKubectlCommand),
+		"node":                    func() int { return report(runNode(os.Args[1:])) },
+		"unplug":                  func() int { return report(runUnplug(os.Args[1:])) },
+	}
+}
+
+func report(err error) int {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "kube: "+err.Error())
+		return 1
+	}
+	return 0
 }
