@@ -213,9 +213,15 @@ func FuzzPrivateKey(f *testing.F) {
 	})
 }
 
+func FuzzRelease(f *testing.F) {
+	f.Fuzz(func(t *testing.T, text string) {
+		require.NotContains(t, parseRelease(text), "\x1b")
+	})
+}
+
 func TestFuzzersHaveSeeds(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"FuzzPublicKey", "FuzzPrivateKey"} {
+	for _, name := range []string{"FuzzPublicKey", "FuzzPrivateKey", "FuzzRelease"} {
 		seeds, err := filepath.Glob(filepath.Join("testdata", "fuzz", name, "*"))
 		require.NoError(t, err)
 		require.NotEmpty(t, seeds, name)
