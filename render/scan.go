@@ -125,10 +125,10 @@ func (s *scan) follow(dir string, at place, k *types.Kustomization) {
 	for _, ref := range slices.Concat(k.Generators, k.Transformers, k.Validators) {
 		s.plugin(dir, at, ref)
 	}
-	for _, p := range slices.Concat(k.Patches, k.PatchesJson6902) {
+	for _, p := range slices.Concat(k.Patches, k.PatchesJson6902) { //nolint:staticcheck // kustomize still follows this field
 		s.pathOrText(dir, at, p.Path, p.Patch)
 	}
-	for _, p := range k.PatchesStrategicMerge {
+	for _, p := range k.PatchesStrategicMerge { //nolint:staticcheck // kustomize still follows this field
 		if inline(string(p)) {
 			s.pathOrText(dir, at, "", string(p))
 		} else {

@@ -19,8 +19,9 @@ func main() {
 	text := flag.String("text", "/etc/web/page.txt", "file to serve")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	if err := serve(ctx, *listen, page(*text, os.Getenv)); err != nil {
+	err := serve(ctx, *listen, page(*text, os.Getenv))
+	stop()
+	if err != nil {
 		slog.Error("web stopped", "error", err)
 		os.Exit(1)
 	}
