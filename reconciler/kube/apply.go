@@ -25,6 +25,9 @@ const (
 // error joins an [ObjectError] for each object that failed, unless the API
 // server cannot be reached, which ends it at once.
 func (c *Cluster) Apply(ctx context.Context, site string, layer render.Layer) ([]reconciler.Change, error) {
+	if site == "" {
+		return nil, fmt.Errorf("apply layer %s: no site is named", layer.Name)
+	}
 	items, err := decode(site, layer)
 	if err != nil {
 		return nil, err

@@ -114,14 +114,14 @@ func body(raw json.RawMessage, labels map[string]string) ([]byte, error) {
 	if u.IsList() {
 		return nil, errors.New("a list must be split into its items")
 	}
-	for _, field := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "managedFields", "selfLink"} {
-		unstructured.RemoveNestedField(u.Object, "metadata", field)
-	}
 	if _, found := u.Object["stringData"]; found && utils.IsSecret(u) {
 		// Ownership of stringData is not followed by the API server, that of data is.
 		if err := normalize.Unstructured(u); err != nil {
 			return nil, err
 		}
+	}
+	for _, field := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "managedFields", "selfLink"} {
+		unstructured.RemoveNestedField(u.Object, "metadata", field)
 	}
 	utils.SetCommonMetadata([]*unstructured.Unstructured{u}, labels, nil)
 	return json.Marshal(u.Object)

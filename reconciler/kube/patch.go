@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,9 +44,11 @@ func (c *Cluster) applyOne(ctx context.Context, s *session, layer string, it ite
 		}
 	}
 	fields, written := ownership(live)
-	c.record.set(k, applied{layer: layer, version: live.ResourceVersion, written: written, fields: fields})
+	c.record.set(k, applied{
+		layer: layer, version: live.ResourceVersion, generation: live.Generation, written: written, fields: fields,
+	})
 	if live.DeletionTimestamp != nil {
-		return action, errDeleting{*live.DeletionTimestamp, live.Finalizers}
+		return "", errDeleting{*live.DeletionTimestamp, live.Finalizers}
 	}
 	return action, nil
 }
@@ -69,7 +72,10 @@ func (c *Cluster) patch(ctx context.Context, s *session, it item, p client.Patch
 		if err != nil && apierrors.IsConflict(err) && try < tries && sleep(ctx, time.Duration(try)*20*time.Millisecond) {
 			continue
 		}
-		if unreachable(err) {
+		switch {
+		case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
+			err = errUnreachable{fmt.Errorf("no answer of the API server within %s: %w", requestTimeout, err)}
+		case unreachable(err):
 			err = errUnreachable{err}
 		}
 		return live, ans, err
@@ -93,16 +99,18 @@ func (c *Cluster) write(ctx context.Context, request func(context.Context) error
 // told says what an apply did. An apply that changes nothing leaves both the
 // version and the time of our last write as they were; but others move the
 // version, and the time has whole seconds only. So within the second of our own
-// last write, a version that moved counts as an update.
+// last write, a version that moved counts as an update, unless the generation
+// shows that nothing but the status did.
 func told(live *metav1.PartialObjectMetadata, ans *answer, before applied, known bool) reconciler.Action {
 	_, written := ownership(live)
 	fresh := ans.date.Unix()-written <= 1
+	same := known && live.Generation > 0 && live.Generation == before.generation
 	switch {
 	case ans.status == 201:
 		return reconciler.Created
 	case known && live.ResourceVersion == before.version:
 		return ""
-	case known && written != before.written, fresh:
+	case known && written != before.written, fresh && !same:
 		return reconciler.Updated
 	default:
 		return ""

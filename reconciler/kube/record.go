@@ -16,10 +16,11 @@ type record struct {
 
 // applied is an object after an apply.
 type applied struct {
-	layer   string
-	version string // resourceVersion
-	written int64  // when fields of ours last changed: seconds of the server's clock
-	fields  uint64 // fingerprint of the fields that we own
+	layer      string
+	version    string // resourceVersion
+	generation int64  // 0 for kinds that have none
+	written    int64  // when fields of ours last changed: seconds of the server's clock
+	fields     uint64 // fingerprint of the fields that we own
 }
 
 func newRecord() *record { return &record{applied: make(map[key]applied)} }
