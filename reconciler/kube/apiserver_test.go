@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"cmp"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -16,10 +15,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-// program is the multi-call program of the embedded distribution, built by "make build".
-var program = cmp.Or(os.Getenv("HOLDFAST_KUBE"), "../../build/embedded/kube")
+	"github.com/holdfast-fleet/holdfast/bootstrap/embedded/embeddedtest"
+)
 
 // apiServer is a real kube-apiserver with its etcd and no controllers, which
 // tests may stop and start again. Its data outlive a stop.
@@ -81,13 +79,13 @@ func (s *apiServer) run(name string, args ...string) {
 	log, err := os.OpenFile(filepath.Join(s.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(s.t, err)
 	defer log.Close()
-	path, err := filepath.Abs(program)
+	bin, err := embeddedtest.Programs()
 	require.NoError(s.t, err)
-	cmd := exec.Command(path, args...)
+	cmd := exec.Command(filepath.Join(bin, "kube"), args...)
 	cmd.Args[0] = name
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	require.NoError(s.t, cmd.Start(), "run make build first")
+	require.NoError(s.t, cmd.Start())
 	s.processes = append(s.processes, cmd)
 }
 
