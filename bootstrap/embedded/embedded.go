@@ -186,7 +186,7 @@ func (n *node) render(processes []process) (nodeFile, error) {
 	spec := nodeFile{Dir: n.Dir, Processes: processes}
 	if !n.ControlPlane {
 		spec.Cgroup = cgroupOf(n.Dir)
-		spec.Network = &nodeNetwork{Bridge: bridgeOf(n.Dir), Address: n.address}
+		spec.Network = &nodeNetwork{Bridge: bridgeOf(n.Dir), Address: n.address, Services: n.ServiceCIDR}
 	}
 	for i, p := range processes {
 		sum := sha256.New()

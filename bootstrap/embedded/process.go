@@ -10,8 +10,9 @@ type nodeFile struct {
 }
 
 type nodeNetwork struct {
-	Bridge  string `json:"bridge"`
-	Address string `json:"address"`
+	Bridge   string `json:"bridge"`
+	Address  string `json:"address"`
+	Services string `json:"services"`
 }
 
 type process struct {

@@ -34,6 +34,10 @@ build() {
 if up_to_date; then
 	exit 0
 fi
+pkg-config --exists libseccomp || {
+	echo "$0: libseccomp is missing: install the packages libseccomp-dev, pkg-config and gcc" >&2
+	exit 1
+}
 echo "building Kubernetes $version and what a node needs beside it; the first time takes about ten minutes on two cores"
 
 kubernetes="-s -w"
@@ -57,9 +61,9 @@ build $runtime portmap $plugins/meta/portmap -ldflags="-s -w"
 build $runtime containerd-shim-runc-v2 $containerd/cmd/containerd-shim-runc-v2 $tags -ldflags="$contained"
 build $runtime ctr $containerd/cmd/ctr $tags -ldflags="$contained"
 build $runtime containerd $containerd/cmd/containerd $tags -ldflags="$contained"
-# runc enters namespaces before Go runs, in C; without the seccomp tag it needs no library but libc.
+# runc enters namespaces before Go runs, in C. Every pod gets a seccomp filter, so it needs libseccomp, linked in.
 export CGO_ENABLED=1
-build $runtime runc github.com/opencontainers/runc -tags=netgo,osusergo \
+build $runtime runc github.com/opencontainers/runc -tags=netgo,osusergo,seccomp \
 	-ldflags="-s -w -linkmode external -extldflags -static -X main.version=$(go list -C $runtime -m -f '{{.Version}}' github.com/opencontainers/runc | tr -d v)"
 export CGO_ENABLED=0
 build . kube . -ldflags="$kubernetes"

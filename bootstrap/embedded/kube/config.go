@@ -29,8 +29,9 @@ type process struct {
 
 // network is the bridge of a node's pods.
 type network struct {
-	Bridge  string `json:"bridge"`
-	Address string `json:"address"` // with its prefix length: 10.244.0.1/24
+	Bridge   string `json:"bridge"`
+	Address  string `json:"address"`  // with its prefix length: 10.244.0.1/24
+	Services string `json:"services"` // the network of services: 10.96.0.0/16
 }
 
 const maxConfig = 1 << 20

@@ -17,8 +17,12 @@ import (
 // address is the node's: it is there before any pod, and where there is no
 // other network at all.
 func (n *network) plug() error {
-	if err := bridge(n.Bridge, n.Address); err != nil {
+	link, err := bridge(n.Bridge, n.Address)
+	if err != nil {
 		return fmt.Errorf("make bridge %s: %w", n.Bridge, err)
+	}
+	if err := route(link, n.Services); err != nil {
+		return fmt.Errorf("route services %s: %w", n.Services, err)
 	}
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
@@ -42,36 +46,46 @@ func (n *network) plug() error {
 	return nil
 }
 
-func bridge(name, address string) error {
-	addr, err := netlink.ParseAddr(address)
+// route lets this host's own programs reach services where there is no default
+// route: the packet filter sees only what has one.
+func route(link netlink.Link, network string) error {
+	_, dst, err := net.ParseCIDR(network)
 	if err != nil {
 		return err
+	}
+	return netlink.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: dst, Scope: netlink.SCOPE_LINK})
+}
+
+func bridge(name, address string) (netlink.Link, error) {
+	addr, err := netlink.ParseAddr(address)
+	if err != nil {
+		return nil, err
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = name
 	err = netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs})
 	if err != nil && !errors.Is(err, syscall.EEXIST) {
-		return err
+		return nil, err
 	}
 	link, err := netlink.LinkByName(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	have, err := netlink.AddrList(link, netlink.FAMILY_V4)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, old := range have {
 		if !old.Equal(*addr) {
 			if err := netlink.AddrDel(link, &old); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
 	if err := netlink.AddrReplace(link, addr); err != nil {
-		return err
+		return nil, err
 	}
-	return netlink.LinkSetUp(link)
+	return link, netlink.LinkSetUp(link)
 }
 
 // tables are what kube-proxy and the CNI plugins make in the packet filter.

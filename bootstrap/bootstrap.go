@@ -1,0 +1,52 @@
+// Package bootstrap makes a host run the Kubernetes distribution that its profile names.
+package bootstrap
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/holdfast-fleet/holdfast/content"
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// Request is what a host should run, with the bytes for it.
+type Request struct {
+	Dir          string // of the distribution on this host: absolute, short, its own
+	Host         string // name of the node
+	Distribution fleet.Distribution
+	Content      map[string]string // reference → digest of what Needs lists
+	Images       map[string]string // reference → digest of the layers' images, imported before pods need them
+	Store        *content.Store
+	Log          *slog.Logger // nil discards
+}
+
+// Access is how to reach the cluster.
+type Access struct {
+	Kubeconfig string // path of the agent's, mode 0600
+}
+
+// Driver runs one kind of distribution.
+type Driver interface {
+	// Needs lists the references of the content that Ensure wants.
+	Needs(d fleet.Distribution) []string
+	// Ensure makes the host run what req says and returns when the API is
+	// ready and, where there is one, the node. It is cheap when nothing
+	// changed; otherwise what changed restarts. Content is verified before
+	// anything on the host changes.
+	Ensure(ctx context.Context, req Request) (Access, error)
+	// Stop ends everything that runs in dir, pods included, and keeps the data.
+	Stop(ctx context.Context, dir string) error
+	// Reset stops what runs in dir and removes all that it made on the host, data included.
+	Reset(ctx context.Context, dir string) error
+}
+
+// For returns the driver of a kind of distribution, as in a Distribution's type.
+func For(kind string) (Driver, error) {
+	switch kind {
+	case "embedded":
+		return embeddedDriver{}, nil
+	default:
+		return nil, fmt.Errorf("no driver runs distributions of type %q; embedded is the one there is", kind)
+	}
+}

@@ -1,0 +1,112 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/embedded"
+	"github.com/holdfast-fleet/holdfast/content"
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// embeddedDriver runs Kubernetes from an artifact of programs, see package embedded.
+// The programs lie in DIR/bin/DIGEST, unpacked once.
+type embeddedDriver struct{}
+
+func (embeddedDriver) Needs(d fleet.Distribution) []string {
+	refs := []string{programsRef(d)}
+	if !d.ControlPlane {
+		refs = append(refs, pauseRef(d))
+	}
+	return refs
+}
+
+func programsRef(d fleet.Distribution) string { return "holdfast.dev/embedded/kubernetes:" + d.Version }
+func pauseRef(d fleet.Distribution) string    { return "holdfast.dev/embedded/pause:" + d.Version }
+
+func (e embeddedDriver) Ensure(ctx context.Context, req Request) (Access, error) {
+	d := req.Distribution
+	for _, ref := range e.Needs(d) {
+		if req.Content[ref] == "" {
+			return Access{}, fmt.Errorf("bootstrap %s: no digest is locked for %s", req.Host, ref)
+		}
+	}
+	bin, err := unpack(req.Store, req.Dir, req.Content[programsRef(d)])
+	if err != nil {
+		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
+	}
+	cfg := embedded.Config{
+		Dir: req.Dir, Bin: bin, Host: req.Host, ControlPlane: d.ControlPlane, Log: req.Log,
+		PodCIDR: d.PodCIDR, ServiceCIDR: d.ServiceCIDR, APIPort: d.APIPort,
+	}
+	if !d.ControlPlane {
+		cfg.Archive, cfg.Images = req.Store, map[string]string{}
+		for ref, digest := range req.Images {
+			cfg.Images[ref] = digest
+		}
+		pause := pauseRef(d)
+		cfg.Images[pause] = req.Content[pause]
+		cfg.Pause = strings.TrimSuffix(pause, ":"+d.Version) + "@" + req.Content[pause]
+	}
+	kubeconfig, err := embedded.Ensure(ctx, cfg)
+	if err != nil {
+		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
+	}
+	return Access{Kubeconfig: kubeconfig}, removeOthers(filepath.Dir(bin), filepath.Base(bin))
+}
+
+func (embeddedDriver) Stop(ctx context.Context, dir string) error { return embedded.Stop(ctx, dir) }
+
+func (embeddedDriver) Reset(ctx context.Context, dir string) error { return embedded.Reset(ctx, dir) }
+
+// unpack puts the verified programs into dir/bin/DIGEST. A folder of that name
+// is whole, and is only looked at.
+func unpack(store *content.Store, dir, digest string) (string, error) {
+	algorithm, hex, ok := strings.Cut(digest, ":")
+	if !ok || algorithm != "sha256" || len(hex) != 64 || strings.Trim(hex, "0123456789abcdef") != "" {
+		return "", fmt.Errorf("programs: %q is not a digest", digest)
+	}
+	bin := filepath.Join(dir, "bin", hex[:16])
+	if err := os.MkdirAll(filepath.Dir(bin), 0o700); err != nil {
+		return "", err
+	}
+	if store == nil {
+		return "", errors.New("programs: no content store")
+	}
+	if err := store.Extract(digest, bin); err != nil {
+		return "", fmt.Errorf("unpack programs: %w", err)
+	}
+	return bin, nil
+}
+
+// removeOthers removes the programs of versions of which nothing runs any
+// more. A pod that outlived an upgrade still needs those it was started by.
+func removeOthers(dir, keep string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) < 2 {
+		return err
+	}
+	links, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		return err
+	}
+	used := map[string]bool{keep: true}
+	for _, link := range links {
+		if exe, err := os.Readlink(link); err == nil && filepath.Dir(filepath.Dir(exe)) == dir {
+			used[filepath.Base(filepath.Dir(exe))] = true
+		}
+	}
+	for _, e := range entries {
+		if used[e.Name()] {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
