@@ -57,7 +57,7 @@ func (s *stage) begin(layers map[string]string) string {
 		"fleet.yaml":            object("Fleet", "shops", ""),
 		"trust/allowed_signers": s.key.AllowedSigner(""),
 		"profiles/shop/distribution/kustomization.yaml": "resources: [distribution.yaml]\n",
-		"profiles/shop/distribution/distribution.yaml":  object("Distribution", "shop", "spec: {type: fake, version: v1.36.3}\n"),
+		"profiles/shop/distribution/distribution.yaml":  object("Distribution", "shop", "spec: {type: embedded, version: v1.36.3}\n"),
 		"sites/store/site.yaml":                         object("Site", "store", "spec: {profile: shop}\n"),
 		"sites/store/hosts/a.yaml":                      s.host(),
 	}
@@ -134,13 +134,17 @@ func (s *stage) start() {
 // until waits for a status.
 func (s *stage) until(what string, want func(st reconciler.Status) bool) reconciler.Status {
 	s.t.Helper()
-	var st reconciler.Status
-	require.Eventually(s.t, func() bool {
-		var err error
-		st, err = reconciler.ReadStatus(s.dir)
-		return err == nil && want(st)
-	}, 20*time.Second, 10*time.Millisecond, "%s; the cluster saw %q", what, s.cluster.said())
-	return st
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		st, err := reconciler.ReadStatus(s.dir)
+		if err == nil && want(st) {
+			return st
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("not within 20 s: %s\nstatus %+v\nthe cluster saw %q", what, st, s.cluster.said())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 func runs(commit string) func(reconciler.Status) bool {
@@ -221,7 +225,7 @@ func TestAFailingLayerHoldsUpOnlyWhatDependsOnIt(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.cluster.failing["bad"] = errors.New("ConfigMap x: admission webhook said no")
-	commit := s.begin(map[string]string{"bad": "|x", "after": ", dependsOn: [bad]|y", "alone": "|z"})
+	commit := s.begin(map[string]string{"bad": "|x", "after": ", dependsOn: [bad]|later", "alone": "|z"})
 	s.start()
 	st := s.until("fails", fails(reconciler.PhaseApply, "layer bad (1 more wait for it): ConfigMap x: admission webhook said no"))
 	states := map[string]reconciler.LayerState{}

@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +23,7 @@ type recorder struct {
 	mu      sync.Mutex
 	status  Status
 	changed chan struct{} // one slot
+	written []byte        // the status last written, but for its UpdatedAt
 }
 
 const writeInterval = 50 * time.Millisecond
@@ -80,7 +82,7 @@ func (r *recorder) snapshot() Status {
 	return s
 }
 
-// run writes the status whenever it changed, until ctx ends, then once more.
+// run writes the status when it changed, until ctx ends, then once more.
 func (r *recorder) run(ctx context.Context) {
 	for {
 		select {
@@ -99,6 +101,11 @@ func (r *recorder) run(ctx context.Context) {
 
 func (r *recorder) write() {
 	s := r.snapshot()
+	plain, err := json.Marshal(s)
+	if err == nil && bytes.Equal(plain, r.written) {
+		return
+	}
+	r.written = plain
 	s.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err == nil {

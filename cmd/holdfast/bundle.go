@@ -6,7 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -118,6 +118,14 @@ func newBundleInspectCmd() *cobra.Command {
 	return cmd
 }
 
-var _ = time.Now
-
-func describe(info gitsource.BundleInfo) string { return fmt.Sprint(info) }
+func describe(info gitsource.BundleInfo) string {
+	refs := make([]string, len(info.Refs))
+	for i, ref := range info.Refs {
+		refs[i] = fmt.Sprintf("%s at %.12s", ref.Name, ref.Commit)
+	}
+	full := "full"
+	if len(info.Prerequisites) > 0 {
+		full = fmt.Sprintf("needs %d commits that it does not hold", len(info.Prerequisites))
+	}
+	return fmt.Sprintf("version %d, %d bytes, %s, %s", info.Version, info.Size, strings.Join(refs, ", "), full)
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/content"
+	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
+	"github.com/holdfast-fleet/holdfast/identity"
+	"github.com/holdfast-fleet/holdfast/reconciler"
+)
+
+// A line is the whole of Holdfast around one host: the example fleet in a real
+// repository behind real smart HTTP, the agent as its command runs it, and the
+// embedded distribution's API server.
+type line struct {
+	t        *testing.T
+	repo     *gitsourcetest.Repo
+	owner    *gitsourcetest.Key
+	embedded string
+	opts     agentOptions
+	stop     func()
+}
+
+func newLine(t *testing.T) *line {
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	l := &line{t: t, embedded: filepath.Join(root, "build", "embedded"), stop: func() {}}
+	l.repo = gitsourcetest.InitRepo(t, filepath.Join(dir, "fleet"))
+	l.owner = gitsourcetest.NewOpenPGPKey(t, gitsourcetest.OpenPGP{Email: "platform@example.com"})
+	anchor := filepath.Join(dir, "anchor.asc")
+	require.NoError(t, os.WriteFile(anchor, []byte(l.owner.Public()), 0o600))
+	l.opts = agentOptions{
+		anchor: anchor, branch: "main", dataDir: filepath.Join(dir, "host"), bundles: []string{filepath.Join(dir, "stick")},
+		sources:  []string{gitsourcetest.Serve(t, dir) + "/fleet"},
+		interval: 100 * time.Millisecond, logFormat: "text",
+	}
+	l.fillFleet(root)
+	t.Cleanup(func() { l.stop() })
+	return l
+}
+
+// fillFleet copies the example fleet, made to need an API server alone: no
+// pods run, so no Deployment has replicas.
+func (l *line) fillFleet(root string) {
+	require.NoError(l.t, os.CopyFS(l.repo.Dir, os.DirFS(filepath.Join(root, "fleet-example"))))
+	const dist = "profiles/web-shop/distribution/distribution.yaml"
+	l.edit(dist, "  type: embedded\n", "  type: embedded\n  controlPlane: true\n  apiPort: 0\n")
+	l.edit("sites/emea/store-042/site.yaml", "  variables:\n", "  variables:\n    REPLICAS: 0\n")
+	l.repo.Write("trust/platform.asc", l.owner.Public())
+
+	store := filepath.Join(l.opts.dataDir, "content")
+	require.NoError(l.t, os.MkdirAll(l.opts.dataDir, 0o700))
+	s, err := content.Open(store)
+	require.NoError(l.t, err)
+	files, err := filepath.Glob(filepath.Join(l.embedded, "*"))
+	require.NoError(l.t, err)
+	_, err = s.AddFiles("holdfast.dev/embedded/kubernetes:v1.36.3", files)
+	require.NoError(l.t, err)
+	web := filepath.Join(l.t.TempDir(), "web")
+	build := exec.Command("go", "build", "-o", web, "./fleet-example/app")
+	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	require.NoError(l.t, err, "%s", out)
+	_, err = s.AddProgram("holdfast.dev/example/web:1.0.0", web)
+	require.NoError(l.t, err)
+	l.holdfast("lock", "web-shop", "--fleet", l.repo.Dir, "--store", store)
+}
+
+func (l *line) edit(path, old, replacement string) {
+	l.t.Helper()
+	data, err := os.ReadFile(filepath.Join(l.repo.Dir, path))
+	require.NoError(l.t, err)
+	require.Contains(l.t, string(data), old, path)
+	l.repo.Write(path, strings.Replace(string(data), old, replacement, 1))
+}
+
+// holdfast runs a command at headquarters.
+func (l *line) holdfast(args ...string) string {
+	l.t.Helper()
+	var out strings.Builder
+	cmd := newRootCmd()
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	require.NoError(l.t, cmd.ExecuteContext(context.Background()), "holdfast %v", args)
+	return out.String()
+}
+
+func (l *line) commit(message string) string {
+	return l.repo.Commit(gitsourcetest.Commit{By: l.owner, Message: message})
+}
+
+func (l *line) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- runAgent(ctx, io.Discard, l.t.Output(), l.opts) }()
+	l.stop = func() {
+		cancel()
+		require.NoError(l.t, <-done)
+		l.stop = func() {}
+	}
+}
+
+func (l *line) until(what string, want func(reconciler.Status) bool) reconciler.Status {
+	l.t.Helper()
+	deadline := time.Now().Add(90 * time.Second)
+	for {
+		st, err := reconciler.ReadStatus(l.opts.dataDir)
+		if err == nil && want(st) {
+			return st
+		}
+		if time.Now().After(deadline) {
+			l.t.Fatalf("not within 90 s: %s\nstatus %+v", what, st)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func (l *line) runs(commit string) reconciler.Status {
+	l.t.Helper()
+	return l.until("runs "+commit, func(st reconciler.Status) bool {
+		return st.Settled && st.Confirmed != nil && st.Confirmed.Revision == commit
+	})
+}
+
+func (l *line) refuses(phase reconciler.Phase, why string) {
+	l.t.Helper()
+	l.until("refuses: "+why, func(st reconciler.Status) bool {
+		return slices.ContainsFunc(st.Failures, func(f reconciler.Failure) bool { return f.Phase == phase && strings.Contains(f.Message, why) })
+	})
+}
+
+func (l *line) kubectl(args ...string) string {
+	l.t.Helper()
+	kubeconfig := filepath.Join(l.opts.dataDir, "embedded", "admin.kubeconfig")
+	out, err := exec.Command(filepath.Join(l.embedded, "kube"), append([]string{"kubectl", "--kubeconfig", kubeconfig}, args...)...).CombinedOutput()
+	require.NoError(l.t, err, "kubectl %v: %s", args, out)
+	return strings.TrimSpace(string(out))
+}
+
+func TestTheWholeLine(t *testing.T) {
+	t.Parallel()
+	l := newLine(t)
+	l.commit("Begin the fleet")
+	l.start()
+	l.refuses(reconciler.PhaseLoad, "not registered")
+
+	id, err := identity.Load(filepath.Join(l.opts.dataDir, "identity"))
+	require.NoError(t, err)
+	l.holdfast("register", "--fleet", l.repo.Dir, "--site", "sites/emea/store-042", "--host", "store-042-a", "--key", id.PublicKey())
+	registered := l.commit("Register store-042-a")
+	st := l.runs(registered)
+	require.Len(t, st.Layers, 4)
+	require.Equal(t, "EUR", l.kubectl("-n", "shop", "get", "pricelists", "-o", "jsonpath={.items[0].spec.currency}"), "a custom resource of a CRD of the same commit")
+	digest := st.Layers[0].Digest
+	require.Contains(t, l.holdfast("render", "store-042-a", "--fleet", l.repo.Dir, "-o", "json"), digest, "headquarters computes the digest that the host reports")
+
+	l.edit("sites/emea/store-042/site.yaml", "Guten Tag", "Moin")
+	changed := l.commit("Greet as they do up north")
+	l.runs(changed)
+	require.Contains(t, l.kubectl("-n", "shop", "get", "deployment", "web", "-o", "yaml"), "Moin")
+
+	l.kubectl("-n", "shop", "delete", "service", "web")
+	l.until("repairs the deletion", func(st reconciler.Status) bool { return st.Repairs > 0 })
+	l.kubectl("-n", "shop", "get", "service", "web")
+
+	l.edit("sites/emea/store-042/site.yaml", "Moin", "Free beer")
+	l.repo.Commit(gitsourcetest.Commit{Message: "Free beer"})
+	l.refuses(reconciler.PhaseVerify, "not signed")
+	require.NotContains(t, l.kubectl("-n", "shop", "get", "deployment", "web", "-o", "yaml"), "Free beer")
+	l.repo.Git("reset", "-q", "--hard", changed)
+
+	l.stop()
+	l.opts.sources = nil
+	l.start()
+	l.runs(changed)
+	l.edit("sites/emea/store-042/site.yaml", "Moin", "Ahoy")
+	carried := l.commit("Greet as they do at sea")
+	require.NoError(t, os.MkdirAll(l.opts.bundles[0], 0o755))
+	l.holdfast("bundle", "create", filepath.Join(l.opts.bundles[0], "fleet.bundle"), "--fleet", l.repo.Dir)
+	l.runs(carried)
+	require.Contains(t, l.kubectl("-n", "shop", "get", "deployment", "web", "-o", "yaml"), "Ahoy")
+}
