@@ -54,7 +54,8 @@ func openStore(dir string) (*store, error) {
 		if info, err := os.Stat(path); err == nil && info.Size() > 0 {
 			continue
 		}
-		if err := durable.WriteFile(path, []byte(content), 0o600); err != nil {
+		// For people with git only, and written again if lost: not worth a sync.
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			return nil, fmt.Errorf("make repository: %w", err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,7 +104,30 @@ func (w *watcher) concerns(path string) bool {
 	return false
 }
 
+// arm watches what is there now, and looks again until nothing appeared between
+// looking and watching.
 func (w *watcher) arm() {
+	wanted := w.wanted()
+	for range 10 { // each time, somebody makes folders just now
+		for path := range w.watched {
+			if !wanted[path] {
+				w.notify.Remove(path) // an error means that it is gone already
+			}
+		}
+		for path := range wanted {
+			// Added each time: a folder may be another one of the same name by now.
+			// What cannot be watched is left to the next poll.
+			w.notify.Add(path)
+		}
+		w.watched = wanted
+		if wanted = w.wanted(); maps.Equal(wanted, w.watched) {
+			return
+		}
+	}
+}
+
+// wanted lists the bundle folders that exist, and the nearest folder above each.
+func (w *watcher) wanted() map[string]bool {
 	wanted := make(map[string]bool)
 	for _, dir := range w.dirs {
 		if isFolder(dir) {
@@ -115,18 +139,7 @@ func (w *watcher) arm() {
 		}
 		wanted[above] = true
 	}
-	for path := range w.watched {
-		if !wanted[path] {
-			w.notify.Remove(path) // an error means that it is gone already
-		}
-	}
-	for path := range wanted {
-		// Added each time: a folder may be another one of the same name by now.
-		if err := w.notify.Add(path); err != nil {
-			delete(wanted, path)
-		}
-	}
-	w.watched = wanted
+	return wanted
 }
 
 func (w *watcher) disarm() {
@@ -144,18 +157,20 @@ func isFolder(path string) bool {
 // mountWatch waits for changes of the mount table, which inotify does not see:
 // poll(2) on /proc/self/mountinfo reports them as POLLPRI, see proc(5).
 type mountWatch struct {
-	table *os.File
+	// table is a bare descriptor: the runtime polls an os.File too, and whoever
+	// polls first takes the news away from the other.
+	table int
 	wake  int // eventfd
 }
 
 func newMountWatch() (*mountWatch, error) {
-	table, err := os.Open("/proc/self/mountinfo")
+	table, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	if err != nil {
-		table.Close()
+		unix.Close(table)
 		return nil, err
 	}
 	return &mountWatch{table, wake}, nil
@@ -163,7 +178,7 @@ func newMountWatch() (*mountWatch, error) {
 
 func (m *mountWatch) run(mounted chan<- struct{}) {
 	for {
-		fds := []unix.PollFd{{Fd: int32(m.table.Fd()), Events: unix.POLLPRI}, {Fd: int32(m.wake), Events: unix.POLLIN}}
+		fds := []unix.PollFd{{Fd: int32(m.table), Events: unix.POLLPRI}, {Fd: int32(m.wake), Events: unix.POLLIN}}
 		if _, err := unix.Poll(fds, -1); errors.Is(err, unix.EINTR) {
 			continue
 		} else if err != nil || fds[1].Revents != 0 {
@@ -179,6 +194,6 @@ func (m *mountWatch) run(mounted chan<- struct{}) {
 func (m *mountWatch) stop() { unix.Write(m.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 
 func (m *mountWatch) close() {
-	m.table.Close()
+	unix.Close(m.table)
 	unix.Close(m.wake)
 }

@@ -1,0 +1,85 @@
+package gitsource
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/stretchr/testify/require"
+)
+
+func FuzzBundleHeader(f *testing.F) {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		info, err := parseBundleHeader(bufio.NewReader(bytes.NewReader(data)))
+		if err != nil {
+			return
+		}
+		for _, ref := range info.Refs {
+			if plumbing.NewHash(ref.Commit).String() != ref.Commit {
+				t.Fatalf("%q is no name of an object", ref.Commit)
+			}
+		}
+	})
+}
+
+func FuzzPack(f *testing.F) {
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := stage(t.Context(), dir, bytes.NewReader(data), nil, limits{pack: 1 << 16, object: 1 << 16, unpacked: 1 << 20, objects: 1 << 10})
+		if err == nil {
+			for h, kind := range s.types {
+				if kind == plumbing.BlobObject {
+					require.NoError(t, s.store.checkBlob(h))
+				}
+			}
+			s.discard()
+		}
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Empty(t, left)
+	})
+}
+
+func FuzzCommit(f *testing.F) {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := parseCommit(plumbing.ZeroHash, data)
+		if err != nil {
+			return
+		}
+		if len(c.payload) > len(data) {
+			t.Fatal("more is signed than there is")
+		}
+		unsigned, err := parseCommit(plumbing.ZeroHash, c.payload)
+		if err != nil || len(unsigned.signature) > 0 || unsigned.tree != c.tree || !bytes.Equal(unsigned.payload, c.payload) {
+			t.Fatalf("what is signed is another commit: %v", err)
+		}
+	})
+}
+
+func FuzzTree(f *testing.F) {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		entries, err := parseTree(data)
+		if err != nil {
+			return
+		}
+		names := make(map[string]bool)
+		for _, e := range entries {
+			if names[e.name] || checkName(e.name) != nil {
+				t.Fatalf("bad name %q", e.name)
+			}
+			names[e.name] = true
+		}
+	})
+}
+
+func TestFuzzSeedsExist(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"FuzzBundleHeader", "FuzzPack", "FuzzCommit", "FuzzTree"} {
+		seeds, err := os.ReadDir(filepath.Join("testdata", "fuzz", name))
+		require.NoError(t, err)
+		require.NotEmpty(t, seeds, name)
+	}
+}
