@@ -66,7 +66,7 @@ func stage(keep bool) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	dir, err := os.MkdirTemp("", "holdfast-demo-")
+	dir, err := os.MkdirTemp("/tmp", "hf-")
 	if err != nil {
 		return 0, err
 	}

@@ -44,8 +44,9 @@ func newStory(dir string) (*story, error) {
 	}
 	s := &story{screen: newScreen(), dir: dir, greeting: "Guten Tag", started: time.Now()}
 	s.host = &host{
-		bin: filepath.Dir(self), data: filepath.Join(dir, "host"), stick: filepath.Join(dir, "stick"),
-		log: filepath.Join(dir, "agent.log"), card: filepath.Join(dir, "screen.txt"),
+		bin: filepath.Dir(self), data: filepath.Join(dir, "host"),
+		stick: filepath.Join(dir, "stick"),
+		log:   filepath.Join(dir, "agent.log"), card: filepath.Join(dir, "screen.txt"),
 	}
 	s.anchor = filepath.Join(dir, "anchor.asc")
 	for _, d := range []string{s.host.data, s.host.stick, filepath.Join(dir, "hq")} {

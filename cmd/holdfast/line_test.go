@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/content"
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
 	"github.com/holdfast-fleet/holdfast/identity"
@@ -34,7 +37,8 @@ type line struct {
 func newLine(t *testing.T) *line {
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "hf") // short, for the sockets below it
+	require.NoError(t, err)
 	l := &line{t: t, embedded: filepath.Join(root, "build", "embedded"), stop: func() {}}
 	l.repo = gitsourcetest.InitRepo(t, filepath.Join(dir, "fleet"))
 	l.owner = gitsourcetest.NewOpenPGPKey(t, gitsourcetest.OpenPGP{Email: "platform@example.com"})
@@ -46,7 +50,13 @@ func newLine(t *testing.T) *line {
 		interval: 100 * time.Millisecond, logFormat: "text",
 	}
 	l.fillFleet(root)
-	t.Cleanup(func() { l.stop() })
+	t.Cleanup(func() {
+		l.stop()
+		driver, err := bootstrap.For("embedded")
+		require.NoError(t, err)
+		require.NoError(t, driver.Reset(context.Background(), l.cluster()))
+		require.NoError(t, os.RemoveAll(dir))
+	})
 	return l
 }
 
@@ -55,7 +65,7 @@ func newLine(t *testing.T) *line {
 func (l *line) fillFleet(root string) {
 	require.NoError(l.t, os.CopyFS(l.repo.Dir, os.DirFS(filepath.Join(root, "fleet-example"))))
 	const dist = "profiles/web-shop/distribution/distribution.yaml"
-	l.edit(dist, "  type: embedded\n", "  type: embedded\n  controlPlane: true\n  apiPort: 0\n")
+	l.edit(dist, "apiPort: 6443\n", fmt.Sprintf("apiPort: %d\n  controlPlane: true\n", freePort(l.t)))
 	l.edit("sites/emea/store-042/site.yaml", "  variables:\n", "  variables:\n    REPLICAS: 0\n")
 	l.repo.Write("trust/platform.asc", l.owner.Public())
 
@@ -84,6 +94,15 @@ func (l *line) edit(path, old, replacement string) {
 	require.Contains(l.t, string(data), old, path)
 	l.repo.Write(path, strings.Replace(string(data), old, replacement, 1))
 }
+
+func freePort(t *testing.T) int {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+func (l *line) cluster() string { return filepath.Join(l.opts.dataDir, "embedded") }
 
 // holdfast runs a command at headquarters.
 func (l *line) holdfast(args ...string) string {
@@ -142,7 +161,7 @@ func (l *line) refuses(phase reconciler.Phase, why string) {
 
 func (l *line) kubectl(args ...string) string {
 	l.t.Helper()
-	kubeconfig := filepath.Join(l.opts.dataDir, "embedded", "admin.kubeconfig")
+	kubeconfig := filepath.Join(l.cluster(), "kubeconfig", "admin.json")
 	out, err := exec.Command(filepath.Join(l.embedded, "kube"), append([]string{"kubectl", "--kubeconfig", kubeconfig}, args...)...).CombinedOutput()
 	require.NoError(l.t, err, "kubectl %v: %s", args, out)
 	return strings.TrimSpace(string(out))
