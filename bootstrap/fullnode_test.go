@@ -3,12 +3,15 @@ package bootstrap_test
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -90,6 +93,75 @@ func insideFullNode(t *testing.T) {
 		require.Equal(t, "hello", kubectl(t, access, "", "exec", "deploy/web", "--", "/web", "get", "http://10.96.0.80/"))
 	}
 	logMemory(t)
+
+	// Pods outlive the supervisor, and the next one finds them.
+	before := kubectl(t, access, "", "get", "pods", "-o", "jsonpath={.items[*].metadata.uid}")
+	pid, err := os.ReadFile(filepath.Join(req.Dir, "run", "node.lock"))
+	require.NoError(t, err)
+	supervisor, err := strconv.Atoi(strings.TrimSpace(string(pid)))
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(supervisor, syscall.SIGKILL))
+	requireAnswer(t, "http://10.96.0.80/", "hello")
+	began = time.Now()
+	_, err = driver.Ensure(ctx, req)
+	require.NoError(t, err)
+	t.Logf("taken over after %s", time.Since(began).Round(time.Millisecond))
+	requireAnswer(t, "http://10.96.0.80/", "hello")
+	require.Equal(t, before, kubectl(t, access, "", "get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"))
+	require.Equal(t, "0 0", kubectl(t, access, "", "get", "pods", "-o", "jsonpath={.items[*].status.containerStatuses[0].restartCount}"))
+
+	// A stop ends all of it and keeps what was declared.
+	began = time.Now()
+	require.NoError(t, driver.Stop(ctx, req.Dir))
+	t.Logf("stopped after %s", time.Since(began).Round(time.Millisecond))
+	requireNothingRuns(t, req.Dir)
+	_, err = driver.Ensure(ctx, req)
+	require.NoError(t, err)
+	kubectl(t, access, "", "rollout", "status", "deployment/web", "--timeout=60s")
+	requireAnswer(t, "http://10.96.0.80/", "hello")
+
+	began = time.Now()
+	require.NoError(t, driver.Reset(ctx, req.Dir))
+	t.Logf("reset after %s", time.Since(began).Round(time.Millisecond))
+	requireNothingRuns(t, req.Dir)
+	requireNoTraces(t, req.Dir)
+}
+
+// requireNothingRuns looks for processes and mounts of dir and for cgroups, of any node of the tests here.
+func requireNothingRuns(t *testing.T, dir string) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	require.NoError(t, err)
+	for _, file := range files {
+		line, err := os.ReadFile(file)
+		if err == nil && !strings.HasPrefix(file, "/proc/1/") {
+			require.Empty(t, string(line), "only this test and zombies are left in the namespace")
+		}
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	require.NoError(t, err)
+	require.NotContains(t, string(mounts), dir+"/")
+	sum := sha256.Sum256([]byte(dir))
+	cgroups, err := filepath.Glob("/sys/fs/cgroup/*/holdfast-" + hex.EncodeToString(sum[:5]))
+	require.NoError(t, err)
+	require.Empty(t, cgroups)
+}
+
+// requireNoTraces looks at what lies outside the directory.
+func requireNoTraces(t *testing.T, dir string) {
+	t.Helper()
+	require.NoDirExists(t, dir)
+	links, err := net.Interfaces()
+	require.NoError(t, err)
+	require.Len(t, links, 1, "only loopback is left: %v", links)
+	rules, err := exec.Command("nft", "list", "tables").CombinedOutput()
+	require.NoError(t, err)
+	require.Empty(t, string(rules))
+	for _, pattern := range []string{"/var/log/containers/*", "/var/lib/cni/*/*"} {
+		files, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		require.Empty(t, files)
+	}
 }
 
 // fullRequest stores what was built and asks for a node of it. image is a program's, as pods name it.
@@ -171,10 +243,13 @@ func logMemory(t *testing.T) {
 		if len(words) < 2 {
 			continue
 		}
-		var kb int
-		if _, rest, ok := bytes.Cut(status, []byte("VmRSS:")); ok {
-			fmt.Sscan(string(rest), &kb)
+		kb := map[string]int{"VmRSS:": 0, "RssAnon:": 0}
+		for key := range kb {
+			_, rest, _ := bytes.Cut(status, []byte(key))
+			number, _, _ := bytes.Cut(bytes.TrimSpace(rest), []byte(" "))
+			kb[key], err = strconv.Atoi(string(number))
+			require.NoError(t, err, file)
 		}
-		t.Logf("%4d MB %s %s", kb/1024, filepath.Base(string(words[0])), words[1])
+		t.Logf("%4d MB, %4d of its own: %s %s", kb["VmRSS:"]/1024, kb["RssAnon:"]/1024, filepath.Base(string(words[0])), words[1])
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -64,19 +65,26 @@ func Reset(ctx context.Context, dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// unplug removes bridge and packet filter rules with the program that made them.
+// unplug removes bridge and packet filter rules with the program that made
+// them, which lies beside the one that runs first.
 func unplug(ctx context.Context, dir string) error {
-	pattern := filepath.Join(dir, "etc", "node.json")
-	data, err := os.ReadFile(pattern)
-	if errors.Is(err, os.ErrNotExist) || err == nil && !bytes.Contains(data, []byte(`"bridge"`)) {
+	data, err := os.ReadFile(filepath.Join(dir, "etc", "node.json"))
+	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
+	var spec nodeFile
+	if err == nil {
+		err = json.Unmarshal(data, &spec)
 	}
-	_, rest, _ := bytes.Cut(data, []byte(`"args": [`))
-	program, _, _ := bytes.Cut(bytes.TrimLeft(rest, " \n\""), []byte(`"`))
-	out, err := exec.CommandContext(ctx, string(program), "unplug", "--bridge="+bridgeOf(dir)).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("read what ran in %s: %w", dir, err)
+	}
+	where, err := os.ReadFile(filepath.Join(dir, "run", "network"))
+	if err != nil || spec.Network == nil || len(spec.Processes) == 0 || string(where) != networkNamespace() {
+		return nil
+	}
+	program := filepath.Join(filepath.Dir(spec.Processes[0].Args[0]), "node")
+	out, err := exec.CommandContext(ctx, program, "unplug", "--bridge="+spec.Network.Bridge).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("remove the network of %s: %w: %s", dir, err, bytes.TrimSpace(out))
 	}

@@ -10,6 +10,9 @@
 //	log/         a file a process, of bounded size
 //	run/         the supervisor's lock, process ids and sockets
 //
+// What upstream puts elsewhere whatever it is told: /var/lib/kubelet/device-plugins
+// (a socket nobody uses), /var/lib/cni and /var/log/containers (removed by [Reset]).
+//
 // The API listens on loopback only. Pods cannot reach loopback, so the Service
 // "kubernetes" has no endpoints and pods cannot talk to the API. The kubelet
 // listens on the address of the pods' bridge, which is the node's.
@@ -209,12 +212,14 @@ func (n *node) upToDate() bool {
 	return err == nil && string(have) == string(n.desired) && n.imported() && n.holder() != 0
 }
 
-// run starts the supervisor or tells it what changed. The kubelet starts only
-// when the images are there: pods need the first of them at once.
+// run starts the supervisor or tells it what changed. On a new node the kubelet
+// starts only when the images are there: pods need the first of them at once.
 func (n *node) run(ctx context.Context) error {
 	if !n.imported() {
-		if err := n.supervise(ctx, n.before("kubelet")); err != nil {
-			return err
+		if n.holder() == 0 {
+			if err := n.supervise(ctx, n.before("kubelet")); err != nil {
+				return err
+			}
 		}
 		if err := n.importImages(ctx); err != nil {
 			return err

@@ -24,7 +24,6 @@ const (
 	authorityLife = 10 * 365 * 24 * time.Hour
 	leafLife      = 365 * 24 * time.Hour
 	renewBefore   = 30 * 24 * time.Hour // of the end of a certificate's life
-	backdate      = time.Hour           // so that a slow clock beside us accepts it
 )
 
 // certificate is one that the node should have. It and its key are in one
@@ -81,7 +80,7 @@ func (w certificate) matches(have, issuer *x509.Certificate, now time.Time) bool
 		issuer, spare = have, renewBefore+leafLife
 	}
 	dns, ips := w.split()
-	return now.After(have.NotBefore) && now.Add(spare).Before(have.NotAfter) &&
+	return now.Add(spare).Before(have.NotAfter) &&
 		have.Subject.CommonName == w.user && slices.Equal(have.Subject.Organization, w.groups) &&
 		slices.Equal(have.DNSNames, dns) && slices.EqualFunc(have.IPAddresses, ips, net.IP.Equal) &&
 		have.CheckSignatureFrom(issuer) == nil
@@ -99,7 +98,7 @@ func (w certificate) issue(issuer pair, now time.Time) (pair, error) {
 	t := &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: w.user, Organization: w.groups},
-		NotBefore:    now.Add(-backdate),
+		NotBefore:    time.Unix(0, 0), // so that a clock that was set back does not stop the node
 		NotAfter:     now.Add(leafLife),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},

@@ -1,6 +1,6 @@
 package embedded
 
-// nodeFile is what "kube node" runs, as that program reads it (kube/config.go
+// nodeFile is what "node" runs, as that program reads it (kube/node/config.go
 // has the same fields and refuses others).
 type nodeFile struct {
 	Dir       string       `json:"dir"`

@@ -22,7 +22,7 @@ const pollEvery = 25 * time.Millisecond
 func (n *node) startOrReload(ctx context.Context) error {
 	pid := n.holder()
 	if pid != 0 {
-		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); exe == n.Bin+"/kube" {
+		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); exe == n.program() {
 			return syscall.Kill(pid, syscall.SIGHUP)
 		}
 	}
@@ -34,6 +34,9 @@ func (n *node) startOrReload(ctx context.Context) error {
 
 // hidden stands for a supervisor in a pid namespace that is not seen from here.
 const hidden = -1
+
+// program is the supervisor, kube/node.
+func (n *node) program() string { return n.Bin + "/node" }
 
 // holder returns the process id of the running supervisor, 0 or hidden.
 func (n *node) holder() int { return holder(n.Dir) }
@@ -57,16 +60,19 @@ func holder(dir string) int {
 
 // start runs a supervisor that outlives this process, unless it has a lifeline to it.
 func (n *node) start() error {
+	if err := os.WriteFile(n.path("run", "network"), []byte(networkNamespace()), 0o600); err != nil {
+		return err
+	}
 	out, err := os.Create(n.path("log", "start.log"))
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	args := []string{"node", "--config=" + n.path("etc", "node.json")}
+	args := []string{"run", "--config=" + n.path("etc", "node.json")}
 	if n.Lifeline {
 		args = append(args, "--lifeline")
 	}
-	cmd := exec.Command(n.Bin+"/kube", args...)
+	cmd := exec.Command(n.program(), args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if n.Lifeline {
@@ -81,9 +87,18 @@ func (n *node) start() error {
 	return nil
 }
 
+// networkNamespace names the one this process is in: "net:[4026531840]".
+func networkNamespace() string {
+	name, _ := os.Readlink("/proc/self/ns/net") // without /proc nothing runs at all
+	return name
+}
+
 // stopSupervisor ends the supervisor of dir and all its processes, but no pods.
 func stopSupervisor(ctx context.Context, dir string) error {
 	pid := holder(dir)
+	if pids, err := processesIn(cgroupOf(dir)); pid == hidden && err == nil && len(pids) > 0 {
+		return nil // its cgroup ends it
+	}
 	if pid == hidden {
 		return fmt.Errorf("stop the supervisor in %s: it runs in another pid namespace", dir)
 	}

@@ -75,8 +75,10 @@ func Programs() (string, error) {
 		}
 	}
 	bin := filepath.Join(dir, "build", "embedded")
-	if _, err := os.Stat(filepath.Join(bin, "kube")); err != nil {
-		return "", fmt.Errorf("%w\nhint: run make embedded first", err)
+	for _, program := range []string{"kube", "node"} {
+		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
+			return "", fmt.Errorf("%w\nhint: run make embedded first", err)
+		}
 	}
 	return bin, nil
 }

@@ -10,8 +10,8 @@ cd "$(dirname "$0")"
 
 version=v1.36.3
 runtime=../runtime
-stamp=$({ go version; cat build.sh go.mod go.sum ./*.go pause/*.go $runtime/go.mod $runtime/go.sum; } | sha256sum)
-programs="kube containerd containerd-shim-runc-v2 ctr runc bridge host-local loopback portmap pause"
+stamp=$({ go version; cat build.sh go.mod go.sum ./*.go node/*.go pause/*.go $runtime/go.mod $runtime/go.sum; } | sha256sum)
+programs="kube containerd containerd-shim-runc-v2 ctr runc bridge host-local loopback portmap pause node"
 
 up_to_date() {
 	[ "$(cat "$out/.stamp" 2>/dev/null)" = "$stamp" ] || return 1
@@ -54,6 +54,7 @@ containerd_version=$(go list -C $runtime -m -f '{{.Version}}' $containerd)
 contained="-s -w -X $containerd/version.Version=$containerd_version"
 
 build . pause ./pause -ldflags="-s -w"
+build . node ./node -ldflags="-s -w"
 build $runtime bridge $plugins/main/bridge -ldflags="-s -w"
 build $runtime host-local $plugins/ipam/host-local -ldflags="-s -w"
 build $runtime loopback $plugins/main/loopback -ldflags="-s -w"

@@ -52,15 +52,5 @@ func parts() map[string]func() int {
 		"kubelet":                 upstream(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
 		"kube-proxy":              upstream(proxy.NewProxyCommand),
 		"kubectl":                 upstream(kubectl.NewDefaultKubectlCommand),
-		"node":                    func() int { return report(runNode(os.Args[1:])) },
-		"unplug":                  func() int { return report(runUnplug(os.Args[1:])) },
 	}
-}
-
-func report(err error) int {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "kube: "+err.Error())
-		return 1
-	}
-	return 0
 }

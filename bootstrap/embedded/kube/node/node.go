@@ -1,3 +1,9 @@
+// Command node keeps the processes of a Kubernetes node running. It is apart
+// from kube because that program is a hundred megabytes in memory before it
+// does anything.
+//
+//	node run --config FILE     run them until SIGTERM
+//	node unplug --bridge NAME  remove what a node leaves in the network
 package main
 
 import (
@@ -30,8 +36,21 @@ type node struct {
 	running []*running // in start order
 }
 
-func runNode(args []string) error {
-	flags := flag.NewFlagSet("node", flag.ExitOnError)
+func main() {
+	commands := map[string]func([]string) error{"run": run, "unplug": unplug}
+	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "node: say run or unplug")
+		os.Exit(2)
+	}
+	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, "node: "+err.Error())
+		os.Exit(1)
+	}
+}
+
+// run is the command run: a node until SIGTERM.
+func run(args []string) error {
+	flags := flag.NewFlagSet("run", flag.ExitOnError)
 	path := flags.String("config", "", "what to run (JSON)")
 	lifeline := flags.Bool("lifeline", false, "end when standard input does")
 	if err := flags.Parse(args); err != nil {

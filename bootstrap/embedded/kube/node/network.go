@@ -95,9 +95,9 @@ var tables = [][2]string{
 	{"ip", "cni_hostport"}, {"ip6", "cni_hostport"},
 }
 
-// runUnplug removes what a node leaves in the network: the bridge, interfaces
+// unplug removes what a node leaves in the network: the bridge, interfaces
 // of pods, and packet filter tables. What is not there is no error.
-func runUnplug(args []string) error {
+func unplug(args []string) error {
 	flags := flag.NewFlagSet("unplug", flag.ExitOnError)
 	name := flags.String("bridge", "", "the node's bridge")
 	if err := flags.Parse(args); err != nil {

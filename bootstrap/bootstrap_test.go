@@ -1,0 +1,94 @@
+package bootstrap_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap"
+	"github.com/holdfast-fleet/holdfast/content"
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+func TestFor(t *testing.T) {
+	t.Parallel()
+	_, err := bootstrap.For("k9s")
+	require.ErrorContains(t, err, `"k9s"`)
+}
+
+func TestNeeds(t *testing.T) {
+	t.Parallel()
+	driver, err := bootstrap.For("embedded")
+	require.NoError(t, err)
+	for _, tt := range []struct {
+		name         string
+		distribution fleet.Distribution
+		want         []string
+	}{
+		{"a full node needs the programs and the pause image", fleet.Distribution{Version: "v1.36.3"},
+			[]string{"holdfast.dev/embedded/kubernetes:v1.36.3", "holdfast.dev/embedded/pause:v1.36.3"}},
+		{"a control plane needs the programs", fleet.Distribution{Version: "v1.36.3", ControlPlane: true},
+			[]string{"holdfast.dev/embedded/kubernetes:v1.36.3"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tt.want, driver.Needs(tt.distribution))
+		})
+	}
+}
+
+// TestContentIsCheckedFirst: nothing of a request with bad content may run.
+func TestContentIsCheckedFirst(t *testing.T) {
+	t.Parallel()
+	const ref = "holdfast.dev/embedded/kubernetes:v1.36.3"
+	for _, tt := range []struct {
+		name   string
+		damage func(t *testing.T, store string, req *bootstrap.Request)
+		want   string
+	}{
+		{"no digest is locked", func(_ *testing.T, _ string, req *bootstrap.Request) { req.Content = nil }, "no digest is locked for " + ref},
+		{"a digest that is none", func(_ *testing.T, _ string, req *bootstrap.Request) { req.Content[ref] = "sha256:../../x" }, "is not a digest"},
+		{"a digest that the store lacks", func(_ *testing.T, _ string, req *bootstrap.Request) {
+			req.Content[ref] = "sha256:0123456789012345678901234567890123456789012345678901234567890123"
+		}, "not in the content store"},
+		{"a blob that was changed", func(t *testing.T, store string, _ *bootstrap.Request) {
+			blobs, err := filepath.Glob(filepath.Join(store, "blobs", "sha256", "*"))
+			require.NoError(t, err)
+			require.NotEmpty(t, blobs)
+			for _, blob := range blobs {
+				if info, err := os.Stat(blob); err == nil && info.Size() == int64(len(program)) {
+					require.NoError(t, os.WriteFile(blob, []byte("#!/bin/bad\n"[:len(program)]), 0o600))
+				}
+			}
+		}, "does not match its digest"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			store, err := content.Open(filepath.Join(dir, "content"))
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "kube"), []byte(program), 0o700))
+			digest, err := store.AddFiles(ref, []string{filepath.Join(dir, "kube")})
+			require.NoError(t, err)
+			req := bootstrap.Request{Dir: filepath.Join(dir, "c"), Host: "a", Store: store, Content: map[string]string{ref: digest},
+				Distribution: fleet.Distribution{Version: "v1.36.3", ControlPlane: true}}
+			tt.damage(t, filepath.Join(dir, "content"), &req)
+			driver, err := bootstrap.For("embedded")
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			_, err = driver.Ensure(ctx, req)
+			require.ErrorContains(t, err, tt.want)
+			found, err := filepath.Glob(filepath.Join(req.Dir, "bin", "*", "kube"))
+			require.NoError(t, err)
+			require.Empty(t, found)
+			require.NoFileExists(t, filepath.Join(req.Dir, "etc", "node.json"))
+		})
+	}
+}
+
+const program = "#!/bin/sh\n\n" // a stand-in: it must never run
