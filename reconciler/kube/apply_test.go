@@ -101,7 +101,7 @@ func testOneBadObject(t *testing.T, s *stand) {
 }
 
 func testDefinitionInLayer(t *testing.T, s *stand) {
-	l := s.layer(t, "l", custom("v1", "Lamp", "a", "{size: 1}"), definition("lamps", "Lamp", "v1"))
+	l := s.layer(t, "l", custom("v1", "Lamp", "a", "{size: 1}"), lamps("v1"))
 	require.Len(t, s.mustApply(t, l), 2)
 	require.Empty(t, s.mustApply(t, l))
 }
@@ -110,7 +110,7 @@ func testDefinitionInLayerBefore(t *testing.T, s *stand) {
 	_, err := s.session()
 	require.NoError(t, err)
 	s.mustApply(t, s.layer(t, "before", configMap("a"))) // the kinds are discovered now
-	s.mustApply(t, s.layer(t, "crds", definition("lamps", "Lamp", "v1")))
+	s.mustApply(t, s.layer(t, "crds", lamps("v1")))
 	require.Equal(t, []string{"created Lamp a"}, s.mustApply(t, s.layer(t, "crs", custom("v1", "Lamp", "a", "{size: 1}"))))
 }
 
@@ -207,7 +207,7 @@ func testClusterWide(t *testing.T, s *stand) {
 }
 
 func testVersionMove(t *testing.T, s *stand) {
-	s.mustApply(t, s.layer(t, "crds", definition("lamps", "Lamp", "v1", "v2")))
+	s.mustApply(t, s.layer(t, "crds", lamps("v1", "v2")))
 	s.mustApply(t, s.layer(t, "l", custom("v1", "Lamp", "a", "{size: 1, color: red}")))
 	l := s.layer(t, "l", custom("v2", "Lamp", "a", "{size: 2}"))
 	require.Equal(t, []string{"updated Lamp a"}, s.mustApply(t, l))

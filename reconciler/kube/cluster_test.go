@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -75,7 +77,7 @@ func newStand(t *testing.T, server *apiServer) *stand {
 	config, err := clientcmd.BuildConfigFromFlags("", server.kubeconfig)
 	require.NoError(t, err)
 	config.QPS = -1
-	other, err := client.NewWithWatch(config, client.Options{Scheme: scheme.Scheme})
+	other, err := client.NewWithWatch(config, client.Options{Scheme: scheme.Scheme, Log: logr.FromSlogHandler(slog.DiscardHandler)})
 	require.NoError(t, err)
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "site-"}}
 	require.NoError(t, other.Create(t.Context(), ns))
@@ -142,9 +144,10 @@ func deployment(name string) string {
   spec: {containers: [{name: app, image: holdfast.dev/app:1}]}}}}`
 }
 
-func definition(plural, kind string, versions ...string) string {
-	doc := `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: ` + plural + `.NS.example.com},
-  spec: {group: NS.example.com, scope: Namespaced, names: {plural: ` + plural + `, singular: ` + strings.ToLower(kind) + `, kind: ` + kind + `}, versions: [`
+// lamps defines the kind Lamp.
+func lamps(versions ...string) string {
+	doc := `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: lamps.NS.example.com},
+  spec: {group: NS.example.com, scope: Namespaced, names: {plural: lamps, singular: lamp, kind: Lamp}, versions: [`
 	for n, v := range versions {
 		doc += fmt.Sprintf(`{name: %s, served: true, storage: %t, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}, color: {type: string}}}}}}}, `, v, n == len(versions)-1)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/polling"
 	"github.com/fluxcd/pkg/ssa"
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -100,7 +101,10 @@ func (c *Cluster) session() (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare discovery of %s: %w", c.config.Host, err)
 	}
-	objects, err := client.New(c.config, client.Options{HTTPClient: c.http, Mapper: mapper, Scheme: scheme.Scheme})
+	objects, err := client.New(c.config, client.Options{
+		HTTPClient: c.http, Mapper: mapper, Scheme: scheme.Scheme,
+		Log: logr.FromSlogHandler(c.log.Handler()), // without one, it complains on stderr that it has none
+	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare client of %s: %w", c.config.Host, err)
 	}

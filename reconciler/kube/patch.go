@@ -36,7 +36,7 @@ func (c *Cluster) applyOne(ctx context.Context, s *session, layer string, it ite
 		if _, _, err = c.patch(ctx, s, it, client.RawPatch(types.JSONPatchType, cleanup)); err != nil {
 			return action, fmt.Errorf("take over the fields written by hand: %w", err)
 		}
-		if live, ans, err = c.patch(ctx, s, it, serverSideApply(it.body)); err != nil {
+		if live, _, err = c.patch(ctx, s, it, serverSideApply(it.body)); err != nil {
 			return action, err
 		}
 		if action == "" {

@@ -17,7 +17,7 @@ import (
 )
 
 func testDelete(t *testing.T, s *stand) {
-	s.mustApply(t, s.layer(t, "l", configMap("ours"), deployment("web"), definition("lamps", "Lamp", "v1"), custom("v1", "Lamp", "a", "{}")))
+	s.mustApply(t, s.layer(t, "l", configMap("ours"), deployment("web"), lamps("v1"), custom("v1", "Lamp", "a", "{}")))
 	foreign := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.site, Name: "foreign"}}
 	require.NoError(t, s.other.Create(t.Context(), foreign))
 	elsewhere := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.site, Name: "elsewhere", Labels: map[string]string{SiteLabel: "another"}}}

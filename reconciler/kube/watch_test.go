@@ -99,7 +99,7 @@ func testNoDrift(t *testing.T, s *stand) {
 
 func testLateDefinition(t *testing.T, s *stand) {
 	crs := s.layer(t, "crs", custom("v1", "Lamp", "a", "{size: 1}"))
-	crds := s.layer(t, "crds", definition("lamps", "Lamp", "v1"))
+	crds := s.layer(t, "crds", lamps("v1"))
 	drifting, err := s.Watch(t.Context(), s.site, []render.Layer{crds, crs})
 	require.NoError(t, err)
 	require.Equal(t, "crds", next(t, drifting, 5*time.Second), "what was never applied may differ")
@@ -138,7 +138,7 @@ func TestWatchThroughRestart(t *testing.T) {
 	require.Equal(t, []string{"updated ConfigMap a"}, s.mustApply(t, l))
 
 	cancel()
-	for range drifting { //nolint:revive // until it is closed
+	for range drifting { // until it is closed
 	}
 	within(t, 5*time.Second, "no goroutine of a watch is left", func() bool {
 		stacks := make([]byte, 4<<20)
