@@ -74,8 +74,11 @@ func (s *staged) expect(h plumbing.Hash, want plumbing.ObjectType, base *store) 
 	switch {
 	case inPack && want != plumbing.AnyObject && got != want:
 		return fmt.Errorf("refers to the %s %s as a %s", got, h, want)
-	case !inPack && (base == nil || !base.has(h)):
+	case inPack || s.outside[h]:
+		return nil
+	case base == nil || !base.has(h):
 		return fmt.Errorf("refers to %s, which is missing", h)
 	}
+	s.outside[h] = true
 	return nil
 }

@@ -171,7 +171,9 @@ func (r *Repository) Close() error {
 	defer r.work.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return errors.Join(r.mirror.close(), r.lock.Close())
+	// Unlocked, not only closed: a child that was forked and has not reached its
+	// exec still holds the descriptor.
+	return errors.Join(r.mirror.close(), unix.Flock(int(r.lock.Fd()), unix.LOCK_UN), r.lock.Close())
 }
 
 // Floor returns the newest accepted revision, from disk alone. The bool is false

@@ -32,7 +32,8 @@ type staged struct {
 	store       *store
 	pack, index string // files
 	types       map[plumbing.Hash]plumbing.ObjectType
-	order       []plumbing.Hash // as in the pack
+	order       []plumbing.Hash        // as in the pack
+	outside     map[plumbing.Hash]bool // referred to, and known to be in base
 }
 
 // discard removes what was not published.
@@ -60,7 +61,7 @@ func stage(ctx context.Context, dir string, src io.Reader, base *store, lim limi
 	if err != nil {
 		return nil, err
 	}
-	s := &staged{store: st, types: make(map[plumbing.Hash]plumbing.ObjectType)}
+	s := &staged{store: st, types: make(map[plumbing.Hash]plumbing.ObjectType), outside: make(map[plumbing.Hash]bool)}
 	if err := s.receive(ctx, src, lim); err != nil {
 		return nil, err
 	}

@@ -175,7 +175,7 @@ type entry struct {
 // would not write: what two readers could understand differently.
 func parseTree(raw []byte) ([]entry, error) {
 	var entries []entry
-	names := make(map[string]bool)
+	names := make(map[string]bool, len(raw)/40)
 	last := ""
 	for len(raw) > 0 {
 		space, zero := bytes.IndexByte(raw, ' '), bytes.IndexByte(raw, 0)

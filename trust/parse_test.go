@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -101,9 +102,21 @@ func FuzzOpenPGPKeys(f *testing.F) {
 	})
 }
 
+func FuzzSignature(f *testing.F) {
+	k, err := trust.ParseKeyring(map[string][]byte{"f": []byte("a@x " + key + "\n")})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if signer, err := k.Verify([]byte("a commit"), data, time.Unix(1_700_000_000, 0)); err == nil {
+			t.Fatalf("forged a signature of %s", signer)
+		}
+	})
+}
+
 func TestFuzzSeedsExist(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"FuzzAllowedSigners", "FuzzOpenPGPKeys", "FuzzPolicy"} {
+	for _, name := range []string{"FuzzAllowedSigners", "FuzzOpenPGPKeys", "FuzzPolicy", "FuzzSignature"} {
 		seeds, err := os.ReadDir(filepath.Join("testdata", "fuzz", name))
 		require.NoError(t, err)
 		require.NotEmpty(t, seeds, name)
