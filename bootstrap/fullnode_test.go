@@ -1,12 +1,8 @@
 package bootstrap_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,7 +14,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/bootstrap/embedded/embeddedtest"
@@ -26,47 +21,34 @@ import (
 	"github.com/holdfast-fleet/holdfast/fleet"
 )
 
-const insideVariable = "HOLDFAST_TEST_INSIDE"
-
-// TestFullNode runs a node with pods in network, pid and mount namespaces of
-// its own, as a test of a whole host does: it runs itself again in them.
+// TestFullNode runs a node with pods through its life.
 func TestFullNode(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("a node that runs pods needs root: run the tests as root, or leave this one out with -skip TestFullNode")
+	dir := shortDir(t)
+	if inNamespaces(t, dir, "TestFullNode") {
+		wholeLife(t, os.Getenv(insideVariable))
 	}
-	if os.Getenv(insideVariable) != "" {
-		insideFullNode(t)
-		return
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestFullNode$", "-test.v", "-test.timeout=5m")
-	cmd.Env = append(os.Environ(), insideVariable+"=1")
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL,
-	}
-	require.NoError(t, cmd.Run())
 }
 
-// insideFullNode is process 1 of its namespaces: all that it starts ends with it.
-func insideFullNode(t *testing.T) {
-	require.NoError(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
-	require.NoError(t, unix.Mount("proc", "/proc", "proc", 0, ""))
-	for _, dir := range []string{"/var/lib/kubelet", "/var/log/containers", "/var/lib/cni"} {
-		require.NoError(t, os.MkdirAll(dir, 0o755))
-		require.NoError(t, unix.Mount("tmpfs", dir, "tmpfs", 0, ""))
+// TestResetFromOutside removes a node whose namespaces ended under it, as with a host that lost power.
+func TestResetFromOutside(t *testing.T) {
+	dir := shortDir(t)
+	if inNamespaces(t, dir, "TestResetFromOutside") {
+		dir = os.Getenv(insideVariable)
+		req, _ := fullRequest(t, dir)
+		_, err := driver(t).Ensure(t.Context(), req)
+		require.NoError(t, err)
+		os.Exit(0) // process 1 of the namespace takes all others with it
 	}
-	dir, err := os.MkdirTemp("", "hfn")
-	require.NoError(t, err)
-	driver, err := bootstrap.For("embedded")
-	require.NoError(t, err)
-	reset := func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		require.NoError(t, driver.Reset(ctx, filepath.Join(dir, "c")))
-		require.NoError(t, os.RemoveAll(dir))
+	if os.Getenv(insideVariable) == "" {
+		require.NotEmpty(t, cgroups(t, dir+"/c"))
+		require.NoError(t, driver(t).Reset(t.Context(), dir+"/c"))
+		require.Empty(t, cgroups(t, dir+"/c"))
+		require.NoDirExists(t, dir+"/c")
 	}
-	defer reset()
+}
 
+func wholeLife(t *testing.T, dir string) {
+	driver := driver(t)
 	req, image := fullRequest(t, dir)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -93,8 +75,12 @@ func insideFullNode(t *testing.T) {
 		require.Equal(t, "hello", kubectl(t, access, "", "exec", "deploy/web", "--", "/web", "get", "http://10.96.0.80/"))
 	}
 	logMemory(t)
+	takeOver(ctx, t, req, access)
+	stopAndReset(ctx, t, req, access)
+}
 
-	// Pods outlive the supervisor, and the next one finds them.
+// takeOver kills the supervisor: pods outlive it, and the next one finds them.
+func takeOver(ctx context.Context, t *testing.T, req bootstrap.Request, access bootstrap.Access) {
 	before := kubectl(t, access, "", "get", "pods", "-o", "jsonpath={.items[*].metadata.uid}")
 	pid, err := os.ReadFile(filepath.Join(req.Dir, "run", "node.lock"))
 	require.NoError(t, err)
@@ -102,20 +88,23 @@ func insideFullNode(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(supervisor, syscall.SIGKILL))
 	requireAnswer(t, "http://10.96.0.80/", "hello")
-	began = time.Now()
-	_, err = driver.Ensure(ctx, req)
+	began := time.Now()
+	_, err = driver(t).Ensure(ctx, req)
 	require.NoError(t, err)
 	t.Logf("taken over after %s", time.Since(began).Round(time.Millisecond))
 	requireAnswer(t, "http://10.96.0.80/", "hello")
 	require.Equal(t, before, kubectl(t, access, "", "get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"))
 	require.Equal(t, "0 0", kubectl(t, access, "", "get", "pods", "-o", "jsonpath={.items[*].status.containerStatuses[0].restartCount}"))
+}
 
-	// A stop ends all of it and keeps what was declared.
-	began = time.Now()
+// stopAndReset stops the node, which keeps what was declared, and then removes all of it.
+func stopAndReset(ctx context.Context, t *testing.T, req bootstrap.Request, access bootstrap.Access) {
+	driver := driver(t)
+	began := time.Now()
 	require.NoError(t, driver.Stop(ctx, req.Dir))
 	t.Logf("stopped after %s", time.Since(began).Round(time.Millisecond))
 	requireNothingRuns(t, req.Dir)
-	_, err = driver.Ensure(ctx, req)
+	_, err := driver.Ensure(ctx, req)
 	require.NoError(t, err)
 	kubectl(t, access, "", "rollout", "status", "deployment/web", "--timeout=60s")
 	requireAnswer(t, "http://10.96.0.80/", "hello")
@@ -125,43 +114,6 @@ func insideFullNode(t *testing.T) {
 	t.Logf("reset after %s", time.Since(began).Round(time.Millisecond))
 	requireNothingRuns(t, req.Dir)
 	requireNoTraces(t, req.Dir)
-}
-
-// requireNothingRuns looks for processes and mounts of dir and for cgroups, of any node of the tests here.
-func requireNothingRuns(t *testing.T, dir string) {
-	t.Helper()
-	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	require.NoError(t, err)
-	for _, file := range files {
-		line, err := os.ReadFile(file)
-		if err == nil && !strings.HasPrefix(file, "/proc/1/") {
-			require.Empty(t, string(line), "only this test and zombies are left in the namespace")
-		}
-	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	require.NoError(t, err)
-	require.NotContains(t, string(mounts), dir+"/")
-	sum := sha256.Sum256([]byte(dir))
-	cgroups, err := filepath.Glob("/sys/fs/cgroup/*/holdfast-" + hex.EncodeToString(sum[:5]))
-	require.NoError(t, err)
-	require.Empty(t, cgroups)
-}
-
-// requireNoTraces looks at what lies outside the directory.
-func requireNoTraces(t *testing.T, dir string) {
-	t.Helper()
-	require.NoDirExists(t, dir)
-	links, err := net.Interfaces()
-	require.NoError(t, err)
-	require.Len(t, links, 1, "only loopback is left: %v", links)
-	rules, err := exec.Command("nft", "list", "tables").CombinedOutput()
-	require.NoError(t, err)
-	require.Empty(t, string(rules))
-	for _, pattern := range []string{"/var/log/containers/*", "/var/lib/cni/*/*"} {
-		files, err := filepath.Glob(pattern)
-		require.NoError(t, err)
-		require.Empty(t, files)
-	}
 }
 
 // fullRequest stores what was built and asks for a node of it. image is a program's, as pods name it.
@@ -226,30 +178,4 @@ func requireAnswer(t *testing.T, url, want string) {
 		body, err := io.ReadAll(io.LimitReader(resp.Body, 1000))
 		return err == nil && string(body) == want
 	}, 30*time.Second, 50*time.Millisecond)
-}
-
-// logMemory prints the resident memory of each process that can be seen.
-func logMemory(t *testing.T) {
-	t.Helper()
-	files, err := filepath.Glob("/proc/[0-9]*/status")
-	require.NoError(t, err)
-	for _, file := range files {
-		status, err := os.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		line, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
-		words := bytes.Split(line, []byte{0})
-		if len(words) < 2 {
-			continue
-		}
-		kb := map[string]int{"VmRSS:": 0, "RssAnon:": 0}
-		for key := range kb {
-			_, rest, _ := bytes.Cut(status, []byte(key))
-			number, _, _ := bytes.Cut(bytes.TrimSpace(rest), []byte(" "))
-			kb[key], err = strconv.Atoi(string(number))
-			require.NoError(t, err, file)
-		}
-		t.Logf("%4d MB, %4d of its own: %s %s", kb["VmRSS:"]/1024, kb["RssAnon:"]/1024, filepath.Base(string(words[0])), words[1])
-	}
 }
