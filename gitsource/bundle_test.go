@@ -94,6 +94,7 @@ func TestABundleWithABadCommitIsRefused(t *testing.T) {
 	poll(t, r)
 }
 
+// Long, because it is one table.
 func TestBadBundlesLeaveNothing(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
