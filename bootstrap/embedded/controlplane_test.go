@@ -132,7 +132,8 @@ func TestControlPlane(t *testing.T) {
 		require.NoError(t, syscall.Kill(c.pid("node"), syscall.SIGKILL))
 		c.ensure()
 		for _, pid := range old {
-			require.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH)
+			line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+			require.NotContains(t, string(line), c.cfg.Dir)
 		}
 		c.kubectl("get", "configmap", "kept")
 	})
@@ -149,6 +150,22 @@ func TestControlPlane(t *testing.T) {
 		c.ensure()
 		require.Eventually(t, func() bool { return c.pid("kube-controller-manager") != old }, 20*time.Second, 20*time.Millisecond)
 		require.Equal(t, []int{etcd, api}, []int{c.pid("etcd"), c.pid("kube-apiserver")})
+	})
+	t.Run("other programs replace those that run, the supervisor too", func(t *testing.T) {
+		old := c.cfg.Bin
+		c.cfg.Bin = filepath.Join(c.cfg.Dir, "bin")
+		require.NoError(t, os.Mkdir(c.cfg.Bin, 0o700))
+		for _, program := range []string{"kube", "node"} {
+			out, err := exec.Command("cp", filepath.Join(old, program), c.cfg.Bin).CombinedOutput()
+			require.NoError(t, err, string(out))
+		}
+		c.ensure()
+		for _, part := range []string{"node", "etcd", "kube-apiserver", "kube-controller-manager"} {
+			exe, err := os.Readlink("/proc/" + strconv.Itoa(c.pid(part)) + "/exe")
+			require.NoError(t, err)
+			require.Equal(t, c.cfg.Bin, filepath.Dir(exe))
+		}
+		c.kubectl("get", "configmap", "kept")
 	})
 }
 

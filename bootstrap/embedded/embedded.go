@@ -206,10 +206,10 @@ func (n *node) render(processes []process) (nodeFile, error) {
 	return spec, nil
 }
 
-// upToDate tells whether the supervisor runs and was told what is wanted now.
+// upToDate tells whether what is wanted now is what the supervisor runs.
 func (n *node) upToDate() bool {
-	have, err := os.ReadFile(n.path("etc", "node.json"))
-	return err == nil && string(have) == string(n.desired) && n.imported() && n.holder() != 0
+	have, err := os.ReadFile(n.path("run", "applied"))
+	return err == nil && string(have) == fmt.Sprintf("%x", sha256.Sum256(n.desired)) && n.imported() && n.holder() != 0
 }
 
 // run starts the supervisor or tells it what changed. On a new node the kubelet
@@ -228,7 +228,15 @@ func (n *node) run(ctx context.Context) error {
 	if err := n.supervise(ctx, n.desired); err != nil {
 		return err
 	}
-	return n.await(ctx, n.healthy)
+	return n.await(ctx, func(ctx context.Context) error {
+		if err := n.healthy(ctx); err != nil {
+			return err
+		}
+		if !n.upToDate() {
+			return errors.New("processes are still starting")
+		}
+		return nil
+	})
 }
 
 // before returns the configuration without the named process and what follows it.

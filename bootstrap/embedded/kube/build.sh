@@ -10,7 +10,7 @@ cd "$(dirname "$0")"
 
 version=v1.36.3
 runtime=../runtime
-stamp=$({ go version; cat build.sh go.mod go.sum ./*.go node/*.go pause/*.go $runtime/go.mod $runtime/go.sum; } | sha256sum)
+stamp=$({ go version; find . -name "*.go" ! -name "*_test.go" | sort | xargs cat build.sh go.mod go.sum $runtime/go.mod $runtime/go.sum; } | sha256sum)
 programs="kube containerd containerd-shim-runc-v2 ctr runc bridge host-local loopback portmap pause node"
 
 up_to_date() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +16,8 @@ type nodeConfig struct {
 	Cgroup    string    `json:"cgroup,omitempty"` // of the node and its pods, below every hierarchy's root
 	Network   *network  `json:"network,omitempty"`
 	Processes []process `json:"processes"` // in the order they start
+
+	digest string // of the file
 }
 
 // process is one program that the node keeps running.
@@ -55,6 +58,7 @@ func readConfig(path string) (nodeConfig, error) {
 	if err := dec.Decode(&cfg); err != nil {
 		return cfg, fmt.Errorf("read %s: %w", path, err)
 	}
+	cfg.digest = fmt.Sprintf("%x", sha256.Sum256(data))
 	if cfg.Dir == "" {
 		return cfg, fmt.Errorf("read %s: dir is missing", path)
 	}

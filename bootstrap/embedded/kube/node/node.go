@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ import (
 //
 //	start ──▶ process 1 ──ready──▶ process 2 ──ready──▶ … (a crash restarts that one, with back-off)
 //	SIGHUP   reads the configuration again; what changed stops, then what is missing starts, in order
+//	         and run/applied gets the digest of the configuration that runs
 //	SIGTERM  stops all, last started first
 //
 // A node that is killed takes its processes with it; pods live on, and the next node finds them.
@@ -110,6 +112,9 @@ func lockNode(path string) (*os.File, error) {
 
 // prepare gives the node its cgroup and its network.
 func (n *node) prepare(cfg nodeConfig) error {
+	if err := os.Remove(n.applied()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	if cfg.Cgroup != "" {
 		if err := enterCgroup(cfg.Cgroup); err != nil {
 			return err
@@ -174,8 +179,13 @@ func (n *node) apply(ctx context.Context, cfg nodeConfig) {
 			return
 		}
 	}
+	if err := os.WriteFile(n.applied(), []byte(cfg.digest), 0o600); err != nil {
+		n.log.Error("record what runs", "error", err)
+	}
 	n.log.Info("all processes run", "count", len(n.running))
 }
+
+func (n *node) applied() string { return filepath.Join(n.dir, "run", "applied") }
 
 func (n *node) stop(list []*running) {
 	for _, r := range slices.Backward(list) {
