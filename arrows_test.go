@@ -22,13 +22,12 @@ var arrows = map[string][]string{
 	"content":            {"durable"},
 	"gitsource":          {"durable", "trust"},
 	"render":             {"fleet"},
-	"bootstrap":          {"fleet", "content", "bootstrap/embedded", "bootstrap/node"},
-	"bootstrap/node":     {"fleet", "content"},
-	"bootstrap/embedded": {"fleet", "content", "durable", "bootstrap/node"},
+	"bootstrap":          {"fleet", "content", "bootstrap/embedded"},
+	"bootstrap/embedded": {"durable"},
 	"reconciler":         {"durable", "fleet", "gitsource", "content", "render", "identity", "bootstrap"},
 	"reconciler/kube":    {"reconciler", "bootstrap", "render"},
 	"cmd/holdfast":       {"*"},
-	"demo":               {"reconciler", "identity"},
+	"demo":               {"reconciler", "bootstrap"},
 	"fleet-example/app":  {},
 }
 

@@ -159,7 +159,7 @@ func (s *story) pushRegistration(ctx context.Context) (string, error) {
 func (s *story) change(ctx context.Context) error {
 	s.heading("Change: a commit")
 	return s.step("a commit changes the text, and the answer changes", func() (string, error) {
-		took, err := s.deploy(ctx, "Fresh bread at noon", s.hq.push)
+		took, err := s.deploy(ctx, s.ops, "Fresh bread at noon", s.hq.push)
 		return fmt.Sprintf("%s from push to confirmed", seconds(took)), err
 	})
 }

@@ -38,7 +38,7 @@ func (s *story) forge(ctx context.Context) error {
 		}
 	}
 	return s.step("a good commit follows, and heals", func() (string, error) {
-		took, err := s.deploy(ctx, "Warm soup tonight", s.hq.push)
+		took, err := s.deploy(ctx, s.platform, "Warm soup tonight", s.hq.push)
 		return seconds(took) + " from push to confirmed", err
 	})
 }
@@ -96,15 +96,15 @@ func (s *story) rewriteHistory(ctx context.Context) error {
 // breakFleet commits, properly signed, what lint would have refused: a layer
 // that uses a variable nobody declared. The next commit of the story mends it.
 func (s *story) breakFleet(ctx context.Context) error {
-	const file = siteDir + "/site.yaml"
+	const file = "profiles/web-shop/addons/shop/web.yaml"
 	whole, err := os.ReadFile(filepath.Join(s.hq.fleet, file))
 	if err != nil {
 		return err
 	}
-	if err := s.hq.edit(file, "GREETING:", "GREETIN:"); err != nil {
+	if err := s.hq.edit(file, "${GREETING}", "${GREETIN}"); err != nil {
 		return err
 	}
-	if _, err := s.hq.commit(ctx, s.ops, "Mistype a variable"); err != nil {
+	if _, err := s.hq.commit(ctx, s.platform, "Mistype a variable"); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(s.hq.fleet, file), whole, 0o644)
@@ -130,7 +130,7 @@ func (s *story) stick(ctx context.Context) error {
 		return err
 	}
 	if err := s.step("a bundle dropped into the stick's folder is applied", func() (string, error) {
-		took, err := s.deploy(ctx, "Fresh fish from the stick", func(ctx context.Context) error { return s.putOnStick(ctx, "fleet.bundle") })
+		took, err := s.deploy(ctx, s.ops, "Fresh fish from the stick", func(ctx context.Context) error { return s.putOnStick(ctx, "fleet.bundle") })
 		return seconds(took) + " from stick to confirmed", err
 	}); err != nil {
 		return err

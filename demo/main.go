@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap"
 )
 
 func main() {
@@ -104,32 +106,11 @@ func stage(keep bool) (code int, err error) {
 	return state.ExitCode(), nil
 }
 
-// clean removes what outlives the namespaces: files, and the pods' cgroups.
+// clean removes what outlives the namespaces: the pods' cgroups, and files.
 func clean(dir string) error {
-	groups, err := filepath.Glob("/sys/fs/cgroup/*/" + cgroup(dir))
+	driver, err := bootstrap.For("embedded")
 	if err != nil {
 		return err
 	}
-	for _, group := range append(groups, "/sys/fs/cgroup/"+cgroup(dir)) {
-		removeGroups(group)
-	}
-	return os.RemoveAll(dir)
+	return errors.Join(driver.Reset(context.Background(), filepath.Join(dir, "host", "embedded")), os.RemoveAll(dir))
 }
-
-// removeGroups removes a cgroup and those below it, deepest first; a folder
-// that is none is left alone.
-func removeGroups(dir string) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		if e.IsDir() {
-			removeGroups(filepath.Join(dir, e.Name()))
-		}
-	}
-	_ = syscall.Rmdir(dir)
-}
-
-// cgroup names the cgroup that everything in the namespaces is in.
-func cgroup(dir string) string { return filepath.Base(dir) }

@@ -111,13 +111,13 @@ func (s *story) greet(words string) error {
 	return nil
 }
 
-// deploy commits as ops, brings the commit to the host by way of deliver, and
+// deploy commits as who, brings the commit to the host by way of deliver, and
 // waits until the host runs it and the app says so.
-func (s *story) deploy(ctx context.Context, words string, deliver func(context.Context) error) (time.Duration, error) {
+func (s *story) deploy(ctx context.Context, who signer, words string, deliver func(context.Context) error) (time.Duration, error) {
 	if err := s.greet(words); err != nil {
 		return 0, err
 	}
-	commit, err := s.hq.commit(ctx, s.ops, "Greet with: "+words)
+	commit, err := s.hq.commit(ctx, who, "Greet with: "+words)
 	if err != nil {
 		return 0, err
 	}

@@ -15,7 +15,7 @@ func (s *session) follow(ctx context.Context, revisions chan<- gitsource.Revisio
 	if err != nil {
 		s.Log.Warn("bundle folders are not watched, only polled", "error", err)
 	}
-	rev := s.verify(ctx)
+	rev, _ := s.Source.Verify(ctx) // what is wrong is said when the sources were asked
 	send(ctx, revisions, rev)
 	failures := 0
 	for ctx.Err() == nil {
@@ -55,7 +55,6 @@ func (s *session) verify(ctx context.Context) gitsource.Revision {
 	s.rec.update(func(st *Status, now time.Time) {
 		if st.Accepted == nil || st.Accepted.Revision != rev.Commit() {
 			st.Accepted = &Commit{Revision: rev.Commit(), Signer: rev.Signer().Name, Since: now}
-			s.Log.Info("revision accepted", "revision", rev.Short(), "signer", rev.Signer().Name)
 		}
 	})
 	return rev
