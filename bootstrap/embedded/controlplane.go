@@ -77,7 +77,8 @@ func (n *node) controllerManager() process {
 		Name: "kube-controller-manager",
 		Args: n.kube("kube-controller-manager", append(n.client(config, n.ports.ControllerManager),
 			"--root-ca-file="+n.pki("ca.crt"), "--service-account-private-key-file="+n.pki("sa.pem"),
-			"--use-service-account-credentials=true", "--cluster-name="+n.Host)...),
+			"--use-service-account-credentials=true", "--cluster-name="+n.Host,
+			"--node-monitor-period=1s")...), // with 5 s, a node that has just become ready takes no pods that long
 		StopSeconds: 10, files: []string{config, n.pki("ca.crt"), n.pki("sa.pem"), n.pki("local.pem")},
 	}
 }

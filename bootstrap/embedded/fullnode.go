@@ -97,6 +97,7 @@ clusterCIDR: %s
 healthzBindAddress: 127.0.0.1:%d
 metricsBindAddress: 127.0.0.1:%d
 oomScoreAdj: 0
+nftables: {minSyncPeriod: 200ms, syncPeriod: 60s}
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 `, n.kubeconfig("proxy"), n.Host, n.PodCIDR, n.ports.ProxyHealth, n.ports.ProxyMetrics)
 }
