@@ -6,18 +6,18 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(V
 TEST_TIMEOUT ?= 15m
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-# What the targets need beside Go: the Debian package that has each program.
-PACKAGES := gcc:gcc git:git gpg:gnupg ssh-keygen:openssh-client iptables:iptables nft:nftables ip:iproute2 curl:curl ps:procps unshare:util-linux
+# Debian packages that the targets need beside Go.
+PACKAGES := gcc libc6-dev libseccomp-dev pkg-config git gnupg openssh-client iproute2 nftables curl procps
 
-.PHONY: help deps build embedded demo test lint bench e2e clean
+.PHONY: help root deps build embedded demo test lint bench e2e clean
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## install the Debian packages that are missing
-	@missing=(); for p in $(PACKAGES); do PATH=$$PATH:/usr/sbin:/sbin command -v $${p%%:*} >/dev/null || missing+=($${p##*:}); done; \
-	command -v go >/dev/null || { echo "deps: Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }; \
-	if [ $${#missing[@]} -eq 0 ]; then exit 0; fi; \
-	command -v apt-get >/dev/null || { echo "deps: please install: $${missing[*]}" >&2; exit 1; }; \
+	@command -v go >/dev/null || { echo "deps: Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }
+	@command -v dpkg-query >/dev/null || { echo "deps: not a Debian system; it needs: $(PACKAGES)" >&2; exit 0; }; \
+	missing=(); for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing+=($$p); done; \
+	[ $${#missing[@]} -gt 0 ] || exit 0; \
 	echo "deps: installing $${missing[*]}"; \
 	$(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $${missing[@]} >/dev/null
 
@@ -27,18 +27,22 @@ build: ## build the holdfast binary into build/
 embedded: ## build upstream Kubernetes for demo and tests (minutes the first time)
 	@bootstrap/embedded/kube/build.sh build/embedded
 
-demo: deps build embedded ## show a fleet live, on a real cluster (root; KEEP=1 leaves it running)
+demo: root deps build embedded ## show a fleet live, on a real cluster (root; KEEP=1 leaves it running)
 	@CGO_ENABLED=0 go build -o build/demo ./demo
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/web ./fleet-example/app
 	@build/demo $(if $(KEEP),--keep)
 
-test: deps build embedded ## run all tests
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "pods need root: run this as root, or with sudo" >&2; exit 1; }
+
+test: root deps build embedded ## run all tests
 	go test -timeout $(TEST_TIMEOUT) ./...
+	cd bootstrap/embedded/kube && go test ./node ./pause
 
 lint: ## check the source
 	@cd tools && go build -o ../build/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@build/golangci-lint run ./...
-	@cd bootstrap/embedded/kube && go vet ./...
+	@cd bootstrap/embedded/kube && go vet ./node ./pause
 
 bench: deps build embedded ## measure, beside a floor in the same run
 	go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./...

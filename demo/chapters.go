@@ -64,7 +64,7 @@ func (s *story) makeKeys(ctx context.Context) (string, error) {
 
 func (s *story) lockContent(ctx context.Context) (string, error) {
 	store := filepath.Join(s.host.data, "content")
-	files, err := filepath.Glob(filepath.Join(s.host.bin, "embedded", "*"))
+	files, err := filepath.Glob(filepath.Join(s.host.bin, "embedded", "[a-z]*"))
 	if err != nil {
 		return "", err
 	}

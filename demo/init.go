@@ -45,6 +45,9 @@ func runInit(dir, mode string) int {
 	}
 }
 
+// machineDirs are where Kubernetes leaves things whatever its configuration says.
+var machineDirs = []string{"/var/lib/kubelet", "/var/lib/cni", "/var/log/pods", "/var/log/containers"}
+
 // setUp makes mounts private to the namespaces and the loopback usable.
 func setUp() error {
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
@@ -56,6 +59,11 @@ func setUp() error {
 	}
 	if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
+	}
+	for _, dir := range machineDirs {
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
+			return fmt.Errorf("mount a folder of our own over %s: %w", dir, err)
+		}
 	}
 	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		return fmt.Errorf("bring loopback up: %w: %s", err, out)

@@ -73,6 +73,11 @@ func stage(keep bool) (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, clean(dir)) }()
+	made, err := mountPoints()
+	defer func() { err = errors.Join(err, removeAll(made)) }()
+	if err != nil {
+		return 0, err
+	}
 	mode := "end"
 	if keep {
 		mode = "keep"
@@ -113,4 +118,26 @@ func clean(dir string) error {
 		return err
 	}
 	return errors.Join(driver.Reset(context.Background(), filepath.Join(dir, "host", "embedded")), os.RemoveAll(dir))
+}
+
+// mountPoints makes the folders of machineDirs that are missing, and lists them.
+func mountPoints() (made []string, err error) {
+	for _, dir := range machineDirs {
+		err := os.Mkdir(dir, 0o755)
+		switch {
+		case err == nil:
+			made = append(made, dir)
+		case !errors.Is(err, os.ErrExist):
+			return made, err
+		}
+	}
+	return made, nil
+}
+
+func removeAll(dirs []string) error {
+	var errs []error
+	for _, dir := range dirs {
+		errs = append(errs, os.Remove(dir))
+	}
+	return errors.Join(errs...)
 }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -95,16 +94,17 @@ func locked(images map[string]string) map[string]string {
 	return out
 }
 
-// apply brings every layer of t to the cluster, in the order of their
+// apply brings the planned layers of t to the cluster, in the order of their
 // dependencies; those that do not depend on each other side by side. Nothing
 // is deleted.
-func (s *session) apply(ctx context.Context, t target) error {
+func (s *session) apply(ctx context.Context, t target, layers []render.Layer, kept map[string]string) error {
 	if err := s.expect(ctx, t); err != nil {
 		return err
 	}
-	layers := t.Desired.Cluster.Layers
-	s.rec.update(func(st *Status, now time.Time) { st.Layers = layerStatuses(st.Layers, layers, s.applied, now) })
-	run := layerRun{session: s, site: t.Desired.Site, done: map[string]chan struct{}{}, failed: map[string]error{}}
+	s.rec.update(func(st *Status, now time.Time) {
+		st.Layers = layerStatuses(st.Layers, t.Desired.Cluster.Layers, s.applied, now)
+	})
+	run := layerRun{session: s, target: t, kept: kept, done: map[string]chan struct{}{}, failed: map[string]error{}}
 	for _, l := range layers {
 		run.done[l.Name] = make(chan struct{})
 	}
@@ -120,10 +120,9 @@ func (s *session) apply(ctx context.Context, t target) error {
 // layerRun is one pass over the layers of a cluster.
 type layerRun struct {
 	*session
-	site string
-	done map[string]chan struct{}
-
-	mu     sync.Mutex
+	target target
+	kept   map[string]string // layer → why it is applied as last confirmed
+	done   map[string]chan struct{}
 	failed map[string]error
 }
 
@@ -145,10 +144,10 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 	}
 	slots <- struct{}{}
 	r.report(l, LayerApplying, "")
-	changes, err := r.cluster.Apply(ctx, r.site, l)
+	changes, err := r.cluster.Apply(ctx, r.target.Desired.Site, l)
 	<-slots
 	if err != nil {
-		r.end(l, LayerFailed, err)
+		r.fail(ctx, l, err, false)
 		return
 	}
 	if len(changes) > 0 {
@@ -156,10 +155,10 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 	}
 	if l.Wait {
 		r.report(l, LayerWaiting, "")
-		ctx, cancel := context.WithTimeout(ctx, l.Timeout)
+		waiting, cancel := context.WithTimeout(ctx, l.Timeout)
 		defer cancel()
-		if err := r.cluster.Wait(ctx, l); err != nil {
-			r.end(l, LayerFailed, fmt.Errorf("not healthy after %s: %w", l.Timeout, err))
+		if err := r.cluster.Wait(waiting, l); err != nil {
+			r.fail(ctx, l, fmt.Errorf("not healthy after %s: %w", l.Timeout, err), true)
 			return
 		}
 	}
@@ -167,6 +166,22 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 	r.applied[l.Name] = l.Digest
 	r.mu.Unlock()
 	r.end(l, LayerReady, nil)
+}
+
+// fail ends a layer, and judges it unless the work was interrupted or the node
+// itself is not well.
+func (r *layerRun) fail(ctx context.Context, l render.Layer, err error, unhealthy bool) {
+	if ctx.Err() == nil && (!unhealthy || r.nodeReady(ctx)) {
+		r.mu.Lock()
+		r.judge(l, err, unhealthy, time.Now())
+		r.mu.Unlock()
+	}
+	r.end(l, LayerFailed, err)
+}
+
+func (r *layerRun) nodeReady(ctx context.Context) bool {
+	dist, err := fleet.ParseDistribution(r.target.Desired.Node.Distribution)
+	return err == nil && (dist.ControlPlane || r.cluster.NodeReady(ctx, r.target.Desired.Host) == nil)
 }
 
 func (r *layerRun) failure(name string) error {
@@ -187,6 +202,9 @@ func (r *layerRun) end(l render.Layer, state LayerState, err error) {
 }
 
 func (r *layerRun) report(l render.Layer, state LayerState, message string) {
+	if why := r.kept[l.Name]; why != "" && state == LayerReady {
+		state, message = LayerKept, why
+	}
 	r.rec.update(func(st *Status, now time.Time) { st.layer(l.Name, state, message, now) })
 }
 

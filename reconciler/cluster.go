@@ -42,6 +42,8 @@ type Cluster interface {
 	// Delete removes objects that carry the site's owner label; others are left
 	// alone. It does not wait for finalizers.
 	Delete(ctx context.Context, site string, objects []Object) ([]Change, error)
+	// NodeReady returns nil if the node is ready to run pods.
+	NodeReady(ctx context.Context, host string) error
 	// Watch sends the name of a layer whenever one of its objects may differ
 	// from what was applied, until ctx ends. Repair is Apply again.
 	Watch(ctx context.Context, site string, layers []render.Layer) (<-chan string, error)

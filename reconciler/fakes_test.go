@@ -18,13 +18,14 @@ import (
 // fakeCluster is a cluster that can be told to misbehave. The real one is
 // tested in reconciler/kube and by the integration test.
 type fakeCluster struct {
-	mu        sync.Mutex
-	inventory reconciler.Inventory
-	objects   map[string]json.RawMessage // Kind/name → what was applied
-	failing   map[string]error           // layer → error of Apply
-	unhealthy map[string]bool            // layer → never healthy
-	history   []string                   // calls that change something
-	drift     chan string
+	mu            sync.Mutex
+	inventory     reconciler.Inventory
+	objects       map[string]json.RawMessage // Kind/name → what was applied
+	failing       map[string]error           // layer → error of Apply
+	unhealthy     map[string]bool            // layer → never healthy
+	unhealthyWith string                     // a layer with this object is never healthy
+	history       []string                   // calls that change something
+	drift         chan string
 }
 
 func newFakeCluster() *fakeCluster {
@@ -73,6 +74,12 @@ func (c *fakeCluster) Apply(_ context.Context, _ string, l render.Layer) ([]reco
 func (c *fakeCluster) Wait(ctx context.Context, l render.Layer) error {
 	c.mu.Lock()
 	unhealthy := c.unhealthy[l.Name]
+	for _, raw := range l.Objects {
+		if key, _ := name(raw); key == c.unhealthyWith {
+			unhealthy = true
+			c.note("wait worse")
+		}
+	}
 	c.mu.Unlock()
 	if !unhealthy {
 		return nil
@@ -80,6 +87,8 @@ func (c *fakeCluster) Wait(ctx context.Context, l render.Layer) error {
 	<-ctx.Done()
 	return errors.New("ConfigMap text: not healthy")
 }
+
+func (c *fakeCluster) NodeReady(context.Context, string) error { return nil }
 
 func (c *fakeCluster) Delete(_ context.Context, _ string, objects []reconciler.Object) ([]reconciler.Change, error) {
 	c.mu.Lock()

@@ -50,19 +50,38 @@ func (s *session) converge(ctx context.Context, rev gitsource.Revision) (*target
 	s.rec.finish(PhaseBootstrap, nil)
 
 	s.rec.enter(PhaseApply)
-	err := s.apply(ctx, *t)
+	desired := t.Desired.Cluster.Layers
+	layers, kept := plan(desired, s.confirmedLayers(), s.bad)
+	planned := *t
+	planned.Desired.Cluster.Layers = layers
+	err := s.apply(ctx, *t, layers, kept)
 	s.rec.finish(PhaseApply, err)
 	if err != nil {
-		return t, err
+		return &planned, err
 	}
 
 	s.rec.enter(PhaseConfirm)
+	if err := rolledBack(desired, kept); err != nil {
+		s.rec.finish(PhaseConfirm, err)
+		return &planned, nil
+	}
 	err = s.confirm(ctx, *t)
 	s.rec.finish(PhaseConfirm, err)
 	if err == nil && refused == nil {
-		s.rec.update(func(st *Status, now time.Time) { st.Settled, st.Since = true, now })
+		s.rec.update(func(st *Status, now time.Time) {
+			if !st.Settled {
+				st.Settled, st.Since = true, now
+			}
+		})
 	}
-	return t, err
+	return &planned, err
+}
+
+func (s *session) confirmedLayers() []render.Layer {
+	if s.confirmed == nil {
+		return nil
+	}
+	return s.confirmed.Desired.Cluster.Layers
 }
 
 // desire returns what to run. With an error it returns the last confirmed

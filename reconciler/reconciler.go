@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -64,6 +65,10 @@ type session struct {
 	access    bootstrap.Access
 	checked   string            // digest of the content that was verified to be there
 	applied   map[string]string // layer → digest that is known to be in the cluster
+
+	mu      sync.Mutex           // guards what layers side by side write
+	failing map[string]time.Time // digest of a layer → since when it fails
+	bad     map[string]string    // digest of a layer → why it was rolled back
 }
 
 // Run drives the host until ctx ends. It returns early only if it cannot start.
@@ -83,7 +88,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 }
 
 func (r *Reconciler) session() *session {
-	s := &session{Reconciler: *r, applied: map[string]string{}}
+	s := &session{Reconciler: *r, applied: map[string]string{}, failing: map[string]time.Time{}, bad: map[string]string{}}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}

@@ -241,6 +241,43 @@ func TestAFailingLayerHoldsUpOnlyWhatDependsOnIt(t *testing.T) {
 	s.until("goes on when the cause is gone", runs(commit))
 }
 
+func TestALayerThatDoesNotBecomeHealthyIsPutBack(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": ", timeout: 1s|text", "after": ", dependsOn: [base]|page", "alone": "|other"})
+	s.start()
+	s.until("runs", runs(first))
+
+	s.cluster.set(func(c *fakeCluster) { c.unhealthyWith = "ConfigMap/worse" })
+	s.commit(s.layers(map[string]string{"base": ", timeout: 1s|text worse", "after": ", dependsOn: [base]|page next", "alone": "|other fine"}))
+	st := s.until("rolls back", fails(reconciler.PhaseConfirm, "layer base stays as last confirmed: not healthy after 1s: ConfigMap text: not healthy"))
+	require.Equal(t, first, st.Confirmed.Revision)
+	states := map[string]reconciler.LayerState{}
+	for _, l := range st.Layers {
+		states[l.Name] = l.State
+	}
+	require.Equal(t, map[string]reconciler.LayerState{
+		"base": reconciler.LayerKept, "after": reconciler.LayerKept, "alone": reconciler.LayerReady,
+	}, states)
+	require.False(t, s.cluster.has("ConfigMap/next"), "what depends on a bad layer stays too")
+	require.True(t, s.cluster.has("ConfigMap/fine"), "an independent layer goes on")
+
+	unrelated := s.commit(map[string]string{"README": "nothing to do with it"})
+	s.until("the unrelated commit is accepted", func(st reconciler.Status) bool { return st.Accepted.Revision == unrelated })
+	s.until("still rolled back", fails(reconciler.PhaseConfirm, "layer base stays"))
+	tries := 0
+	for _, call := range s.cluster.said() {
+		if call == "wait worse" {
+			tries++
+		}
+	}
+	require.Equal(t, 1, tries, "a bad layer is not tried again for an unrelated commit")
+
+	mended := s.commit(s.layers(map[string]string{"base": ", timeout: 1s|text better", "after": ", dependsOn: [base]|page next", "alone": "|other fine"}))
+	s.until("a changed layer is tried", runs(mended))
+	require.False(t, s.cluster.has("ConfigMap/worse"), "pruned once all is confirmed")
+}
+
 func TestPruningComesAfterConfirmationAndTakesIntent(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -72,6 +72,7 @@ const (
 	LayerReady    LayerState = "ready"    // written, and healthy if it is waited for
 	LayerFailed   LayerState = "failed"
 	LayerBlocked  LayerState = "blocked" // a layer that it depends on failed
+	LayerKept     LayerState = "kept"    // as last confirmed, because the new one, or what it depends on, is bad
 )
 
 // LayerStatus is one layer's part of the status.

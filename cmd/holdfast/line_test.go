@@ -73,7 +73,7 @@ func (l *line) fillFleet(root string) {
 	require.NoError(l.t, os.MkdirAll(l.opts.dataDir, 0o700))
 	s, err := content.Open(store)
 	require.NoError(l.t, err)
-	files, err := filepath.Glob(filepath.Join(l.embedded, "*"))
+	files, err := filepath.Glob(filepath.Join(l.embedded, "[a-z]*"))
 	require.NoError(l.t, err)
 	_, err = s.AddFiles("holdfast.dev/embedded/kubernetes:v1.36.3", files)
 	require.NoError(l.t, err)
