@@ -4,95 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/render"
 )
 
 // layersAtOnce bounds how many layers are applied side by side.
 const layersAtOnce = 8
-
-// bootstrap brings the node up, after all that it and the layers need is known
-// to be there, and connects to the cluster.
-func (s *session) bootstrap(ctx context.Context, t target) error {
-	dist, err := fleet.ParseDistribution(t.Desired.Node.Distribution)
-	if err != nil {
-		return err
-	}
-	driver, err := s.Driver(dist.Type)
-	if err != nil {
-		return err
-	}
-	if err := s.checkContent(driver.Needs(dist), t.Desired); err != nil {
-		return err
-	}
-	access, err := driver.Ensure(ctx, bootstrap.Request{
-		Dir:          s.Dir + "/" + dist.Type,
-		Host:         t.Desired.Host,
-		Distribution: dist,
-		Content:      t.Desired.Node.Content,
-		Images:       locked(t.Desired.Cluster.Images),
-		Store:        s.Content,
-		Log:          s.Log,
-	})
-	if err != nil {
-		return fmt.Errorf("bootstrap %s %s: %w", dist.Type, dist.Version, err)
-	}
-	if s.cluster != nil && s.access == access {
-		return nil
-	}
-	if s.cluster, err = s.Connect(access.Kubeconfig); err != nil {
-		return err
-	}
-	s.access = access
-	return nil
-}
-
-// checkContent makes sure that every byte is there before anything changes.
-func (s *session) checkContent(needs []string, d render.Desired) error {
-	key := d.Node.Digest + d.Cluster.Digest
-	if s.checked == key {
-		return nil
-	}
-	want := locked(d.Cluster.Images)
-	for _, ref := range needs {
-		digest := d.Node.Content[ref]
-		if digest == "" {
-			return &unlocked{ref}
-		}
-		want[ref] = digest
-	}
-	for _, ref := range slices.Sorted(maps.Keys(want)) {
-		if err := s.Content.Verify(want[ref]); err != nil {
-			return fmt.Errorf("content %s: %w", ref, err)
-		}
-	}
-	s.checked = key
-	return nil
-}
-
-type unlocked struct{ ref string }
-
-func (u *unlocked) Error() string { return u.ref + " is not in the profile's content.lock" }
-
-func (u *unlocked) Hint() string { return "run holdfast lock and commit the result" }
-
-func locked(images map[string]string) map[string]string {
-	out := map[string]string{}
-	for ref, digest := range images {
-		if digest != "" {
-			out[ref] = digest
-		}
-	}
-	return out
-}
 
 // apply brings the planned layers of t to the cluster, in the order of their
 // dependencies; those that do not depend on each other side by side. Nothing
@@ -108,12 +30,12 @@ func (s *session) apply(ctx context.Context, t target, layers []render.Layer, ke
 	for _, l := range layers {
 		run.done[l.Name] = make(chan struct{})
 	}
-	var g errgroup.Group
+	var g sync.WaitGroup
 	slots := make(chan struct{}, layersAtOnce)
 	for _, l := range layers {
-		g.Go(func() error { run.layer(ctx, l, slots); return nil })
+		g.Go(func() { run.layer(ctx, l, slots) })
 	}
-	_ = g.Wait()
+	g.Wait()
 	return run.err(layers)
 }
 

@@ -1,0 +1,87 @@
+package reconciler
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap"
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/render"
+)
+
+// bootstrap brings the node up, after all that it and the layers need is known
+// to be there, and connects to the cluster.
+func (s *session) bootstrap(ctx context.Context, t target) error {
+	dist, err := fleet.ParseDistribution(t.Desired.Node.Distribution)
+	if err != nil {
+		return err
+	}
+	driver, err := s.Driver(dist.Type)
+	if err != nil {
+		return err
+	}
+	if err := s.checkContent(driver.Needs(dist), t.Desired); err != nil {
+		return err
+	}
+	access, err := driver.Ensure(ctx, bootstrap.Request{
+		Dir:          s.Dir + "/" + dist.Type,
+		Host:         t.Desired.Host,
+		Distribution: dist,
+		Content:      t.Desired.Node.Content,
+		Images:       locked(t.Desired.Cluster.Images),
+		Store:        s.Content,
+		Log:          s.Log,
+	})
+	if err != nil {
+		return fmt.Errorf("bootstrap %s %s: %w", dist.Type, dist.Version, err)
+	}
+	if s.cluster != nil && s.access == access {
+		return nil
+	}
+	if s.cluster, err = s.Connect(access.Kubeconfig); err != nil {
+		return err
+	}
+	s.access = access
+	return nil
+}
+
+// checkContent makes sure that every byte is there before anything changes.
+func (s *session) checkContent(needs []string, d render.Desired) error {
+	key := d.Node.Digest + d.Cluster.Digest
+	if s.checked == key {
+		return nil
+	}
+	want := locked(d.Cluster.Images)
+	for _, ref := range needs {
+		digest := d.Node.Content[ref]
+		if digest == "" {
+			return &unlocked{ref}
+		}
+		want[ref] = digest
+	}
+	for _, ref := range slices.Sorted(maps.Keys(want)) {
+		if err := s.Content.Verify(want[ref]); err != nil {
+			return fmt.Errorf("content %s: %w", ref, err)
+		}
+	}
+	s.checked = key
+	return nil
+}
+
+type unlocked struct{ ref string }
+
+func (u *unlocked) Error() string { return u.ref + " is not in the profile's content.lock" }
+
+func (u *unlocked) Hint() string { return "run holdfast lock and commit the result" }
+
+func locked(images map[string]string) map[string]string {
+	out := map[string]string{}
+	for ref, digest := range images {
+		if digest != "" {
+			out[ref] = digest
+		}
+	}
+	return out
+}
