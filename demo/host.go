@@ -106,7 +106,9 @@ func failure(st reconciler.Status, phase reconciler.Phase, why string) string {
 	return ""
 }
 
-func (h *host) kubeconfig() string { return filepath.Join(h.data, "embedded", "kubeconfig", "admin.json") }
+func (h *host) kubeconfig() string {
+	return filepath.Join(h.data, "embedded", "kubeconfig", "admin.json")
+}
 
 func (h *host) kubectl(ctx context.Context, args ...string) (string, error) {
 	args = append([]string{"--kubeconfig", h.kubeconfig()}, args...)

@@ -34,7 +34,7 @@ func runInit(dir, mode string) int {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, 0, nil)
 		switch {
-		case err == syscall.EINTR: //nolint:errorlint // an errno, straight from the system call
+		case err == syscall.EINTR:
 		case err != nil:
 			return 1
 		case pid == story && status.Exited():

@@ -52,10 +52,12 @@ func tell(dir string, keep bool) int {
 		return 1
 	}
 	s.summary(os.Stdout)
-	if keep {
-		s.lookAround(os.Stdout)
-		<-ctx.Done()
+	if !keep {
+		fmt.Println("To look around yourself: make demo KEEP=1")
+		return 0
 	}
+	s.lookAround(os.Stdout)
+	<-ctx.Done()
 	return 0
 }
 

@@ -141,7 +141,6 @@ func (s *story) summary(w io.Writer) {
 	tw.Flush()
 	fmt.Fprintf(w, "\n%d steps, each checked, in %s. The agent takes %d MB of memory, %d MB of it its own.\n",
 		len(s.steps), seconds(time.Since(s.started)), s.memory[0], s.memory[1])
-	fmt.Fprintln(w, "To look around yourself: make demo KEEP=1")
 }
 
 func (s *story) lookAround(w io.Writer) {
