@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -144,6 +145,12 @@ func (b *BundleInfo) tip(branch string) (plumbing.Hash, error) {
 // openBundle opens a regular file and reads its header; the reader is at the pack.
 func openBundle(path string) (*os.File, *bufio.Reader, BundleInfo, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ELOOP) {
+		err = errors.New("a symbolic link, not a regular file")
+	}
+	if pathErr := new(fs.PathError); errors.As(err, &pathErr) {
+		err = pathErr.Err // whoever asks knows the path
+	}
 	if err != nil {
 		return nil, nil, BundleInfo{}, err
 	}
@@ -181,7 +188,7 @@ func InspectBundle(path string) (BundleInfo, error) {
 func VerifyBundle(ctx context.Context, path string, anchor *trust.Keyring) (BundleInfo, trust.Signer, error) {
 	info, signer, err := verifyBundle(ctx, path, anchor)
 	if err != nil {
-		return info, signer, fmt.Errorf("verify bundle %s: %w", path, err)
+		return info, signer, &hinted{fmt.Errorf("verify bundle %s: %w", path, err), hint(err)}
 	}
 	return info, signer, nil
 }
@@ -189,7 +196,7 @@ func VerifyBundle(ctx context.Context, path string, anchor *trust.Keyring) (Bund
 func verifyBundle(ctx context.Context, path string, anchor *trust.Keyring) (BundleInfo, trust.Signer, error) {
 	file, pack, info, err := openBundle(path)
 	if err != nil {
-		return info, trust.Signer{}, err
+		return info, trust.Signer{}, bundleError{err}
 	}
 	defer file.Close()
 	branch := "main"
@@ -202,7 +209,7 @@ func verifyBundle(ctx context.Context, path string, anchor *trust.Keyring) (Bund
 	}
 	s, err := stageBundle(ctx, os.TempDir(), &info, pack, stageOptions{limits: defaultLimits()})
 	if err != nil {
-		return info, trust.Signer{}, err
+		return info, trust.Signer{}, bundleError{err}
 	}
 	defer s.discard()
 	c, err := s.store.commit(tip)
@@ -247,6 +254,9 @@ func stageBundle(ctx context.Context, dir string, info *BundleInfo, pack io.Read
 // of the repository at repoDir; ref is its name, short or full, or HEAD.
 func CreateBundle(ctx context.Context, w io.Writer, repoDir, ref string) error {
 	repo, err := git.PlainOpenWithOptions(repoDir, &git.PlainOpenOptions{DetectDotGit: true})
+	if errors.Is(err, git.ErrRepositoryNotExists) {
+		return fmt.Errorf("create bundle of %s: not a Git repository", repoDir)
+	}
 	if err != nil {
 		return fmt.Errorf("create bundle of %s: %w", repoDir, err)
 	}
@@ -255,6 +265,9 @@ func CreateBundle(ctx context.Context, w io.Writer, repoDir, ref string) error {
 		name = plumbing.NewBranchReferenceName(ref)
 	}
 	resolved, err := repo.Reference(name, true)
+	if errors.Is(err, plumbing.ErrReferenceNotFound) {
+		return fmt.Errorf("create bundle of %s: it has no branch %s", repoDir, ref)
+	}
 	if err != nil {
 		return fmt.Errorf("create bundle of %s: %s: %w", repoDir, ref, err)
 	}

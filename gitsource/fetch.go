@@ -225,6 +225,7 @@ func (r *Repository) fetchBundle(ctx context.Context, path string) error {
 	}
 	c, err := r.readBundle(ctx, path)
 	if err != nil && ctx.Err() == nil {
+		err = bundleError{err}
 		refused := &Refused{Source: path, Reason: err}
 		if c != nil {
 			refused.Commit = c.tip.String()

@@ -38,6 +38,9 @@ var (
 	ErrRewritten = errors.New("does not descend from the floor on the first-parent line")
 )
 
+// ErrInUse reports a state folder that another process works in.
+var ErrInUse = errors.New("another process has it open")
+
 // Refused says that what a source offers is not acted upon.
 type Refused struct {
 	Source string // URL without credentials, or path of the bundle
@@ -144,7 +147,7 @@ func (r *Repository) openState() (err error) {
 		return err
 	}
 	if err := unix.Flock(int(r.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return errors.New("another process has it open")
+		return ErrInUse
 	}
 	leftovers, err := filepath.Glob(filepath.Join(r.dir, stagingPrefix+"*"))
 	if err != nil {
@@ -210,14 +213,16 @@ func (r *Repository) resetMirror(cause error) error {
 	return nil
 }
 
+const remoteTip = "write it like https://git.example.com/fleet.git"
+
 // parseRemote refuses whatever is not fetched by our own HTTP client.
 func parseRemote(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, errors.New("remote is not a URL")
+		return nil, &hinted{errors.New("remote is not a URL"), remoteTip}
 	}
 	if scheme := strings.ToLower(u.Scheme); (scheme != "http" && scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("remote %s: only http:// and https:// are fetched from", u.Redacted())
+		return nil, &hinted{fmt.Errorf("remote %s: only http:// and https:// are fetched from", u.Redacted()), remoteTip}
 	}
 	return u, nil
 }

@@ -53,10 +53,13 @@ func (v variables) object(o object, from built) (object, error) {
 	default:
 		return object{}, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s: the annotation %s can only be disabled", o, optOut)}
 	}
-	w := walker{v, kyaml.TypeMeta{APIVersion: o.apiVersion, Kind: o.kind}}
-	value, err := w.value(o.value, nil)
-	if err != nil {
-		return object{}, v.problem(err, o, from)
+	w := &walker{variables: v, kind: kyaml.TypeMeta{APIVersion: o.apiVersion, Kind: o.kind}}
+	value := w.value(o.value, nil)
+	if len(w.errs) > 0 {
+		for i, err := range w.errs {
+			w.errs[i] = v.problem(err, o, from)
+		}
+		return object{}, errors.Join(w.errs...)
 	}
 	return identify(value.(map[string]any), from.file)
 }
@@ -101,43 +104,39 @@ func (v variables) problem(err error, o object, from built) error {
 type walker struct {
 	variables
 	kind kyaml.TypeMeta
+	errs []error
 }
 
-func (w walker) value(v any, at []string) (any, error) {
+func (w *walker) value(v any, at []string) any {
 	switch v := v.(type) {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for _, key := range slices.Sorted(maps.Keys(v)) {
-			got, err := w.value(v[key], append(at, key))
-			if err != nil {
-				return nil, err
-			}
-			out[key] = got
+			out[key] = w.value(v[key], append(at, key))
 		}
-		return out, nil
+		return out
 	case []any:
 		out := make([]any, len(v))
 		for i, item := range v {
-			got, err := w.value(item, append(at, openapi.Elements))
-			if err != nil {
-				return nil, err
-			}
-			out[i] = got
+			out[i] = w.value(item, append(at, openapi.Elements))
 		}
-		return out, nil
+		return out
 	case string:
 		got, err := w.text(v)
-		if _, isText := got.(string); err != nil || isText || !w.wantsText(at) {
-			return got, err
+		if err != nil {
+			w.errs = append(w.errs, err)
 		}
-		return fmt.Sprint(got), nil
+		if _, isText := got.(string); err != nil || isText || !w.wantsText(at) {
+			return got
+		}
+		return fmt.Sprint(got)
 	}
-	return v, nil
+	return v
 }
 
 // wantsText reports whether Kubernetes knows the field as a string: an
 // environment variable or a label takes the text of a number.
-func (w walker) wantsText(at []string) bool {
+func (w *walker) wantsText(at []string) bool {
 	if at[0] == "metadata" {
 		return true
 	}

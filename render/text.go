@@ -21,12 +21,19 @@ func (l Layer) YAML() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// YAML shows to a person all that the host should run.
+// YAML shows to a person all that the host should run, or the half that there is.
 func (d Desired) YAML() ([]byte, error) {
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "# site %s, host %s\n# node, %s\n", d.Site, d.Host, d.Node.Digest)
-	if err := writeDocument(&out, d.Node.Distribution); err != nil {
-		return nil, err
+	fmt.Fprintf(&out, "# site %s", d.Site)
+	if d.Host != "" {
+		fmt.Fprintf(&out, ", host %s", d.Host)
+	}
+	out.WriteByte('\n')
+	if d.Node.Distribution != nil {
+		fmt.Fprintf(&out, "# node, %s\n", d.Node.Digest)
+		if err := writeDocument(&out, d.Node.Distribution); err != nil {
+			return nil, err
+		}
 	}
 	fmt.Fprintf(&out, "# cluster, %s\n", d.Cluster.Digest)
 	for _, l := range d.Cluster.Layers {

@@ -59,7 +59,7 @@ func parseAllowedSigner(line string) (sshKey, error) {
 	if key.name == "" {
 		key.name = principals
 	}
-	word, blob, _ := cutField(rest)
+	word, blob := cutField(rest)
 	if !isKeyType(word) {
 		options, after, err := cutOptions(rest)
 		if err != nil {
@@ -68,7 +68,7 @@ func parseAllowedSigner(line string) (sshKey, error) {
 		if err := key.setOptions(options); err != nil {
 			return sshKey{}, err
 		}
-		word, blob, _ = cutField(after)
+		word, blob = cutField(after)
 	}
 	key.key, err = parsePublicKey(word, blob)
 	return key, err
@@ -79,7 +79,7 @@ func parsePublicKey(keyType, rest string) (ssh.PublicKey, error) {
 	if !isKeyType(keyType) {
 		return nil, fmt.Errorf("expected a key type such as ssh-ed25519, found %q", clip(keyType))
 	}
-	text, _, _ := cutField(rest)
+	text, _ := cutField(rest)
 	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s key is not base64", keyType)
@@ -113,6 +113,9 @@ func (k *sshKey) setOptions(options []string) error {
 		if name == "cert-authority" {
 			return errors.New("cert-authority is not supported: list the keys themselves")
 		}
+		if name != "namespaces" && name != "valid-after" && name != "valid-before" {
+			return fmt.Errorf("unknown option %s", clip(name))
+		}
 		value, err := unquote(quoted)
 		if !hasValue || err != nil {
 			return fmt.Errorf("option %s needs a value in double quotes", clip(name))
@@ -124,8 +127,6 @@ func (k *sshKey) setOptions(options []string) error {
 			k.after, err = parseTime(value)
 		case "valid-before":
 			k.before, err = parseTime(value)
-		default:
-			err = fmt.Errorf("unknown option %s", clip(name))
 		}
 		if err != nil {
 			return err
@@ -153,7 +154,7 @@ func parseTime(s string) (time.Time, error) {
 // cutWord returns a first word that may be in double quotes, and what follows it.
 func cutWord(s string) (word, rest string, err error) {
 	if !strings.HasPrefix(s, `"`) {
-		word, rest, _ = cutField(s)
+		word, rest = cutField(s)
 		return word, rest, nil
 	}
 	word, rest, ok := strings.Cut(s[1:], `"`)
@@ -163,12 +164,12 @@ func cutWord(s string) (word, rest string, err error) {
 	return word, strings.TrimLeft(rest, " \t"), nil
 }
 
-func cutField(s string) (field, rest string, ok bool) {
+func cutField(s string) (field, rest string) {
 	i := strings.IndexAny(s, " \t")
 	if i < 0 {
-		return s, "", false
+		return s, ""
 	}
-	return s[:i], strings.TrimLeft(s[i:], " \t"), true
+	return s[:i], strings.TrimLeft(s[i:], " \t")
 }
 
 // cutOptions splits comma-separated options, in whose quotes commas and spaces

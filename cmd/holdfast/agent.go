@@ -46,23 +46,21 @@ then on a commit counts only if it descends from the newest one accepted and is
 signed by a key that its parent trusts.`,
 		Example: `  holdfast agent --anchor /etc/holdfast/anchor --source https://git.example.com/fleet.git
   holdfast agent --anchor /etc/holdfast/anchor --bundles /media/stick`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runAgent(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), opts)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&opts.anchor, "anchor", "", "file of keys that vouch for the first revision: allowed_signers, or OpenPGP if it ends in .asc (required)")
+	addAnchor(cmd, &opts.anchor)
 	f.StringArrayVar(&opts.sources, "source", nil, "URL of a Git repository, http or https; may be repeated")
 	f.StringVar(&opts.branch, "branch", "main", "branch of the sources")
 	f.StringArrayVar(&opts.bundles, "bundles", nil, "folder to find Git bundles in, such as a stick's; may be repeated")
-	f.StringVar(&opts.dataDir, "data-dir", defaultDataDir, "where the agent keeps all it has")
+	addDataDir(cmd, &opts.dataDir)
 	f.DurationVar(&opts.interval, "interval", time.Minute, "time between polls of the sources")
-	f.StringVar(&opts.logFormat, "log-format", "text", "text or json")
+	addChoice(cmd, "log-format", "", choice{&opts.logFormat, "log format", []string{"text", "json"}})
 	f.BoolVarP(&opts.verbose, "verbose", "v", false, "log more")
-	_ = cmd.MarkFlagRequired("anchor")
 	_ = cmd.MarkFlagDirname("bundles")
-	_ = cmd.MarkFlagDirname("data-dir")
 	return cmd
 }
 
@@ -71,28 +69,17 @@ const agentMemory = 48 << 20
 
 func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) error {
 	if len(opts.sources)+len(opts.bundles) == 0 {
-		return usageError{errors.New("an agent needs a --source or a --bundles folder")}
+		return usageError{errors.New("an agent needs a --source or a --bundles folder"), "name where commits come from: --source https://git.example.com/fleet.git"}
 	}
-	log, err := newLogger(stderr, opts.logFormat, opts.verbose)
-	if err != nil {
-		return err
-	}
-	debug.SetMemoryLimit(agentMemory)
-	if err := os.MkdirAll(opts.dataDir, 0o700); err != nil {
-		return err
-	}
-	id, err := identity.Load(filepath.Join(opts.dataDir, "identity"))
-	if err != nil {
-		return err
+	if opts.interval <= 0 {
+		return usagef("--interval must be more than 0, not %s", opts.interval)
 	}
 	anchor, err := readAnchor(opts.anchor)
 	if err != nil {
 		return err
 	}
-	store, err := content.Open(filepath.Join(opts.dataDir, "content"))
-	if err != nil {
-		return err
-	}
+	log := newLogger(stderr, opts.logFormat, opts.verbose)
+	debug.SetMemoryLimit(agentMemory)
 	repo, err := gitsource.Open(gitsource.Options{
 		Dir:        filepath.Join(opts.dataDir, "source"),
 		Remotes:    opts.sources,
@@ -101,10 +88,21 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 		Anchor:     anchor,
 		Log:        log,
 	})
+	if errors.Is(err, gitsource.ErrInUse) {
+		return &tipError{fmt.Errorf("another agent runs with data in %s", opts.dataDir), "stop it first, or give this one another --data-dir"}
+	}
 	if err != nil {
 		return err
 	}
 	defer repo.Close()
+	id, err := identity.Load(filepath.Join(opts.dataDir, "identity"))
+	if err != nil {
+		return err
+	}
+	store, err := content.Open(filepath.Join(opts.dataDir, "content"))
+	if err != nil {
+		return err
+	}
 	if st, err := reconciler.ReadStatus(opts.dataDir); err != nil || st.Host == "" {
 		if err := printRegistration(stdout, id); err != nil {
 			return err
@@ -122,24 +120,36 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	return err
 }
 
+// maxAnchor is the largest file of keys that is read, in bytes.
+const maxAnchor = 1 << 20
+
 func readAnchor(path string) (*trust.Keyring, error) {
-	data, err := os.ReadFile(path)
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, &tipError{fmt.Errorf("read anchor: %w", err), "it holds the keys that sign the fleet: a copy of trust/allowed_signers or trust/<who>.asc"}
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxAnchor+1))
 	if err != nil {
 		return nil, fmt.Errorf("read anchor: %w", err)
 	}
-	return trust.ParseKeyring(map[string][]byte{filepath.Base(path): data})
+	keys, err := trust.ParseKeyring(map[string][]byte{path: data})
+	if err != nil {
+		return nil, err
+	}
+	if keys.Len() == 0 {
+		return nil, &trust.Problem{File: path, Msg: "holds no key", Tip: `write: alice@example.com namespaces="git" ssh-ed25519 AAAA…`}
+	}
+	return keys, nil
 }
 
-func newLogger(w io.Writer, format string, verbose bool) (*slog.Logger, error) {
+func newLogger(w io.Writer, format string, verbose bool) *slog.Logger {
 	opts := &slog.HandlerOptions{}
 	if verbose {
 		opts.Level = slog.LevelDebug
 	}
-	switch format {
-	case "text":
-		return slog.New(slog.NewTextHandler(w, opts)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
 	}
-	return nil, usageError{fmt.Errorf("unknown log format %q: text or json", format)}
+	return slog.New(slog.NewTextHandler(w, opts))
 }

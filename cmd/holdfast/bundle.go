@@ -10,15 +10,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/gitsource"
+	"github.com/holdfast-fleet/holdfast/trust"
 )
 
 func newBundleCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bundle",
 		Short: "Make and check Git bundles for sites without a network",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: `Make and check Git bundles: a fleet and its history in one file, for sites without
+a network. An agent takes what is new from the bundles in the folders that its
+--bundles flags name; "git fetch FILE" reads them too.`,
+		Example: "  holdfast bundle create /media/stick/fleet.bundle",
 	}
 	cmd.AddCommand(newBundleCreateCmd(), newBundleVerifyCmd(), newBundleInspectCmd())
 	return cmd
@@ -27,20 +31,41 @@ func newBundleCmd() *cobra.Command {
 func newBundleCreateCmd() *cobra.Command {
 	var fleet, ref string
 	cmd := &cobra.Command{
-		Use:     "create FILE",
-		Short:   "Write the fleet and its history to a bundle",
-		Example: "  holdfast bundle create /media/stick/fleet.bundle",
-		Args:    cobra.ExactArgs(1),
+		Use:               "create FILE",
+		Short:             "Write the fleet and its history to a bundle",
+		Example:           "  holdfast bundle create /media/stick/fleet.bundle",
+		Args:              oneArgument,
+		ValidArgsFunction: completeFiles("bundle"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runBundleCreate(cmd.Context(), cmd.OutOrStdout(), args[0], fleet, ref)
 		},
 	}
-	cmd.Flags().StringVar(&fleet, "fleet", ".", "repository of the fleet")
+	addFleet(cmd, &fleet)
 	cmd.Flags().StringVar(&ref, "ref", "main", "branch to write")
 	return cmd
 }
 
-func runBundleCreate(ctx context.Context, w io.Writer, path, fleet, ref string) (err error) {
+func runBundleCreate(ctx context.Context, w io.Writer, path, fleet, ref string) error {
+	if err := writeBundle(ctx, path, fleet, ref); err != nil {
+		return err
+	}
+	info, err := gitsource.InspectBundle(path)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s: %s\n", path, describe(info))
+	return err
+}
+
+// writeBundle replaces path when all of the bundle is on disk: a stick may be
+// pulled at any time.
+func writeBundle(ctx context.Context, path, fleet, ref string) error {
+	if err := isFolder(filepath.Dir(path), "make it first, or mount the stick that it is on"); err != nil {
+		return err
+	}
+	if err := isFolder(fleet, "name the repository of the fleet"); err != nil {
+		return err
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".bundle-*")
 	if err != nil {
 		return err
@@ -59,38 +84,41 @@ func runBundleCreate(ctx context.Context, w io.Writer, path, fleet, ref string) 
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return err
 	}
-	info, err := gitsource.InspectBundle(path)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "%s: %s\n", path, describe(info))
-	return err
+	return durable.SyncDir(filepath.Dir(path))
 }
 
 func newBundleVerifyCmd() *cobra.Command {
-	var anchor string
+	var anchor, output string
 	cmd := &cobra.Command{
-		Use:     "verify FILE",
-		Short:   "Check that a bundle is whole and its tip signed by a key of the anchor",
-		Example: "  holdfast bundle verify fleet.bundle --anchor anchor",
-		Args:    cobra.ExactArgs(1),
+		Use:               "verify FILE",
+		Short:             "Check that a bundle is whole and its tip signed by a key of the anchor",
+		Example:           "  holdfast bundle verify fleet.bundle --anchor anchor",
+		Args:              oneArgument,
+		ValidArgsFunction: completeFiles("bundle"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runBundleVerify(cmd.Context(), cmd.OutOrStdout(), args[0], anchor)
+			return runBundleVerify(cmd, args[0], anchor, output)
 		},
 	}
-	cmd.Flags().StringVar(&anchor, "anchor", "", "file of keys, as for holdfast agent (required)")
-	_ = cmd.MarkFlagRequired("anchor")
+	addAnchor(cmd, &anchor)
+	addOutput(cmd, &output)
 	return cmd
 }
 
-func runBundleVerify(ctx context.Context, w io.Writer, path, anchor string) error {
+func runBundleVerify(cmd *cobra.Command, path, anchor, output string) error {
 	keys, err := readAnchor(anchor)
 	if err != nil {
 		return err
 	}
-	info, signer, err := gitsource.VerifyBundle(ctx, path, keys)
+	info, signer, err := gitsource.VerifyBundle(cmd.Context(), path, keys)
 	if err != nil {
 		return err
+	}
+	w := cmd.OutOrStdout()
+	if output != "text" {
+		return printAs(w, output, struct {
+			gitsource.BundleInfo
+			Signer trust.Signer `json:"signer"`
+		}{info, signer})
 	}
 	_, err = fmt.Fprintf(w, "%s: whole, %s, signed by %s\n", path, describe(info), signer.Name)
 	return err
@@ -99,9 +127,11 @@ func runBundleVerify(ctx context.Context, w io.Writer, path, anchor string) erro
 func newBundleInspectCmd() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use:   "inspect FILE",
-		Short: "Show what a bundle says of itself, trusting nothing",
-		Args:  cobra.ExactArgs(1),
+		Use:               "inspect FILE",
+		Short:             "Show what a bundle says of itself, trusting nothing",
+		Example:           "  holdfast bundle inspect /media/stick/fleet.bundle -o json",
+		Args:              oneArgument,
+		ValidArgsFunction: completeFiles("bundle"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			info, err := gitsource.InspectBundle(args[0])
 			if err != nil {
@@ -114,7 +144,7 @@ func newBundleInspectCmd() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text, json or yaml")
+	addOutput(cmd, &output)
 	return cmd
 }
 
@@ -125,7 +155,7 @@ func describe(info gitsource.BundleInfo) string {
 	}
 	full := "full"
 	if len(info.Prerequisites) > 0 {
-		full = fmt.Sprintf("needs %d commits that it does not hold", len(info.Prerequisites))
+		full = fmt.Sprintf("needs %s that it does not hold", strings.Join(info.Prerequisites, ", "))
 	}
 	return fmt.Sprintf("version %d, %d bytes, %s, %s", info.Version, info.Size, strings.Join(refs, ", "), full)
 }

@@ -23,8 +23,7 @@ func newContentCmd() *cobra.Command {
 		Long: `Fill and check a store of images and files: an OCI image layout in a folder, in
 which everything is known by its digest. Hosts install from theirs and need no
 registry; "holdfast lock" finds in one what a profile's references mean.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: "  holdfast content list --store build/content",
 	}
 	cmd.AddCommand(newContentAddCmd(), newContentListCmd(), newContentVerifyCmd())
 	return cmd
@@ -44,7 +43,8 @@ func newContentAddCmd() *cobra.Command {
 		Short: "Add files, a program's image or an archive of images",
 		Long: `Add files as one artifact named REF; with --program, an image that runs one
 static Linux program; with --archive, the images of a tar file as "docker save"
-and OCI tools write it, under the names they have in it.
+and OCI tools write it, under the names they have in it. A store that is missing
+is made.
 
 The same bytes give the same digest, wherever and whenever they are added.`,
 		Example: `  holdfast content add holdfast.dev/kubernetes/linux-amd64:v1.36.3 build/kube build/etcd
@@ -52,12 +52,11 @@ The same bytes give the same digest, wherever and whenever they are added.`,
   holdfast content add --archive images.tar --store /media/stick/content`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runContentAdd(cmd.OutOrStdout(), args, opts) },
 	}
-	cmd.Flags().StringVar(&opts.store, "store", defaultStore, "folder of the store; made if it is missing")
+	addStore(cmd, &opts.store)
 	cmd.Flags().StringVar(&opts.archive, "archive", "", "tar file of images")
 	cmd.Flags().BoolVar(&opts.program, "program", false, "make an image that runs the one file given")
-	cmd.Flags().StringVarP(&opts.output, "output", "o", "text", "text, json or yaml")
+	addOutput(cmd, &opts.output)
 	cmd.MarkFlagsMutuallyExclusive("archive", "program")
-	_ = cmd.MarkFlagDirname("store")
 	_ = cmd.MarkFlagFilename("archive")
 	return cmd
 }
@@ -65,11 +64,11 @@ The same bytes give the same digest, wherever and whenever they are added.`,
 func runContentAdd(w io.Writer, args []string, opts contentAddOptions) error {
 	switch {
 	case opts.archive != "" && len(args) > 0:
-		return usageError{errors.New("an archive names its images itself: give no reference")}
+		return usagef("an archive names its images itself: give no reference")
 	case opts.archive == "" && len(args) < 2:
-		return usageError{errors.New("give a reference and the files to add under it")}
+		return usagef("give a reference and the files to add under it")
 	case opts.program && len(args) > 2:
-		return usageError{errors.New("an image runs one program: give one file")}
+		return usagef("an image runs one program: give one file")
 	}
 	store, err := content.Open(opts.store)
 	if err != nil {
@@ -118,14 +117,13 @@ func newContentListCmd() *cobra.Command {
 		Use:     "list",
 		Short:   "Show what a store has",
 		Example: `  holdfast content list -o json | jq -r '.[].ref'`,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runContentList(cmd.OutOrStdout(), store, output)
 		},
 	}
-	cmd.Flags().StringVar(&store, "store", defaultStore, "folder of the store")
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text, json or yaml")
-	_ = cmd.MarkFlagDirname("store")
+	addStore(cmd, &store)
+	addOutput(cmd, &output)
 	return cmd
 }
 
@@ -149,8 +147,7 @@ func newContentVerifyCmd() *cobra.Command {
 			return runContentVerify(cmd.OutOrStdout(), store, args)
 		},
 	}
-	cmd.Flags().StringVar(&store, "store", defaultStore, "folder of the store")
-	_ = cmd.MarkFlagDirname("store")
+	addStore(cmd, &store)
 	return cmd
 }
 
@@ -212,14 +209,3 @@ func sizeText(bytes int64) string {
 	}
 	return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30))
 }
-
-// tipError is an error that somebody can do something about.
-type tipError struct {
-	error
-	tip string
-}
-
-func (e *tipError) Unwrap() error { return e.error }
-
-// Hint says what.
-func (e *tipError) Hint() string { return e.tip }

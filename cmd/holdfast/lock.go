@@ -42,13 +42,12 @@ profiles/<profile>/content.lock. Commit that file: hosts run those bytes and no 
 If a reference is not in the store, nothing is written.`,
 		Example: `  holdfast lock --store build/content
   holdfast lock web-shop --fleet fleet-example --store build/content`,
-		RunE: func(cmd *cobra.Command, args []string) error { return runLock(cmd.OutOrStdout(), args, opts) },
+		ValidArgsFunction: completeProfiles,
+		RunE:              func(cmd *cobra.Command, args []string) error { return runLock(cmd.OutOrStdout(), args, opts) },
 	}
-	cmd.Flags().StringVar(&opts.fleet, "fleet", ".", "folder of the fleet")
-	cmd.Flags().StringVar(&opts.store, "store", defaultStore, "folder of the content store")
-	cmd.Flags().StringVarP(&opts.output, "output", "o", "text", "text, json or yaml")
-	_ = cmd.MarkFlagDirname("fleet")
-	_ = cmd.MarkFlagDirname("store")
+	addFleet(cmd, &opts.fleet)
+	addStore(cmd, &opts.store)
+	addOutput(cmd, &opts.output)
 	return cmd
 }
 
@@ -63,6 +62,9 @@ type lockedProfile struct {
 }
 
 func runLock(w io.Writer, names []string, opts lockOptions) error {
+	if err := isFolder(opts.fleet, fleetTip); err != nil {
+		return err
+	}
 	fsys := os.DirFS(opts.fleet)
 	f, err := fleet.Load(withoutLocks{fsys}) // an old lock, even a broken one, does not matter
 	if err != nil {
@@ -101,7 +103,7 @@ func lockable(f *fleet.Fleet, names []string) ([]*fleet.Profile, error) {
 	for _, name := range names {
 		p := f.Profiles[name]
 		if p == nil {
-			return nil, &tipError{error: fmt.Errorf("no profile %s in the fleet", name), tip: fmt.Sprintf("its profiles are %v", all)}
+			return nil, &tipError{error: fmt.Errorf("no profile %s in the fleet", name), tip: near(name, all, "its profiles are")}
 		}
 		if len(sitesOf(f, p)) == 0 {
 			return nil, fmt.Errorf("no site uses profile %s, so there is nothing to render", name)

@@ -5,8 +5,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,37 +14,12 @@ import (
 var version = "dev"
 
 func main() {
+	os.Exit(run())
+}
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := newRootCmd().ExecuteContext(ctx); err != nil {
-		os.Exit(report(os.Stderr, err))
-	}
-}
-
-// report prints err as people read it and returns the exit code: 2 for a
-// command line that makes no sense, 1 for everything else.
-func report(w *os.File, err error) int {
-	for _, e := range unjoin(err) {
-		fmt.Fprintf(w, "holdfast: %v\n", e)
-		var h interface{ Hint() string }
-		if errors.As(e, &h) && h.Hint() != "" {
-			fmt.Fprintf(w, "hint: %s\n", h.Hint())
-		}
-	}
-	var u usageError
-	if errors.As(err, &u) {
-		return 2
-	}
-	return 1
-}
-
-func unjoin(err error) []error {
-	if j, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only a list itself is taken apart, not one that is wrapped
-		var all []error
-		for _, e := range j.Unwrap() {
-			all = append(all, unjoin(e)...)
-		}
-		return all
-	}
-	return []error{err}
+	context.AfterFunc(ctx, stop) // whoever asks twice does not want to wait
+	return report(os.Stderr, newRootCmd().ExecuteContext(ctx))
 }

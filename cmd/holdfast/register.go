@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/mdp/qrterminal/v3"
@@ -43,21 +41,20 @@ At headquarters, with --site, --host and --key: write the host's file into the
 fleet. Commit it, signed, and the host takes up its work.`,
 		Example: `  holdfast register
   holdfast register --fleet . --site sites/emea/store-042 --host store-042-a --key 'ssh-ed25519 AAAA…'`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRegister(cmd.OutOrStdout(), opts) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&opts.dataDir, "data-dir", defaultDataDir, "where the agent keeps all it has (on a host)")
+	addDataDir(cmd, &opts.dataDir)
+	addFleet(cmd, &opts.fleet)
+	addOutput(cmd, &opts.output)
 	f.BoolVar(&opts.qr, "qr", false, "show the QR code even if this is no terminal")
-	f.StringVarP(&opts.output, "output", "o", "text", "text, json or yaml")
-	f.StringVar(&opts.fleet, "fleet", ".", "folder of the fleet")
 	f.StringVar(&opts.site, "site", "", "path or name of the host's site")
 	f.StringVar(&opts.host, "host", "", "name of the host")
 	f.StringVar(&opts.key, "key", "", "public key of the host")
-	f.StringVar(&opts.role, "role", string(fleet.ControlPlane), "control-plane or worker")
+	addChoice(cmd, "role", "", choice{&opts.role, "role", []string{string(fleet.ControlPlane), string(fleet.Worker)}})
 	cmd.MarkFlagsRequiredTogether("site", "host", "key")
-	_ = cmd.MarkFlagDirname("data-dir")
-	_ = cmd.MarkFlagDirname("fleet")
+	_ = cmd.RegisterFlagCompletionFunc("site", completeSites)
 	return cmd
 }
 
@@ -158,17 +155,14 @@ func hostFile(name, key string, role fleet.Role) ([]byte, error) {
 // registerHost writes a host's file into the fleet and checks that the fleet
 // still loads with it; otherwise the file is taken away again.
 func registerHost(w io.Writer, opts registerOptions) error {
-	if opts.role != string(fleet.ControlPlane) && opts.role != string(fleet.Worker) {
-		return usageError{fmt.Errorf("unknown role %q: control-plane or worker", opts.role)}
-	}
 	if !regexp.MustCompile(hostNamePattern).MatchString(opts.host) {
-		return usageError{fmt.Errorf("%q is not a name for a host: lower case letters, digits, dashes", opts.host)}
+		return usagef("%q is not a name for a host: lower case letters, digits, dashes", opts.host)
 	}
 	key, fingerprint, err := identity.ParsePublicKey(opts.key)
 	if err != nil {
 		return err
 	}
-	f, err := fleet.Load(os.DirFS(opts.fleet))
+	_, f, err := loadFleet(opts.fleet)
 	if err != nil {
 		return err
 	}
@@ -214,57 +208,4 @@ func addHostFile(dir, name string, data []byte) error {
 		return errors.Join(err, os.Remove(file))
 	}
 	return nil
-}
-
-// siteNamed finds a site by its path or its name.
-func siteNamed(f *fleet.Fleet, name string) (*fleet.Site, error) {
-	name = strings.TrimSuffix(name, "/")
-	var found []*fleet.Site
-	for _, s := range f.Sites {
-		if s.Dir == name {
-			return s, nil
-		}
-		if s.Name == name {
-			found = append(found, s)
-		}
-	}
-	if len(found) == 1 {
-		return found[0], nil
-	}
-	err := &tipError{error: fmt.Errorf("no site %s in the fleet", name), tip: "it has no sites yet: write sites/<site>/site.yaml first"}
-	if len(f.Sites) > 0 {
-		err.tip = "near it: " + strings.Join(nearSites(f, name), ", ")
-	}
-	return nil, err
-}
-
-// nearSites returns the paths of up to three sites, those most like name first.
-func nearSites(f *fleet.Fleet, name string) []string {
-	var dirs []string
-	for _, s := range f.Sites {
-		dirs = append(dirs, s.Dir)
-	}
-	distance := func(dir string) int { return min(edits(dir, name), edits(path.Base(dir), path.Base(name))) }
-	slices.SortStableFunc(dirs, func(a, b string) int { return cmp.Compare(distance(a), distance(b)) })
-	return dirs[:min(3, len(dirs))]
-}
-
-// edits counts the bytes to insert, delete or replace to make b of a.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

@@ -3,8 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
-	"slices"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -24,36 +23,35 @@ func newRenderCmd() *cobra.Command {
 		Use:   "render NAME",
 		Short: "Show what a host or a site should run",
 		Long: `Show what a host or a site should run, rendered by the code that runs on the
-hosts. NAME is a host, a site, or a site's path. Digests are those that hosts report.`,
+hosts. NAME is a host, a site, or a site's path. Text is the manifests; json and
+yaml are what the host works with. Digests are those that hosts report.`,
 		Example: `  holdfast render store-042-a
   holdfast render sites/emea/store-043 --layer shop
   holdfast render store-043 -o json | jq .cluster.digest`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runRender(cmd.OutOrStdout(), args[0], opts) },
+		Args:              oneArgument,
+		ValidArgsFunction: completeNames,
+		RunE:              func(cmd *cobra.Command, args []string) error { return runRender(cmd.OutOrStdout(), args[0], opts) },
 	}
-	cmd.Flags().StringVar(&opts.fleet, "fleet", ".", "folder of the fleet")
+	addFleet(cmd, &opts.fleet)
+	addOutput(cmd, &opts.output)
 	cmd.Flags().StringVar(&opts.layer, "layer", "", "show this layer alone")
-	cmd.Flags().StringVarP(&opts.output, "output", "o", "text", "text (the manifests) or json (with digests)")
+	_ = cmd.RegisterFlagCompletionFunc("layer", completeLayers)
 	return cmd
 }
 
 func runRender(w io.Writer, name string, opts renderOptions) error {
-	fsys := os.DirFS(opts.fleet)
-	f, err := fleet.Load(fsys)
+	fsys, f, err := loadFleet(opts.fleet)
 	if err != nil {
 		return err
 	}
-	desired, err := renderNamed(f, opts.fleet, name)
+	desired, err := renderNamed(fsys, f, name)
 	if err != nil {
 		return err
 	}
 	if opts.layer != "" {
-		keep := func(l render.Layer) bool { return l.Name != opts.layer }
-		desired.Cluster.Layers = slices.DeleteFunc(desired.Cluster.Layers, keep)
-		if len(desired.Cluster.Layers) == 0 {
-			return fmt.Errorf("%s has no layer %s", name, opts.layer)
+		if desired, err = onlyLayer(desired, opts.layer); err != nil {
+			return err
 		}
-		desired.Node = render.Node{}
 	}
 	if opts.output != "text" {
 		return printAs(w, opts.output, desired)
@@ -67,18 +65,31 @@ func runRender(w io.Writer, name string, opts renderOptions) error {
 }
 
 // renderNamed renders a host, or a site's cluster half alone.
-func renderNamed(f *fleet.Fleet, dir, name string) (render.Desired, error) {
-	fsys := os.DirFS(dir)
+func renderNamed(fsys fs.FS, f *fleet.Fleet, name string) (render.Desired, error) {
 	for _, s := range f.Sites {
-		if s.Name == name || s.Dir == name {
-			cluster, err := render.Site(fsys, s)
-			return render.Desired{Site: s.Name, Cluster: cluster}, err
-		}
 		for _, h := range s.Hosts {
-			if h.Name == name {
+			if h.Name == name || h.File == name {
 				return render.Host(fsys, h)
 			}
 		}
 	}
-	return render.Desired{}, fmt.Errorf("%s has no host and no site named %s", dir, name)
+	s, err := siteNamed(f, name)
+	if err != nil {
+		return render.Desired{}, &tipError{error: fmt.Errorf("no host and no site %s in the fleet", name), tip: near(name, names(f), "there is")}
+	}
+	cluster, err := render.Site(fsys, s)
+	return render.Desired{Site: s.Name, Cluster: cluster}, err
+}
+
+// onlyLayer leaves one layer of what is desired, and nothing of the node.
+func onlyLayer(d render.Desired, name string) (render.Desired, error) {
+	var layers []string
+	for _, l := range d.Cluster.Layers {
+		if l.Name == name {
+			d.Cluster.Layers, d.Node = []render.Layer{l}, render.Node{}
+			return d, nil
+		}
+		layers = append(layers, l.Name)
+	}
+	return d, &tipError{error: fmt.Errorf("site %s has no layer %s", d.Site, name), tip: near(name, layers, "its layers are")}
 }

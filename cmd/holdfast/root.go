@@ -2,7 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -11,38 +11,71 @@ import (
 
 const defaultDataDir = "/var/lib/holdfast"
 
-// A usageError is a command line that makes no sense.
-type usageError struct{ error }
-
-func (u usageError) Unwrap() error { return u.error }
-
 func newRootCmd() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "holdfast",
 		Short: "Keep a fleet of edge Kubernetes hosts at what a signed Git repository says",
 		Long: `Holdfast keeps a fleet of edge Kubernetes hosts at what a signed Git repository
 says, with no management server. It is both the agent on every host and the
-command line at headquarters.`,
+command line at headquarters.
+
+What is asked for goes to standard output. What is wrong goes to standard error,
+as "holdfast: …", with a "hint: …" where somebody can do something about it.
+
+Exit codes: 0 all is done; 1 it cannot be done, or is bad; 2 the command line
+makes no sense, and nothing was tried.`,
+		Example: `  holdfast lint                                  # before a commit
+  holdfast register                              # on a new host
+  holdfast status                                # on a host, at any time`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
+		var bad badChoice
+		if errors.As(err, &bad) {
+			err = bad
+		}
+		return badUsage(cmd, err)
 	})
-	root.AddGroup(&cobra.Group{ID: "host", Title: "On a host:"}, &cobra.Group{ID: "fleet", Title: "At headquarters:"})
+	root.AddGroup(&cobra.Group{ID: "host", Title: "On a host:"}, &cobra.Group{ID: "fleet", Title: "At headquarters:"},
+		&cobra.Group{ID: "self", Title: "About this program:"})
 	for group, cmds := range map[string][]*cobra.Command{
 		"host":  {newAgentCmd(), newStatusCmd(), newContentCmd()},
 		"fleet": {newRegisterCmd(), newLintCmd(), newRenderCmd(), newLockCmd(), newBundleCmd()},
+		"self":  {newVersionCmd(), newHelpCmd(root)},
 	} {
 		for _, cmd := range cmds {
 			cmd.GroupID = group
 			root.AddCommand(cmd)
 		}
 	}
-	root.AddCommand(newVersionCmd())
+	root.SetHelpCommandGroupID("self")
+	root.SetCompletionCommandGroupID("self")
+	root.InitDefaultCompletionCmd()
+	finish(root)
 	return root
+}
+
+func newHelpCmd(root *cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "help [COMMAND...]",
+		Short:   "Show what a command does and how",
+		Example: "  holdfast help bundle create",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd := root
+			for _, name := range args {
+				next, _, err := cmd.Find([]string{name})
+				if err != nil || next == cmd {
+					return badUsage(cmd, unknownCommand(cmd, []string{name}))
+				}
+				cmd = next
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		},
+	}
+	root.SetHelpCommand(cmd)
+	return cmd
 }
 
 // printAs writes v as JSON or YAML; text is for the command itself.
@@ -62,9 +95,11 @@ func printAs(w io.Writer, format string, v any) error {
 			return err
 		}
 		blockStyle(&node)
-		return yaml.NewEncoder(w).Encode(&node)
+		out := yaml.NewEncoder(w)
+		out.SetIndent(2)
+		return errors.Join(out.Encode(&node), out.Close())
 	}
-	return usageError{fmt.Errorf("unknown output format %q: text, json or yaml", format)}
+	return usagef("unknown output format %q", format)
 }
 
 // blockStyle makes a document that was read from JSON look like YAML.

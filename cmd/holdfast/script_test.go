@@ -1,9 +1,11 @@
 package main
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
 )
 
 func TestMain(m *testing.M) {
@@ -13,5 +15,10 @@ func TestMain(m *testing.M) {
 // TestScripts runs what a user types: testdata/script, one story a file.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+	example, err := filepath.Abs("../../fleet-example")
+	require.NoError(t, err)
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", Setup: func(env *testscript.Env) error {
+		env.Setenv("FLEET", example)
+		return nil
+	}})
 }

@@ -30,27 +30,37 @@ who signed them, the phase the agent is in, every layer, and what failed last.
 It reads a file that the agent keeps, so it works when agent and cluster are down.`,
 		Example: `  holdfast status
   holdfast status -o json | jq -r .confirmed.revision`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.OutOrStdout(), opts) },
 	}
-	cmd.Flags().StringVar(&opts.dataDir, "data-dir", defaultDataDir, "where the agent keeps all it has")
-	cmd.Flags().StringVarP(&opts.output, "output", "o", "text", "text, json or yaml")
+	addDataDir(cmd, &opts.dataDir)
+	addOutput(cmd, &opts.output)
 	return cmd
 }
 
 func runStatus(w io.Writer, opts statusOptions) error {
 	st, err := reconciler.ReadStatus(opts.dataDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no agent has run with data in %s: %w", opts.dataDir, fs.ErrNotExist)
+		return &tipError{error: fmt.Errorf("no agent has run with data in %s", opts.dataDir),
+			tip: "start one with \"holdfast agent\", or say where its data is with --data-dir"}
 	}
 	if err != nil {
-		return err
+		return &tipError{error: err, tip: "the agent writes it anew as it works: look at its log"}
 	}
 	if opts.output != "text" {
 		return printAs(w, opts.output, st)
 	}
 	printStatus(w, st, painter(w), time.Now())
 	return nil
+}
+
+// lines makes each line of text printable, all but the first after indent.
+func lines(text, indent string) string {
+	all := strings.Split(strings.TrimSpace(text), "\n")
+	for i := range all {
+		all[i] = printable(all[i])
+	}
+	return strings.Join(all, "\n"+indent)
 }
 
 // A paint colours text for a terminal: "32" is green, "33" yellow, "31" red, "2" dim.
@@ -68,7 +78,7 @@ func painter(w io.Writer) paint {
 func printStatus(w io.Writer, st reconciler.Status, c paint, now time.Time) {
 	name := "not registered"
 	if st.Host != "" {
-		name = st.Host + " at " + st.Site
+		name = printable(st.Host + " at " + st.Site)
 	}
 	fmt.Fprintf(w, "%-10s %s  %s\n", "host", name, c("2", st.Fingerprint))
 	fmt.Fprintf(w, "%-10s %s\n", "state", stateLine(st, c, now))
@@ -81,16 +91,16 @@ func printStatus(w io.Writer, st reconciler.Status, c paint, now time.Time) {
 	for _, l := range st.Layers {
 		fmt.Fprintf(w, "  %-16s %s  %d objects, %s  %s\n", l.Name, layerState(l.State, c), l.Objects, age(now, l.Since), c("2", short(l.Digest)))
 		if l.Message != "" {
-			fmt.Fprintf(w, "    %s\n", strings.ReplaceAll(l.Message, "\n", "\n    "))
+			fmt.Fprintf(w, "    %s\n", lines(l.Message, "    "))
 		}
 	}
 	for _, o := range st.Held {
-		fmt.Fprintf(w, "%-10s %s is not in the fleet any more; it is kept\n", "held", o)
+		fmt.Fprintf(w, "%-10s %s is not in the fleet any more; it is kept\n", "held", printable(o.String()))
 	}
 	for _, f := range st.Failures {
-		fmt.Fprintf(w, "%-10s %s, for %s: %s\n", c("31", "failure"), f.Phase, age(now, f.Since), f.Message)
+		fmt.Fprintf(w, "%s %s, for %s: %s\n", c("31", "failure   "), f.Phase, age(now, f.Since), lines(f.Message, "           "))
 		if f.Hint != "" {
-			fmt.Fprintf(w, "           hint: %s\n", f.Hint)
+			fmt.Fprintf(w, "           hint: %s\n", printable(f.Hint))
 		}
 	}
 }
@@ -110,7 +120,7 @@ func printCommit(w io.Writer, label string, commit *reconciler.Commit, c paint, 
 		fmt.Fprintf(w, "%-10s %s\n", label, c("2", "nothing yet"))
 		return
 	}
-	fmt.Fprintf(w, "%-10s %s  signed by %s, %s ago\n", label, commit.Revision[:min(12, len(commit.Revision))], commit.Signer, age(now, commit.Since))
+	fmt.Fprintf(w, "%-10s %s  signed by %s, %s ago\n", label, commit.Revision[:min(12, len(commit.Revision))], printable(commit.Signer), age(now, commit.Since))
 }
 
 func layerState(s reconciler.LayerState, c paint) string {

@@ -11,12 +11,13 @@ import (
 func newVersionCmd() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use:   "version",
-		Short: "Show the version of this program",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runVersion(cmd.OutOrStdout(), output) },
+		Use:     "version",
+		Short:   "Show the version of this program",
+		Example: "  holdfast version -o json | jq -r .version",
+		Args:    noArguments,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runVersion(cmd.OutOrStdout(), output) },
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text, json or yaml")
+	addOutput(cmd, &output)
 	return cmd
 }
 

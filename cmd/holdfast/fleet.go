@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// loadFleet loads the fleet in dir.
+func loadFleet(dir string) (fs.FS, *fleet.Fleet, error) {
+	if err := isFolder(dir, fleetTip); err != nil {
+		return nil, nil, err
+	}
+	fsys := os.DirFS(dir)
+	f, err := fleet.Load(fsys)
+	return fsys, f, err
+}
+
+const fleetTip = "name the folder that has fleet.yaml in it"
+
+// isFolder says at once what else would be said of a file below dir.
+func isFolder(dir, tip string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &tipError{error: fmt.Errorf("%s: no such folder", dir), tip: tip}
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return &tipError{error: fmt.Errorf("%s: not a folder", dir), tip: tip}
+	}
+	return nil
+}
+
+// siteNamed finds a site by its path or its name.
+func siteNamed(f *fleet.Fleet, name string) (*fleet.Site, error) {
+	name = strings.TrimSuffix(name, "/")
+	var dirs []string
+	for _, s := range f.Sites {
+		if s.Dir == name || s.Name == name { // both are unique in a fleet that loads
+			return s, nil
+		}
+		dirs = append(dirs, s.Dir)
+	}
+	err := &tipError{error: fmt.Errorf("no site %s in the fleet", name), tip: "it has no sites yet: write sites/<site>/site.yaml first"}
+	if len(dirs) > 0 {
+		err.tip = near(name, dirs, "its sites are")
+	}
+	return nil, err
+}
+
+// names lists all hosts and sites.
+func names(f *fleet.Fleet) []string {
+	var all []string
+	for _, s := range f.Sites {
+		all = append(all, s.Name)
+		for _, h := range s.Hosts {
+			all = append(all, h.Name)
+		}
+	}
+	return all
+}
+
+// completeWith completes from the fleet that the flag --fleet names.
+func completeWith(cmd *cobra.Command, list func(f *fleet.Fleet) []string) ([]string, cobra.ShellCompDirective) {
+	dir, err := cmd.Flags().GetString("fleet")
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	_, f, err := loadFleet(dir)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return list(f), cobra.ShellCompDirectiveNoFileComp
+}
+
+func completeNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return completeWith(cmd, names)
+}
+
+func completeSites(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return completeWith(cmd, func(f *fleet.Fleet) []string {
+		var dirs []string
+		for _, s := range f.Sites {
+			dirs = append(dirs, s.Dir)
+		}
+		return dirs
+	})
+}
+
+func completeProfiles(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return completeWith(cmd, func(f *fleet.Fleet) []string {
+		var profiles []string
+		for name := range f.Profiles {
+			profiles = append(profiles, name)
+		}
+		return profiles
+	})
+}
+
+func completeLayers(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return completeWith(cmd, func(f *fleet.Fleet) []string {
+		var layers []string
+		for _, p := range f.Profiles {
+			for _, l := range p.Layers {
+				layers = append(layers, l.Name)
+			}
+		}
+		return layers
+	})
+}
+
+func completeFolder(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveFilterDirs
+}
+
+// completeFiles completes names of files with the given endings.
+func completeFiles(endings ...string) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return endings, cobra.ShellCompDirectiveFilterFileExt
+	}
+}
