@@ -61,7 +61,7 @@ func (r reader) port(n *yaml.Node, what string) int {
 	n = deref(n)
 	port, err := strconv.Atoi(n.Value)
 	if err != nil || n.ShortTag() != "!!int" || port < 1 || port > 65535 {
-		r.problem(n, "", "%s must be a number from 1 to 65535", what)
+		r.problem(n, "the default is 6443", "%s must be a number from 1 to 65535", what)
 		return 0
 	}
 	return port

@@ -55,8 +55,7 @@ func ParseYAML(file string, data []byte, limits Limits) ([]*yaml.Node, error) {
 			return docs, nil
 		}
 		if err != nil {
-			line, msg := yamlError(err)
-			return nil, &Problem{File: file, Line: line, Msg: "not YAML: " + msg}
+			return nil, yamlProblem(file, err)
 		}
 		left := limits
 		if err := left.measure(file, &doc); err != nil {
@@ -69,7 +68,7 @@ func ParseYAML(file string, data []byte, limits Limits) ([]*yaml.Node, error) {
 // measure refuses trees that are too deep, or too large once aliases are followed.
 func (l *Limits) measure(file string, n *yaml.Node) error {
 	if l.Depth--; l.Depth < 0 {
-		return &Problem{File: file, Line: n.Line, Msg: "nested too deep", Tip: "no object that a cluster takes is that deep"}
+		return tooDeep(file, n.Line)
 	}
 	if l.Nodes--; l.Nodes < 0 {
 		return &Problem{File: file, Line: n.Line, Msg: "too many values once aliases are followed",
@@ -91,11 +90,20 @@ func (l *Limits) measure(file string, n *yaml.Node) error {
 
 var lineOfYAMLError = regexp.MustCompile(`^line (\d+): `)
 
-func yamlError(err error) (line int, msg string) {
-	msg = strings.TrimPrefix(err.Error(), "yaml: ")
+func tooDeep(file string, line int) error {
+	return &Problem{File: file, Line: line, Msg: "nested too deep", Tip: "no object that a cluster takes is that deep"}
+}
+
+// yamlProblem says what the parser says, of which depth is a part that it knows no line of.
+func yamlProblem(file string, err error) error {
+	line, msg := 0, strings.TrimPrefix(err.Error(), "yaml: ")
+	if strings.HasPrefix(msg, "exceeded max depth") {
+		return tooDeep(file, 0)
+	}
 	if m := lineOfYAMLError.FindStringSubmatch(msg); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		msg = msg[len(m[0]):]
 	}
-	return line, strings.Join(strings.Fields(msg), " ")
+	return &Problem{File: file, Line: line, Msg: "not YAML: " + strings.Join(strings.Fields(msg), " "),
+		Tip: "look at indentation, quotes and brackets there and on the line before"}
 }

@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -63,7 +62,8 @@ func (l *loader) survey() {
 				return nil
 			}
 			if err != nil {
-				return fmt.Errorf("read %s: %w", name, err)
+				l.add(name, 0, "", "%s", withoutPath(err))
+				return fs.SkipDir
 			}
 			if files++; files > maxFiles {
 				l.add(root, 0, "split the fleet", "more than %d files and folders", maxFiles)
@@ -71,7 +71,7 @@ func (l *loader) survey() {
 			}
 			switch {
 			case e.IsDir() && strings.Count(name, "/") >= maxFolders:
-				l.add(name, 0, "", "folders are nested deeper than %d", maxFolders)
+				l.add(name, 0, "move them up", "folders are nested deeper than %d", maxFolders)
 				return fs.SkipDir
 			case e.Type()&fs.ModeSymlink != 0:
 				l.link(name)
@@ -99,18 +99,26 @@ func (l *loader) read(file, missingTip string) ([]byte, bool) {
 	default:
 		var p *Problem
 		if !errors.As(err, &p) {
-			p = &Problem{File: file, Msg: err.Error()}
+			p = &Problem{File: file, Msg: withoutPath(err)}
 		}
 		l.addErr(p)
 	}
 	return nil, false
 }
 
+// withoutPath is what an error of a file system says beside the path.
+func withoutPath(err error) string {
+	if p := new(fs.PathError); errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	return err.Error()
+}
+
 // entriesOf lists a folder, by name; a missing folder is empty.
 func (l *loader) entriesOf(dir string) []fs.DirEntry {
 	entries, err := fs.ReadDir(l.fsys, dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		l.add(dir, 0, "", "%s", err)
+		l.add(dir, 0, "", "%s", withoutPath(err))
 	}
 	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), ".") })
 }

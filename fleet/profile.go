@@ -56,7 +56,7 @@ func (r reader) layer(n *yaml.Node, dir string) Layer {
 	r.object(n, "a layer", map[string]field{
 		"name": {true, func(n *yaml.Node) {
 			if layer.Name = r.name(n, "a layer's name"); layer.Name == "distribution" {
-				r.problem(n, "", "distribution is not a name for a layer")
+				r.problem(n, "give it another; profiles/<profile>/distribution is the node", "distribution is not a name for a layer")
 			}
 		}},
 		"path": {false, func(n *yaml.Node) {
@@ -92,7 +92,7 @@ func (r reader) dependencies(layers []Layer, lines map[string]int) {
 	for _, layer := range layers {
 		for _, dep := range layer.DependsOn {
 			if _, ok := byName[dep]; !ok {
-				r.add(r.file, lines[layer.Name], "", "layer %s depends on %s, which is not a layer of the profile", layer.Name, dep)
+				r.add(r.file, lines[layer.Name], "add that layer, or drop it from dependsOn", "layer %s depends on %s, which is not a layer of the profile", layer.Name, dep)
 			}
 		}
 	}

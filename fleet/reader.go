@@ -40,7 +40,7 @@ func (r reader) kubeObject(data []byte, kind, name string, spec map[string]field
 		return ""
 	}
 	if len(docs) != 1 {
-		r.add(r.file, 0, "", "holds %d YAML documents, not one %s", len(docs), kind)
+		r.add(r.file, 0, "a file holds one object", "holds %d YAML documents, not one %s", len(docs), kind)
 		return ""
 	}
 	root := docs[0].Content[0]
@@ -79,7 +79,7 @@ func (r reader) metadata(n *yaml.Node, want string) (name string) {
 func (r reader) exactly(what, want string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		if got := r.text(n, what); got != want && got != "" {
-			r.problem(n, "", "%s is %s, not %s", what, got, want)
+			r.problem(n, "write "+want, "%s is %s, not %s", what, got, want)
 		}
 	}
 }
@@ -88,7 +88,7 @@ func (r reader) exactly(what, want string) func(*yaml.Node) {
 func (r reader) object(n *yaml.Node, what string, fields map[string]field) {
 	n = deref(n)
 	if n.Kind != yaml.MappingNode {
-		r.problem(n, "", "%s must be a mapping, not %s", what, kindOf(n))
+		r.problem(n, "write it as name: value, a line each", "%s must be a mapping, not %s", what, kindOf(n))
 		return
 	}
 	seen := map[string]bool{}
@@ -107,7 +107,7 @@ func (r reader) object(n *yaml.Node, what string, fields map[string]field) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if fields[name].required && !seen[name] {
-			r.problem(n, "", "%s lacks the field %s", what, name)
+			r.problem(n, "add it", "%s lacks the field %s", what, name)
 		}
 	}
 }
@@ -116,7 +116,7 @@ func (r reader) object(n *yaml.Node, what string, fields map[string]field) {
 func (r reader) entries(n *yaml.Node, what string, read func(key, value *yaml.Node)) {
 	n = deref(n)
 	if n.Kind != yaml.MappingNode {
-		r.problem(n, "", "%s must be a mapping, not %s", what, kindOf(n))
+		r.problem(n, "write it as name: value, a line each", "%s must be a mapping, not %s", what, kindOf(n))
 		return
 	}
 	seen := map[string]bool{}
@@ -137,7 +137,7 @@ func (r reader) entries(n *yaml.Node, what string, read func(key, value *yaml.No
 func (r reader) items(n *yaml.Node, what string, read func(*yaml.Node)) {
 	n = deref(n)
 	if n.Kind != yaml.SequenceNode {
-		r.problem(n, "", "%s must be a list, not %s", what, kindOf(n))
+		r.problem(n, "write it with a - before each entry", "%s must be a list, not %s", what, kindOf(n))
 		return
 	}
 	for _, item := range n.Content {
@@ -153,7 +153,7 @@ func (r reader) text(n *yaml.Node, what string) string {
 		return ""
 	}
 	if n.Value == "" {
-		r.problem(n, "", "%s is empty", what)
+		r.problem(n, "give it a value", "%s is empty", what)
 	}
 	return n.Value
 }

@@ -52,8 +52,8 @@ func (r reader) value(n *yaml.Node, v Variable) (any, bool) {
 	n = deref(n)
 	got, err := scalar(v.Type, n)
 	if err != nil {
-		tip := ""
-		if v.Type == String {
+		tip := fmt.Sprintf("it is declared as %s in %s:%d", v.Type, v.File, v.Line)
+		if v.Type == String && n.Kind == yaml.ScalarNode {
 			tip = "quote it"
 		}
 		r.problem(n, tip, "variable %s: %s", v.Name, err)

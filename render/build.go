@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strings"
 	"sync"
 
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -60,7 +59,7 @@ func (b *builder) build(dir string, r reach) (built, error) {
 	out := built{texts: s.texts, file: kustomizationFile(s, dir)}
 	m, err := runKustomize(s, dir)
 	if err != nil {
-		return built{}, &fleet.Problem{File: out.file, Msg: "kustomize: " + strings.ReplaceAll(oneLine(err), "'/", "'")}
+		return built{}, kustomizeProblem(out.file, err)
 	}
 	for _, res := range m.Resources() {
 		obj, err := newObject(res.YNode(), out.file)

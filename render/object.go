@@ -39,24 +39,23 @@ func (o object) id() string {
 }
 
 func newObject(n *yaml.Node, file string) (object, error) {
-	refuse := func(format string, args ...any) (object, error) {
-		return object{}, &fleet.Problem{File: file, Msg: fmt.Sprintf(format, args...)}
-	}
 	v, err := parsed(n)
 	if err != nil {
-		return refuse("%s", err)
+		return object{}, &fleet.Problem{File: file, Msg: err.Error(), Tip: "mend the value in the file that it stands in; text that looks like something else is quoted"}
 	}
 	value, ok := v.(map[string]any)
 	if !ok {
-		return refuse("a document is not an object")
+		return object{}, &fleet.Problem{File: file, Msg: "a document is not an object", Tip: objectTip}
 	}
 	return identify(value, file)
 }
 
+const objectTip = "an object has apiVersion, kind, metadata.name and, if it lives in one, metadata.namespace, as text: quote what looks like a number"
+
 // identify reads an object's name and kind.
 func identify(value map[string]any, file string) (object, error) {
 	refuse := func(format string, args ...any) (object, error) {
-		return object{}, &fleet.Problem{File: file, Msg: fmt.Sprintf(format, args...)}
+		return object{}, &fleet.Problem{File: file, Msg: fmt.Sprintf(format, args...), Tip: objectTip}
 	}
 	o := object{value: value}
 	meta, _ := value["metadata"].(map[string]any)

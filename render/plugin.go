@@ -20,6 +20,7 @@ func inline(entry string) bool {
 // built-in ones are let through, and they read only files that were scanned.
 func (s *scan) plugin(dir string, at place, entry string) {
 	from, data := at, []byte(entry)
+	from.line = lineOf(at.root, entry)
 	if !inline(entry) {
 		full, ok := s.resolve(dir, at, entry)
 		if !ok {
@@ -34,10 +35,14 @@ func (s *scan) plugin(dir string, at place, entry string) {
 		}
 		from = place{file: full}
 	}
-	for _, doc := range s.parse(from.file, data) {
-		if from.file != at.file {
-			from.root = doc
+	if from.file == at.file {
+		for _, doc := range s.parseWithin(at, entry) {
+			s.pluginConfig(dir, from, doc.Content[0])
 		}
+		return
+	}
+	for _, doc := range s.parse(from.file, data) {
+		from.root = doc
 		s.pluginConfig(dir, from, doc.Content[0])
 	}
 }
@@ -51,7 +56,7 @@ func (s *scan) pluginConfig(dir string, at place, config *yaml.Node) {
 		} `yaml:"metadata"`
 	}
 	if err := config.Decode(&head); err != nil {
-		s.problem(at, "", "", "the configuration of a plugin: %s", oneLine(err))
+		s.problem(at, "", pluginTip, "the configuration of a plugin: %s", strings.TrimPrefix(oneLine(err), "yaml: unmarshal errors: "))
 		return
 	}
 	for key := range head.Metadata.Annotations {
@@ -87,7 +92,7 @@ func (s *scan) pluginPaths(dir string, at place, n *yaml.Node) {
 			s.pluginFiles(dir, at, value)
 		case "patch", "patches", "jsonop":
 			if value.Kind == yaml.ScalarNode {
-				s.parse(at.file, []byte(value.Value))
+				s.parseWithin(at, value.Value)
 			}
 		case "replacements", "<<":
 			s.pluginPaths(dir, at, value)

@@ -130,7 +130,7 @@ func (v variables) objects(from built) ([]object, error) {
 			continue
 		}
 		if seen[o.id()] {
-			errs = append(errs, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s is there twice (site %s)", o, v.site.Name)})
+			errs = append(errs, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s is there twice (site %s)", o, v.site.Name), Tip: "keep one of them"})
 		}
 		seen[o.id()] = true
 		objects = append(objects, o)

@@ -35,6 +35,7 @@ type scan struct {
 	texts    map[string][]byte // by path
 	total    int
 	visited  map[string]bool // folders
+	trail    []string        // of folders that led here
 	openapi  bool            // one of the kustomizations changes kustomize's schema
 	problems []error
 }
@@ -43,6 +44,7 @@ type scan struct {
 type place struct {
 	file string
 	root *yaml.Node // of file
+	line int        // where nothing better is found
 }
 
 func newScan(fsys fs.FS, r reach) *scan {
@@ -51,7 +53,11 @@ func newScan(fsys fs.FS, r reach) *scan {
 
 // problem reports what the scalar value in the file at p leads to.
 func (s *scan) problem(p place, value, tip, format string, args ...any) {
-	s.problems = append(s.problems, &fleet.Problem{File: p.file, Line: lineOf(p.root, value), Msg: fmt.Sprintf(format, args...), Tip: tip})
+	line := lineOf(p.root, value)
+	if line == 0 {
+		line = p.line
+	}
+	s.problems = append(s.problems, &fleet.Problem{File: p.file, Line: line, Msg: fmt.Sprintf(format, args...), Tip: tip})
 }
 
 // lineOf returns the first line of a scalar with the value, or 0.
@@ -72,10 +78,17 @@ func lineOf(n *yaml.Node, value string) int {
 
 // kustomization scans the one in dir, once.
 func (s *scan) kustomization(dir string, from place, ref string) {
+	if at := slices.Index(s.trail, dir); at >= 0 {
+		cycle := append(slices.Clone(s.trail[at:]), dir)
+		s.problem(from, ref, "remove one of these references", "kustomizations refer to each other: %s", strings.Join(cycle, " -> "))
+		return
+	}
 	if s.visited[dir] {
 		return
 	}
 	s.visited[dir] = true
+	s.trail = append(s.trail, dir)
+	defer func() { s.trail = s.trail[:len(s.trail)-1] }()
 	var names []string
 	for _, name := range fleet.KustomizationFiles() {
 		if _, err := fs.Stat(s.fsys, path.Join(dir, name)); err == nil {
@@ -84,10 +97,10 @@ func (s *scan) kustomization(dir string, from place, ref string) {
 	}
 	switch {
 	case len(names) == 0 && from.file == "":
-		s.problems = append(s.problems, &fleet.Problem{File: dir, Msg: "the folder has no kustomization.yaml"})
+		s.problems = append(s.problems, &fleet.Problem{File: dir, Msg: "the folder has no kustomization.yaml", Tip: "create it"})
 		return
 	case len(names) == 0:
-		s.problem(from, ref, "", "the folder %s has no kustomization.yaml", dir)
+		s.problem(from, ref, "create it, or name the files in it", "the folder %s has no kustomization.yaml", dir)
 		return
 	case len(names) > 1:
 		s.problems = append(s.problems, &fleet.Problem{File: dir, Msg: "more than one kustomization: " + strings.Join(names, ", "), Tip: "keep one"})
@@ -106,11 +119,11 @@ func (s *scan) kustomization(dir string, from place, ref string) {
 	// will see is what must be judged, so its own decoder is used.
 	var k types.Kustomization
 	if err := k.Unmarshal(data); err != nil {
-		s.problem(place{file: file}, "", "", "%s", oneLine(err))
+		s.badField(place{file: file, root: docs[0]}, err)
 		return
 	}
 	k.FixKustomization()
-	s.follow(dir, place{file, docs[0]}, &k)
+	s.follow(dir, place{file: file, root: docs[0]}, &k)
 }
 
 // follow scans everything that k, in dir, refers to.
@@ -152,17 +165,19 @@ func (s *scan) follow(dir string, at place, k *types.Kustomization) {
 	}
 }
 
+const helmTip = "render the chart with \"helm template\" and commit the result"
+
 func (s *scan) refuseHelm(at place, k *types.Kustomization) {
 	if len(k.HelmCharts) == 0 && k.HelmGlobals == nil {
 		return
 	}
 	for _, key := range []string{"helmCharts", "helmChartInflationGenerator", "helmGlobals"} {
 		if lineOf(at.root, key) > 0 {
-			s.problem(at, key, "render the chart with \"helm template\" and commit the result", "%s would run helm, which may fetch anything", key)
+			s.problem(at, key, helmTip, "%s would run helm, which may fetch anything", key)
 			return
 		}
 	}
-	s.problem(at, "", "", "helm charts are not allowed in a kustomization")
+	s.problem(at, "", helmTip, "helm charts are not allowed in a kustomization")
 }
 
 // reference scans a resource or component: a file or a folder with a kustomization.
@@ -175,7 +190,19 @@ func (s *scan) reference(dir string, at place, ref string) {
 		s.kustomization(full, at, ref)
 		return
 	}
-	s.file(dir, at, ref, true)
+	if data, ok := s.load(full, at, ref); ok {
+		s.objects(full, data)
+	}
+}
+
+// objects checks that a resource's documents are objects, which kustomize says in words of its own.
+func (s *scan) objects(file string, data []byte) {
+	for _, doc := range s.parse(file, data) {
+		if msg := notAnObject(doc.Content[0]); msg != "" {
+			s.problems = append(s.problems, &fleet.Problem{File: file, Line: doc.Content[0].Line, Msg: msg,
+				Tip: objectTip})
+		}
+	}
 }
 
 // sources scans what a generator of ConfigMaps or Secrets reads.
@@ -201,7 +228,7 @@ func (s *scan) pathOrText(dir string, at place, ref, text string) {
 		s.file(dir, at, ref, true)
 	}
 	if text != "" {
-		s.parse(at.file, []byte(text))
+		s.parseWithin(at, text)
 	}
 }
 
@@ -236,10 +263,10 @@ func (s *scan) load(full string, at place, written string) ([]byte, bool) {
 	info, err := s.lstat(full)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		s.problem(at, written, "", "%s does not exist", full)
+		s.problem(at, written, "create it, or drop it here", "%s does not exist", full)
 		return nil, false
 	case err != nil:
-		s.problem(at, written, "", "%s", err)
+		s.problem(at, written, "", "%s", oneLine(err))
 		return nil, false
 	case !info.Mode().IsRegular():
 		s.problem(at, written, "name a file", "%s is not a file", full)
@@ -248,7 +275,7 @@ func (s *scan) load(full string, at place, written string) ([]byte, bool) {
 	data, err := fleet.ReadFile(s.fsys, full, maxFile)
 	if err == nil {
 		if s.total += len(data); s.total > maxTotal || len(s.texts) >= maxFiles {
-			err = &fleet.Problem{File: full, Msg: "the kustomization reads too much: more than 32 MiB or 10,000 files"}
+			err = &fleet.Problem{File: full, Msg: "the kustomization reads too much: more than 32 MiB or 10,000 files", Tip: "split the layer"}
 		}
 	}
 	if err == nil {

@@ -51,7 +51,7 @@ func (v variables) object(o object, from built) (object, error) {
 		return o, nil
 	case nil:
 	default:
-		return object{}, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s: the annotation %s can only be disabled", o, optOut)}
+		return object{}, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s: the annotation %s can only be disabled", o, optOut), Tip: "write disabled, or drop it"}
 	}
 	w := &walker{variables: v, kind: kyaml.TypeMeta{APIVersion: o.apiVersion, Kind: o.kind}}
 	value := w.value(o.value, nil)
