@@ -11,10 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
-	"github.com/go-git/go-git/v5/plumbing/revlist"
 	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-fleet/holdfast/trust"
@@ -230,11 +227,21 @@ type stageOptions struct {
 	limits limits
 }
 
+// missingPrerequisite reports an increment without what it builds on.
+type missingPrerequisite struct{ hash plumbing.Hash }
+
+func (m *missingPrerequisite) Error() string { return fmt.Sprintf("missing prerequisite %s", m.hash) }
+
+// Hint says what to bring.
+func (m *missingPrerequisite) Hint() string {
+	return fmt.Sprintf("it is an increment: bring the bundle that leads to %.12s too, or one with all of the history", m.hash)
+}
+
 // stageBundle stages the pack of a bundle whose header was read.
 func stageBundle(ctx context.Context, dir string, info *BundleInfo, pack io.Reader, o stageOptions) (*staged, error) {
 	for _, name := range info.Prerequisites {
 		if o.base == nil || !o.base.has(plumbing.NewHash(name)) {
-			return nil, fmt.Errorf("missing prerequisite %s", name)
+			return nil, &missingPrerequisite{plumbing.NewHash(name)}
 		}
 	}
 	s, err := stage(ctx, dir, pack, o.base, o.limits)
@@ -248,52 +255,4 @@ func stageBundle(ctx context.Context, dir string, info *BundleInfo, pack io.Read
 		}
 	}
 	return s, nil
-}
-
-// CreateBundle writes a full bundle of version 2 with the history of one branch
-// of the repository at repoDir; ref is its name, short or full, or HEAD.
-func CreateBundle(ctx context.Context, w io.Writer, repoDir, ref string) error {
-	repo, err := git.PlainOpenWithOptions(repoDir, &git.PlainOpenOptions{DetectDotGit: true})
-	if errors.Is(err, git.ErrRepositoryNotExists) {
-		return fmt.Errorf("create bundle of %s: not a Git repository", repoDir)
-	}
-	if err != nil {
-		return fmt.Errorf("create bundle of %s: %w", repoDir, err)
-	}
-	name := plumbing.ReferenceName(ref)
-	if ref != "HEAD" && !strings.HasPrefix(ref, "refs/") {
-		name = plumbing.NewBranchReferenceName(ref)
-	}
-	resolved, err := repo.Reference(name, true)
-	if errors.Is(err, plumbing.ErrReferenceNotFound) {
-		return fmt.Errorf("create bundle of %s: it has no branch %s", repoDir, ref)
-	}
-	if err != nil {
-		return fmt.Errorf("create bundle of %s: %s: %w", repoDir, ref, err)
-	}
-	hashes, err := revlist.Objects(repo.Storer, []plumbing.Hash{resolved.Hash()}, nil)
-	if err != nil {
-		return fmt.Errorf("create bundle of %s: %w", repoDir, err)
-	}
-	plumbing.HashesSort(hashes)
-	out := &contextWriter{ctx, w}
-	if _, err := fmt.Fprintf(out, "# v2 git bundle\n%s %s\n\n", resolved.Hash(), resolved.Name()); err != nil {
-		return fmt.Errorf("create bundle of %s: %w", repoDir, err)
-	}
-	if _, err := packfile.NewEncoder(out, repo.Storer, false).Encode(hashes, 10); err != nil {
-		return fmt.Errorf("create bundle of %s: %w", repoDir, err)
-	}
-	return nil
-}
-
-type contextWriter struct {
-	ctx context.Context
-	w   io.Writer
-}
-
-func (c *contextWriter) Write(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.w.Write(p)
 }

@@ -45,7 +45,7 @@ func TestBundlesAreFollowed(t *testing.T) {
 
 	f.commit(map[string]string{"a": "3"})
 	var ours bytes.Buffer
-	require.NoError(t, gitsource.CreateBundle(context.Background(), &ours, f.Dir, "main"))
+	require.NoError(t, gitsource.CreateBundle(context.Background(), &ours, f.Dir, "main", ""))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.bundle"), ours.Bytes(), 0o600))
 	rev := poll(t, r)
 	require.Equal(t, f.Head(), rev.Commit())
@@ -199,7 +199,7 @@ func TestThreeToolsAgreeOnOurBundle(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ours.bundle")
 	file, err := os.Create(path)
 	require.NoError(t, err)
-	require.NoError(t, gitsource.CreateBundle(context.Background(), file, filepath.Join(f.Dir, "sites"), "HEAD"))
+	require.NoError(t, gitsource.CreateBundle(context.Background(), file, filepath.Join(f.Dir, "sites"), "HEAD", ""))
 	require.NoError(t, file.Close())
 
 	f.Git("bundle", "verify", "-q", path)
@@ -218,8 +218,8 @@ func TestThreeToolsAgreeOnOurBundle(t *testing.T) {
 	_, _, err = gitsource.VerifyBundle(context.Background(), path, anchorOf(t, stranger))
 	require.ErrorIs(t, err, trust.ErrUnknownSigner)
 
-	require.ErrorContains(t, gitsource.CreateBundle(context.Background(), file, f.Dir, "none"), "none")
-	require.ErrorContains(t, gitsource.CreateBundle(context.Background(), file, t.TempDir(), "main"), "create bundle of")
+	require.ErrorContains(t, gitsource.CreateBundle(context.Background(), file, f.Dir, "none", ""), "none")
+	require.ErrorContains(t, gitsource.CreateBundle(context.Background(), file, t.TempDir(), "main", ""), "create bundle of")
 }
 
 func TestABundleMustBeARegularFile(t *testing.T) {

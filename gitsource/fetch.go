@@ -182,7 +182,25 @@ type bundleFile struct {
 	err  error  // why it could not be read
 }
 
+// waits tells whether the bundle was not read for want of what is there by now.
+func (f *bundleFile) waits(mirror *store) bool {
+	gap := new(missingPrerequisite)
+	return errors.As(f.err, &gap) && mirror.has(gap.hash)
+}
+
+// fetchBundles reads what is new in the bundle folders. An increment may lie
+// before the one that it builds on: what waits for another is read again as long
+// as that brings something.
 func (r *Repository) fetchBundles(ctx context.Context) error {
+	for {
+		err, again := r.fetchBundlesOnce(ctx)
+		if !again || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (r *Repository) fetchBundlesOnce(ctx context.Context) (err error, again bool) {
 	var errs []error
 	present := make(map[string]bool)
 	for _, dir := range r.bundles {
@@ -203,13 +221,15 @@ func (r *Repository) fetchBundles(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for path := range r.files {
+	for path, file := range r.files {
 		if !present[path] {
 			delete(r.files, path)
 			delete(r.candidates, path)
+		} else if file.waits(r.mirror) {
+			again = true
 		}
 	}
-	return errors.Join(append(errs, ctx.Err())...)
+	return errors.Join(append(errs, ctx.Err())...), again
 }
 
 func (r *Repository) fetchBundle(ctx context.Context, path string) error {
@@ -219,8 +239,9 @@ func (r *Repository) fetchBundle(ctx context.Context, path string) error {
 	}
 	r.mu.Lock()
 	known := r.files[path]
+	again := known != nil && known.waits(r.mirror)
 	r.mu.Unlock()
-	if known != nil && known.stat == stat {
+	if known != nil && known.stat == stat && !again {
 		return known.err
 	}
 	c, err := r.readBundle(ctx, path)

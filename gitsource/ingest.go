@@ -1,14 +1,13 @@
 package gitsource
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
@@ -46,7 +45,8 @@ func (s *staged) discard() {
 
 // stage reads exactly one pack from src into a new folder below dir, and checks
 // that every object in it is what its name says, that every object it refers to
-// is in it or in base (nil: in it alone), and that it keeps to the limits.
+// is in it or in base (nil: in it alone), and that it keeps to the limits. What a
+// thin pack builds on is added to it from base.
 func stage(ctx context.Context, dir string, src io.Reader, base *store, lim limits) (_ *staged, err error) {
 	tmp, err := os.MkdirTemp(dir, stagingPrefix)
 	if err != nil {
@@ -62,7 +62,8 @@ func stage(ctx context.Context, dir string, src io.Reader, base *store, lim limi
 		return nil, err
 	}
 	s := &staged{store: st, types: make(map[plumbing.Hash]plumbing.ObjectType), outside: make(map[plumbing.Hash]bool)}
-	if err := s.receive(ctx, src, lim); err != nil {
+	if err := s.receive(ctx, src, base, lim); err != nil {
+		st.close()
 		return nil, err
 	}
 	if err := s.checkClosed(ctx, base); err != nil {
@@ -72,7 +73,7 @@ func stage(ctx context.Context, dir string, src io.Reader, base *store, lim limi
 	return s, nil
 }
 
-func (s *staged) receive(ctx context.Context, src io.Reader, lim limits) (err error) {
+func (s *staged) receive(ctx context.Context, src io.Reader, base *store, lim limits) (err error) {
 	// go-git panics on some malformed packs.
 	defer func() {
 		if p := recover(); p != nil {
@@ -92,94 +93,49 @@ func (s *staged) receive(ctx context.Context, src io.Reader, lim limits) (err er
 	if n > lim.pack {
 		return fmt.Errorf("pack is larger than %d bytes", lim.pack)
 	}
-	if err := scanPack(ctx, file, n, lim); err != nil {
+	scan, err := scanPack(ctx, file, n, lim)
+	if err != nil {
 		return err
 	}
-	return s.indexPack(ctx, file, dir)
-}
-
-// scanPack goes through a pack without keeping anything, before go-git does,
-// which trusts the sizes that a pack declares.
-func scanPack(ctx context.Context, file *os.File, size int64, lim limits) error {
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("scan pack: %w", err)
-	}
-	scanner := packfile.NewScanner(file)
-	_, count, err := scanner.Header()
+	outside, err := scan.outside(base, lim)
 	if err != nil {
-		return packError(err)
+		return err
 	}
-	if count > lim.objects {
-		return fmt.Errorf("pack of %d objects, at most %d are allowed", count, lim.objects)
+	if len(outside) == 0 {
+		return s.indexPack(ctx, file, nil)
 	}
-	var total int64
-	for range count {
-		if err := ctx.Err(); err != nil {
+	for {
+		err := s.indexThin(ctx, file, scan, objects{base, outside, lim.object})
+		fewer, twice := without(outside, err)
+		if !twice {
 			return err
 		}
-		n, err := scanObject(scanner, lim)
-		if err != nil {
-			return err
-		}
-		if total += n; total > lim.unpacked {
-			return fmt.Errorf("pack of more than %d bytes unpacked", lim.unpacked)
-		}
+		outside = fewer
 	}
-	if _, err := scanner.Checksum(); err != nil {
-		return packError(err)
-	}
-	// The scanner reads ahead, so its own position tells where the pack ends.
-	end, err := scanner.SeekFromStart(0)
-	if err != nil {
-		return packError(err)
-	}
-	if end != size {
-		return fmt.Errorf("%d bytes follow the pack", size-end)
-	}
-	return nil
 }
 
-// scanObject returns the size of the next object, unpacked and with deltas applied.
-func scanObject(scanner *packfile.Scanner, lim limits) (int64, error) {
-	header, err := scanner.NextObjectHeader()
+// indexThin indexes a thin pack that is given what it builds on.
+func (s *staged) indexThin(ctx context.Context, pack *os.File, scan *scan, added objects) error {
+	file, err := os.Create(filepath.Join(filepath.Dir(pack.Name()), "complete"))
 	if err != nil {
-		return 0, packError(err)
+		return fmt.Errorf("complete thin pack: %w", err)
 	}
-	if header.Length > lim.object {
-		return 0, fmt.Errorf("object of %d bytes, at most %d are allowed", header.Length, lim.object)
+	defer file.Close()
+	if err := scan.complete(ctx, pack, file, added); err != nil {
+		return err
 	}
-	head := &prefixWriter{limit: 2 * binary.MaxVarintLen64}
-	n, _, err := scanner.NextObject(head)
-	if err != nil {
-		return 0, packError(err)
-	}
-	if n != header.Length {
-		return 0, errors.New("corrupt pack: object shorter than declared")
-	}
-	if !header.Type.IsDelta() {
-		return n, nil
-	}
-	r := bytes.NewReader(head.data)
-	if _, err := binary.ReadUvarint(r); err != nil {
-		return 0, errors.New("corrupt pack: malformed delta")
-	}
-	result, err := binary.ReadUvarint(r)
-	if err != nil {
-		return 0, errors.New("corrupt pack: malformed delta")
-	}
-	if result > uint64(lim.object) {
-		return 0, fmt.Errorf("object of %d bytes, at most %d are allowed", result, lim.object)
-	}
-	return int64(result), nil
+	s.types, s.order = make(map[plumbing.Hash]plumbing.ObjectType), nil
+	return s.indexPack(ctx, file, added.names)
 }
 
 // indexPack resolves deltas, names every object, and leaves pack-<checksum>.{pack,idx}.
-func (s *staged) indexPack(ctx context.Context, file *os.File, dir string) error {
+// The error is an errTwice if some of appended were in the pack already.
+func (s *staged) indexPack(ctx context.Context, file *os.File, appended []plumbing.Hash) error {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("index pack: %w", err)
 	}
-	writer := new(idxfile.Writer)
-	parser, err := packfile.NewParser(packfile.NewScanner(file), writer, &packObserver{ctx: ctx, staged: s})
+	writer, observer := new(idxfile.Writer), &packObserver{ctx: ctx, staged: s}
+	parser, err := packfile.NewParser(packfile.NewScanner(file), writer, observer)
 	if err != nil {
 		return packError(err)
 	}
@@ -187,11 +143,15 @@ func (s *staged) indexPack(ctx context.Context, file *os.File, dir string) error
 	if err != nil {
 		return packError(err)
 	}
+	twice := slices.DeleteFunc(observer.twice, func(h plumbing.Hash) bool { return !slices.Contains(appended, h) })
+	if len(twice) > 0 {
+		return &errTwice{twice}
+	}
 	index, err := writer.Index()
 	if err != nil {
 		return packError(err)
 	}
-	name := filepath.Join(dir, "pack-"+sum.String())
+	name := filepath.Join(filepath.Dir(file.Name()), "pack-"+sum.String())
 	s.pack, s.index = name+".pack", name+".idx"
 	out, err := os.Create(s.index)
 	if err != nil {
@@ -212,7 +172,7 @@ func packError(err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, packfile.ErrEmptyPackfile):
 		return errors.New("pack is truncated")
 	case errors.Is(err, packfile.ErrReferenceDeltaNotFound):
-		return errors.New("pack builds on objects that it does not hold (a thin pack), which is not supported")
+		return errors.New("pack builds on objects that are missing")
 	}
 	return fmt.Errorf("corrupt pack: %w", err)
 }
@@ -222,6 +182,7 @@ type packObserver struct {
 	ctx     context.Context
 	staged  *staged
 	current plumbing.ObjectType
+	twice   []plumbing.Hash
 }
 
 func (o *packObserver) OnHeader(uint32) error { return nil }
@@ -234,6 +195,9 @@ func (o *packObserver) OnInflatedObjectHeader(t plumbing.ObjectType, _, _ int64)
 func (o *packObserver) OnInflatedObjectContent(h plumbing.Hash, _ int64, _ uint32, _ []byte) error {
 	if o.current.IsDelta() {
 		return fmt.Errorf("object %s has no type", h)
+	}
+	if _, known := o.staged.types[h]; known {
+		o.twice = append(o.twice, h)
 	}
 	o.staged.types[h] = o.current
 	o.staged.order = append(o.staged.order, h)

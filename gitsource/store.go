@@ -96,6 +96,18 @@ func (s *store) size(h plumbing.Hash) (n int64, err error) {
 	return n, nil
 }
 
+// kind of an object.
+func (s *store) kind(h plumbing.Hash) (t plumbing.ObjectType, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer recoverDamage(h, &err)
+	obj, err := s.git.EncodedObject(plumbing.AnyObject, h)
+	if err != nil {
+		return 0, damage(h, err)
+	}
+	return obj.Type(), nil
+}
+
 // read returns an object of the given type, of at most limit bytes. The error
 // is a *damaged if what is on disk cannot be trusted any more, or wraps errMissing.
 func (s *store) read(h plumbing.Hash, want plumbing.ObjectType, limit int64) (data []byte, err error) {

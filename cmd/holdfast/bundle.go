@@ -29,24 +29,25 @@ a network. An agent takes what is new from the bundles in the folders that its
 }
 
 func newBundleCreateCmd() *cobra.Command {
-	var fleet, ref string
+	var fleet, ref, since string
 	cmd := &cobra.Command{
 		Use:               "create FILE",
 		Short:             "Write the fleet and its history to a bundle",
-		Example:           "  holdfast bundle create /media/stick/fleet.bundle",
+		Example:           "  holdfast bundle create /media/stick/fleet.bundle\n  holdfast bundle create /media/stick/march.bundle --since 8d1f7f0b9a3c",
 		Args:              oneArgument,
 		ValidArgsFunction: completeFiles("bundle"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runBundleCreate(cmd.Context(), cmd.OutOrStdout(), args[0], fleet, ref)
+			return runBundleCreate(cmd.Context(), cmd.OutOrStdout(), args[0], fleet, ref, since)
 		},
 	}
 	addFleet(cmd, &fleet)
 	cmd.Flags().StringVar(&ref, "ref", "main", "branch to write")
+	cmd.Flags().StringVar(&since, "since", "", "write only what came after this commit, which the hosts must have")
 	return cmd
 }
 
-func runBundleCreate(ctx context.Context, w io.Writer, path, fleet, ref string) error {
-	if err := writeBundle(ctx, path, fleet, ref); err != nil {
+func runBundleCreate(ctx context.Context, w io.Writer, path, fleet, ref, since string) error {
+	if err := writeBundle(ctx, path, fleet, ref, since); err != nil {
 		return err
 	}
 	info, err := gitsource.InspectBundle(path)
@@ -59,7 +60,7 @@ func runBundleCreate(ctx context.Context, w io.Writer, path, fleet, ref string) 
 
 // writeBundle replaces path when all of the bundle is on disk: a stick may be
 // pulled at any time.
-func writeBundle(ctx context.Context, path, fleet, ref string) error {
+func writeBundle(ctx context.Context, path, fleet, ref, since string) error {
 	if err := isFolder(filepath.Dir(path), "make it first, or mount the stick that it is on"); err != nil {
 		return err
 	}
@@ -72,7 +73,7 @@ func writeBundle(ctx context.Context, path, fleet, ref string) error {
 	}
 	defer os.Remove(tmp.Name())
 	defer tmp.Close()
-	if err := gitsource.CreateBundle(ctx, tmp, fleet, ref); err != nil {
+	if err := gitsource.CreateBundle(ctx, tmp, fleet, ref, since); err != nil {
 		return err
 	}
 	if err := tmp.Chmod(0o644); err != nil {

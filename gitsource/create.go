@@ -1,0 +1,141 @@
+package gitsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/revlist"
+)
+
+// CreateBundle writes a bundle of version 2 with the history of one branch of the
+// repository at repoDir; ref is its name, short or full, or HEAD. With since, a
+// commit in hex or any name of one, it is an increment: what the branch has and
+// that commit has not. Whoever reads it must have that commit.
+func CreateBundle(ctx context.Context, w io.Writer, repoDir, ref, since string) error {
+	if err := createBundle(ctx, w, repoDir, ref, since); err != nil {
+		return fmt.Errorf("create bundle of %s: %w", repoDir, err)
+	}
+	return nil
+}
+
+func createBundle(ctx context.Context, w io.Writer, repoDir, ref, since string) error {
+	repo, err := git.PlainOpenWithOptions(repoDir, &git.PlainOpenOptions{DetectDotGit: true})
+	if errors.Is(err, git.ErrRepositoryNotExists) {
+		return errors.New("not a Git repository")
+	}
+	if err != nil {
+		return err
+	}
+	name := plumbing.ReferenceName(ref)
+	if ref != "HEAD" && !strings.HasPrefix(ref, "refs/") {
+		name = plumbing.NewBranchReferenceName(ref)
+	}
+	tip, err := repo.Reference(name, true)
+	if errors.Is(err, plumbing.ErrReferenceNotFound) {
+		return fmt.Errorf("it has no branch %s", ref)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", ref, err)
+	}
+	needs, known, err := prerequisites(ctx, repo, tip.Hash(), since)
+	if err != nil {
+		return err
+	}
+	hashes, err := revlist.Objects(repo.Storer, []plumbing.Hash{tip.Hash()}, known)
+	if err != nil {
+		return err
+	}
+	plumbing.HashesSort(hashes)
+	header := "# v2 git bundle\n"
+	for _, h := range needs {
+		header += "-" + h.String() + "\n"
+	}
+	out := &contextWriter{ctx, w}
+	if _, err := fmt.Fprintf(out, "%s%s %s\n\n", header, tip.Hash(), tip.Name()); err != nil {
+		return err
+	}
+	_, err = packfile.NewEncoder(out, repo.Storer, false).Encode(hashes, deltaWindow)
+	return err
+}
+
+// deltaWindow is how many objects are compared to find what is alike; git's default.
+const deltaWindow = 10
+
+// prerequisites of an increment are the commits outside of it that its commits
+// have as parents; known is what its reader has, empty for all of the history.
+func prerequisites(ctx context.Context, repo *git.Repository, tip plumbing.Hash, since string) (needs, known []plumbing.Hash, err error) {
+	if since == "" {
+		return nil, nil, nil
+	}
+	from, err := repo.ResolveRevision(plumbing.Revision(since))
+	if err != nil {
+		return nil, nil, fmt.Errorf("it has no commit %s", clip(since))
+	}
+	old := make(map[plumbing.Hash]bool)
+	if err := ancestors(ctx, repo, *from, old, func(*object.Commit) {}); err != nil {
+		return nil, nil, err
+	}
+	if old[tip] {
+		return nil, nil, fmt.Errorf("there is nothing new since %s", clip(since))
+	}
+	boundary, seen := make(map[plumbing.Hash]bool), maps.Clone(old)
+	err = ancestors(ctx, repo, tip, seen, func(c *object.Commit) {
+		for _, parent := range c.ParentHashes {
+			if old[parent] {
+				boundary[parent] = true
+			}
+		}
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if !boundary[*from] {
+		return nil, nil, fmt.Errorf("%s is not on the way to its tip", clip(since))
+	}
+	needs = slices.Collect(maps.Keys(boundary))
+	plumbing.HashesSort(needs)
+	return needs, []plumbing.Hash{*from}, nil
+}
+
+// ancestors visits a commit and all before it that were not seen.
+func ancestors(ctx context.Context, repo *git.Repository, from plumbing.Hash, seen map[plumbing.Hash]bool, visit func(*object.Commit)) error {
+	for queue := []plumbing.Hash{from}; len(queue) > 0; {
+		h := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		if seen[h] {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		c, err := repo.CommitObject(h)
+		if err != nil {
+			return fmt.Errorf("read commit %s: %w", h, err)
+		}
+		seen[h] = true
+		visit(c)
+		queue = append(queue, c.ParentHashes...)
+	}
+	return nil
+}
+
+type contextWriter struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (c *contextWriter) Write(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.w.Write(p)
+}

@@ -1,0 +1,100 @@
+package gitsource
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+)
+
+// scan is what a first look at a pack finds out.
+type scan struct {
+	size     int64 // bytes of the pack
+	count    uint32
+	unpacked int64                  // bytes of all objects
+	bases    map[plumbing.Hash]bool // what deltas build on by name
+}
+
+// scanPack goes through a pack without keeping anything, before go-git does,
+// which trusts the sizes that a pack declares.
+func scanPack(ctx context.Context, file *os.File, size int64, lim limits) (*scan, error) {
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("scan pack: %w", err)
+	}
+	scanner := packfile.NewScanner(file)
+	_, count, err := scanner.Header()
+	if err != nil {
+		return nil, packError(err)
+	}
+	if count > lim.objects {
+		return nil, fmt.Errorf("pack of %d objects, at most %d are allowed", count, lim.objects)
+	}
+	s := &scan{size: size, count: count, bases: make(map[plumbing.Hash]bool)}
+	for range count {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		n, err := s.object(scanner, lim)
+		if err != nil {
+			return nil, err
+		}
+		if s.unpacked += n; s.unpacked > lim.unpacked {
+			return nil, fmt.Errorf("pack of more than %d bytes unpacked", lim.unpacked)
+		}
+	}
+	if _, err := scanner.Checksum(); err != nil {
+		return nil, packError(err)
+	}
+	// The scanner reads ahead, so its own position tells where the pack ends.
+	end, err := scanner.SeekFromStart(0)
+	if err != nil {
+		return nil, packError(err)
+	}
+	if end != size {
+		return nil, fmt.Errorf("%d bytes follow the pack", size-end)
+	}
+	return s, nil
+}
+
+// object returns the size of the next object, unpacked and with deltas applied.
+func (s *scan) object(scanner *packfile.Scanner, lim limits) (int64, error) {
+	header, err := scanner.NextObjectHeader()
+	if err != nil {
+		return 0, packError(err)
+	}
+	if header.Type == plumbing.REFDeltaObject {
+		s.bases[header.Reference] = true
+	}
+	if header.Length > lim.object {
+		return 0, fmt.Errorf("object of %d bytes, at most %d are allowed", header.Length, lim.object)
+	}
+	head := &prefixWriter{limit: 2 * binary.MaxVarintLen64}
+	n, _, err := scanner.NextObject(head)
+	if err != nil {
+		return 0, packError(err)
+	}
+	if n != header.Length {
+		return 0, errors.New("corrupt pack: object shorter than declared")
+	}
+	if !header.Type.IsDelta() {
+		return n, nil
+	}
+	r := bytes.NewReader(head.data)
+	if _, err := binary.ReadUvarint(r); err != nil {
+		return 0, errors.New("corrupt pack: malformed delta")
+	}
+	result, err := binary.ReadUvarint(r)
+	if err != nil {
+		return 0, errors.New("corrupt pack: malformed delta")
+	}
+	if result > uint64(lim.object) {
+		return 0, fmt.Errorf("object of %d bytes, at most %d are allowed", result, lim.object)
+	}
+	return int64(result), nil
+}

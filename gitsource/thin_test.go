@@ -1,0 +1,111 @@
+package gitsource
+
+import (
+	"bytes"
+	"compress/zlib"
+	"crypto/sha1"
+	"encoding/binary"
+	"testing"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/stretchr/testify/require"
+)
+
+// packEntry is one object of a hand-made pack.
+type packEntry struct {
+	kind plumbing.ObjectType
+	base plumbing.Hash // of a REF_DELTA
+	data []byte
+}
+
+func handMadePack(t *testing.T, entries ...packEntry) []byte {
+	t.Helper()
+	pack := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(len(entries)))
+	for _, e := range entries {
+		size := uint64(len(e.data))
+		pack = append(pack, 0x80|byte(e.kind)<<4|byte(size&15))
+		pack = binary.AppendUvarint(pack, size>>4)
+		if e.kind == plumbing.REFDeltaObject {
+			pack = append(pack, e.base[:]...)
+		}
+		var z bytes.Buffer
+		w := zlib.NewWriter(&z)
+		_, err := w.Write(e.data)
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		pack = append(pack, z.Bytes()...)
+	}
+	sum := sha1.Sum(pack)
+	return append(pack, sum[:]...)
+}
+
+// appending is a delta that copies all of base and adds one letter.
+func appending(base, letter string) []byte {
+	delta := binary.AppendUvarint(nil, uint64(len(base)))
+	delta = binary.AppendUvarint(delta, uint64(len(base)+1))
+	delta = append(delta, 0x80|0x10, byte(len(base)))
+	return append(delta, 1, letter[0])
+}
+
+func blobHash(s string) plumbing.Hash { return plumbing.ComputeHash(plumbing.BlobObject, []byte(s)) }
+
+func TestThinPacks(t *testing.T) {
+	t.Parallel()
+	lim := limits{pack: 1 << 20, object: 1 << 10, unpacked: 1 << 12, objects: 100}
+	base, err := stage(t.Context(), t.TempDir(), bytes.NewReader(handMadePack(t,
+		packEntry{kind: plumbing.BlobObject, data: []byte("one")},
+		packEntry{kind: plumbing.BlobObject, data: []byte("one2")},
+		packEntry{kind: plumbing.BlobObject, data: bytes.Repeat([]byte("x"), 1000)},
+	)), nil, lim)
+	require.NoError(t, err)
+	t.Cleanup(base.discard)
+	on := func(s, letter string) packEntry {
+		return packEntry{plumbing.REFDeltaObject, blobHash(s), appending(s, letter)}
+	}
+	for _, tt := range []struct {
+		name  string
+		pack  []byte
+		lim   func(*limits)
+		bare  bool // without base
+		holds []string
+		want  string
+	}{
+		{name: "one delta", pack: handMadePack(t, on("one", "!")), holds: []string{"one", "one!"}},
+		{name: "a chain", pack: handMadePack(t, on("one", "!"), on("one!", "?")), holds: []string{"one", "one!", "one!?"}},
+		{
+			name: "a base that is in the pack too, as a delta", pack: handMadePack(t, on("one", "2"), on("one2", "3")),
+			holds: []string{"one", "one2", "one23"},
+		},
+		{
+			name: "a base that is in the pack too, whole", pack: handMadePack(t, packEntry{kind: plumbing.BlobObject, data: []byte("one")}, on("one", "2")),
+			holds: []string{"one", "one2"},
+		},
+		{name: "a base that nobody has", pack: handMadePack(t, on("two", "!")), want: "builds on objects that are missing"},
+		{name: "nothing to build on", pack: handMadePack(t, on("one", "!")), bare: true, want: "builds on objects that are missing"},
+		{name: "bases beyond the limit", pack: handMadePack(t, on("one", "!")), lim: func(l *limits) { l.unpacked = 6 }, want: "bytes unpacked"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			lim, st := lim, base.store
+			if tt.lim != nil {
+				tt.lim(&lim)
+			}
+			if tt.bare {
+				st = nil
+			}
+			s, err := stage(t.Context(), t.TempDir(), bytes.NewReader(tt.pack), st, lim)
+			if tt.want != "" {
+				require.ErrorContains(t, err, tt.want)
+				return
+			}
+			require.NoError(t, err)
+			t.Cleanup(s.discard)
+			require.Len(t, s.order, len(tt.holds), "each once")
+			for _, content := range tt.holds {
+				data, err := s.store.read(blobHash(content), plumbing.BlobObject, 100)
+				require.NoError(t, err)
+				require.Equal(t, content, string(data))
+			}
+		})
+	}
+}
