@@ -28,8 +28,13 @@ a network. An agent takes what is new from the bundles in the folders that its
 	return cmd
 }
 
+type bundleOptions struct {
+	fleet, ref string
+	since      string // empty: all of the history
+}
+
 func newBundleCreateCmd() *cobra.Command {
-	var fleet, ref, since string
+	var opts bundleOptions
 	cmd := &cobra.Command{
 		Use:               "create FILE",
 		Short:             "Write the fleet and its history to a bundle",
@@ -37,17 +42,17 @@ func newBundleCreateCmd() *cobra.Command {
 		Args:              oneArgument,
 		ValidArgsFunction: completeFiles("bundle"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runBundleCreate(cmd.Context(), cmd.OutOrStdout(), args[0], fleet, ref, since)
+			return runBundleCreate(cmd.Context(), cmd.OutOrStdout(), args[0], opts)
 		},
 	}
-	addFleet(cmd, &fleet)
-	cmd.Flags().StringVar(&ref, "ref", "main", "branch to write")
-	cmd.Flags().StringVar(&since, "since", "", "write only what came after this commit, which the hosts must have")
+	addFleet(cmd, &opts.fleet)
+	cmd.Flags().StringVar(&opts.ref, "ref", "main", "branch to write")
+	cmd.Flags().StringVar(&opts.since, "since", "", "write only what came after this commit, which the hosts must have")
 	return cmd
 }
 
-func runBundleCreate(ctx context.Context, w io.Writer, path, fleet, ref, since string) error {
-	if err := writeBundle(ctx, path, fleet, ref, since); err != nil {
+func runBundleCreate(ctx context.Context, w io.Writer, path string, opts bundleOptions) error {
+	if err := writeBundle(ctx, path, opts); err != nil {
 		return err
 	}
 	info, err := gitsource.InspectBundle(path)
@@ -60,11 +65,11 @@ func runBundleCreate(ctx context.Context, w io.Writer, path, fleet, ref, since s
 
 // writeBundle replaces path when all of the bundle is on disk: a stick may be
 // pulled at any time.
-func writeBundle(ctx context.Context, path, fleet, ref, since string) error {
+func writeBundle(ctx context.Context, path string, opts bundleOptions) error {
 	if err := isFolder(filepath.Dir(path), "make it first, or mount the stick that it is on"); err != nil {
 		return err
 	}
-	if err := isFolder(fleet, "name the repository of the fleet"); err != nil {
+	if err := isFolder(opts.fleet, "name the repository of the fleet"); err != nil {
 		return err
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".bundle-*")
@@ -73,7 +78,7 @@ func writeBundle(ctx context.Context, path, fleet, ref, since string) error {
 	}
 	defer os.Remove(tmp.Name())
 	defer tmp.Close()
-	if err := gitsource.CreateBundle(ctx, tmp, fleet, ref, since); err != nil {
+	if err := gitsource.CreateBundle(ctx, tmp, opts.fleet, opts.ref, opts.since); err != nil {
 		return err
 	}
 	if err := tmp.Chmod(0o644); err != nil {
