@@ -44,8 +44,45 @@ lint: ## check the source
 	@build/golangci-lint run ./...
 	@cd bootstrap/embedded/kube && go vet ./node ./pause
 
-bench: deps build embedded ## measure, beside a floor in the same run
-	go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./...
+bench: deps build embedded ## measure, beside a floor in the same run (minutes)
+	@set -o pipefail; go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./cmd/holdfast ./gitsource ./reconciler/kube | tee build/bench.txt
+	@awk "$$BENCH_TABLE" build/bench.txt
+
+# The figures of docs/performance.md: medians of a run, by the units of its benchmarks.
+define BENCH_TABLE
+function n(x) { return x == "" ? "-" : sprintf((x < 10 ? "%.2f" : "%.0f"), x) }
+function row(what, unit, ours, floor, target) {
+	printf "%-50s %5s %9s %9s %7s  %s\n", what, unit, n(ours), n(floor), (floor > 0 ? n(ours / floor) : "-"), target
+}
+/^Benchmark/ { for (i = 3; i < NF; i += 2) v[$$(i + 1)] = $$i }
+END {
+	printf "\n%-50s %5s %9s %9s %7s  %s\n", "", "", "holdfast", "floor", "ratio", "target"
+	row("commit to applied, 1 layer of 5 objects", "ms", v["1-layer-ms"], v["1-layer-bare-ms"])
+	row("  of that, fetch and verify", "ms", v["1-layer-fetch-ms"])
+	row("  of that, load and render", "ms", v["1-layer-render-ms"])
+	row("  of that, bootstrap, apply, confirm", "ms", v["1-layer-apply-ms"])
+	row("commit to applied, 100 layers of 5 objects", "ms", v["100-layers-ms"], v["100-layers-bare-ms"], "ratio 5")
+	row("  of that, fetch and verify", "ms", v["100-layers-fetch-ms"])
+	row("  of that, load and render", "ms", v["100-layers-render-ms"])
+	row("  of that, bootstrap, apply, confirm", "ms", v["100-layers-apply-ms"])
+	row("  processor time of the agent", "ms", v["100-layers-cpu-ms"])
+	row("1 of 100 layers edited, fetched to applied", "ms", v["edit-after-fetch-ms"], "", "1000")
+	row("  of that, load and render", "ms", v["edit-render-ms"])
+	row("  of that, bootstrap, apply, confirm", "ms", v["edit-apply-ms"])
+	row("  processor time of the agent", "ms", v["edit-cpu-ms"])
+	row("idle for 60 s, 100 layers: processor time", "ms", 1000 * v["idle-cpu-s"], "", "300")
+	row("idle, 100 layers: resident memory", "MB", v["idle-rss-MB"], "", "90")
+	row("  of that, not backed by the program's file", "MB", v["idle-anon-MB"])
+	row("highest resident memory of the first apply", "MB", v["peak-rss-MB"])
+	row("clone of 10,000 files, first contact", "ms", 1000 * v["s/first-contact"], 1000 * v["s/git-first"])
+	row("fetch and verify 1,000 commits", "ms", 1000 * (v["s/fetch"] + v["s/verify"]), 1000 * v["s/git-fetch"])
+	row("  of that, fetch", "ms", 1000 * v["s/fetch"], 1000 * v["s/git-fetch"])
+	row("poll without news", "ms", v["ms/quiet-poll"])
+	row("apply alone, 100 layers, no agent around it", "ms", v["ours-ms"], v["bare-ms"])
+	row("  the same layers again, unchanged", "ms", v["unchanged-ms"])
+}
+endef
+export BENCH_TABLE
 
 e2e: demo ## the main job, end to end, checked
 

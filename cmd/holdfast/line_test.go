@@ -22,11 +22,12 @@ import (
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
-// A line is the whole of Holdfast around one host: the example fleet in a real
-// repository behind real smart HTTP, the agent as its command runs it, and the
-// embedded distribution's API server.
+// A line is the whole of Holdfast around one host: a fleet in a real repository
+// behind real smart HTTP, the agent as its command runs it, and the embedded
+// distribution's API server.
 type line struct {
-	t        *testing.T
+	t        testing.TB
+	root     string // of the module
 	repo     *gitsourcetest.Repo
 	owner    *gitsourcetest.Key
 	embedded string
@@ -34,12 +35,14 @@ type line struct {
 	stop     func()
 }
 
-func newLine(t *testing.T) *line {
+// newLine makes a line whose fleet is still empty.
+func newLine(t testing.TB) *line {
+	t.Helper()
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
 	dir, err := os.MkdirTemp("", "hf") // short, for the sockets below it
 	require.NoError(t, err)
-	l := &line{t: t, embedded: filepath.Join(root, "build", "embedded"), stop: func() {}}
+	l := &line{t: t, root: root, embedded: filepath.Join(root, "build", "embedded"), stop: func() {}}
 	l.repo = gitsourcetest.InitRepo(t, filepath.Join(dir, "fleet"))
 	l.owner = gitsourcetest.NewOpenPGPKey(t, gitsourcetest.OpenPGP{Email: "platform@example.com"})
 	anchor := filepath.Join(dir, "anchor.asc")
@@ -49,7 +52,6 @@ func newLine(t *testing.T) *line {
 		sources:  []string{gitsourcetest.Serve(t, dir) + "/fleet"},
 		interval: 100 * time.Millisecond, logFormat: "text",
 	}
-	l.fillFleet(root)
 	t.Cleanup(func() {
 		l.stop()
 		driver, err := bootstrap.For("embedded")
@@ -62,13 +64,20 @@ func newLine(t *testing.T) *line {
 
 // fillFleet copies the example fleet, made to need an API server alone: no
 // pods run, so no Deployment has replicas.
-func (l *line) fillFleet(root string) {
-	require.NoError(l.t, os.CopyFS(l.repo.Dir, os.DirFS(filepath.Join(root, "fleet-example"))))
+func (l *line) fillFleet() {
+	l.t.Helper()
+	require.NoError(l.t, os.CopyFS(l.repo.Dir, os.DirFS(filepath.Join(l.root, "fleet-example"))))
 	const dist = "profiles/web-shop/distribution/distribution.yaml"
 	l.edit(dist, "apiPort: 6443\n", fmt.Sprintf("apiPort: %d\n  controlPlane: true\n", freePort(l.t)))
 	l.edit("sites/emea/store-042/site.yaml", "  variables:\n", "  variables:\n    REPLICAS: 0\n")
 	l.repo.Write("trust/platform.asc", l.owner.Public())
+	l.fillStore("web-shop")
+}
 
+// fillStore gives the host what the example's web app and an API server need,
+// and locks it for the profile.
+func (l *line) fillStore(profile string) {
+	l.t.Helper()
 	store := filepath.Join(l.opts.dataDir, "content")
 	require.NoError(l.t, os.MkdirAll(l.opts.dataDir, 0o700))
 	s, err := content.Open(store)
@@ -78,13 +87,18 @@ func (l *line) fillFleet(root string) {
 	_, err = s.AddFiles("holdfast.dev/embedded/kubernetes:v1.36.3", files)
 	require.NoError(l.t, err)
 	web := filepath.Join(l.t.TempDir(), "web")
-	build := exec.Command("go", "build", "-o", web, "./fleet-example/app")
-	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
-	out, err := build.CombinedOutput()
-	require.NoError(l.t, err, "%s", out)
+	l.build(web, "./fleet-example/app")
 	_, err = s.AddProgram("holdfast.dev/example/web:1.0.0", web)
 	require.NoError(l.t, err)
-	l.holdfast("lock", "web-shop", "--fleet", l.repo.Dir, "--store", store)
+	l.holdfast("lock", profile, "--fleet", l.repo.Dir, "--store", store)
+}
+
+func (l *line) build(program string, args ...string) {
+	l.t.Helper()
+	cmd := exec.Command("go", append([]string{"build", "-o", program}, args...)...)
+	cmd.Dir, cmd.Env = l.root, append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	require.NoError(l.t, err, "%s", out)
 }
 
 func (l *line) edit(path, old, replacement string) {
@@ -95,7 +109,8 @@ func (l *line) edit(path, old, replacement string) {
 	l.repo.Write(path, strings.Replace(string(data), old, replacement, 1))
 }
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer listener.Close()
@@ -170,6 +185,7 @@ func (l *line) kubectl(args ...string) string {
 func TestTheWholeLine(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
+	l.fillFleet()
 	l.commit("Begin the fleet")
 	l.start()
 	l.refuses(reconciler.PhaseLoad, "not registered")

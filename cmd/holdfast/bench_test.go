@@ -1,0 +1,204 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/identity"
+	"github.com/holdfast-fleet/holdfast/reconciler"
+)
+
+const (
+	benchLayers = 100
+	benchRounds = 3 // of which the median is reported
+)
+
+// BenchmarkLine measures from the moment a commit is there to be fetched to the
+// moment its revision is confirmed, for one layer of five objects, a hundred of
+// them, and one of the hundred changed; all through the agent's own process.
+// Beside the first two, equal objects go to the same API server by bare
+// server-side apply. The wait for the next poll is not counted.
+func BenchmarkLine(b *testing.B) {
+	l := newBenchLine(b)
+	l.opts.interval = 500 * time.Millisecond
+	l.startProcess()
+	server := l.server()
+	server.apply(b, "bare-warm", benchLayers)
+	var one, hundred, changed samples
+	for b.Loop() {
+		for round := range benchRounds {
+			fleet := benchFleet{namespace: fmt.Sprintf("ours-%d", round)}
+			l.push(server, fleet)
+			fleet.layers = 1
+			one.add(l.beside(server, fleet, 1))
+			fleet.layers += benchLayers
+			hundred.add(l.beside(server, fleet, benchLayers))
+			fleet.edited = 50
+			changed.add(l.push(server, fleet))
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	one.report(b, "1-layer")
+	hundred.report(b, "100-layers")
+	changed.report(b, "edit")
+}
+
+// BenchmarkIdle measures what an agent costs that has a hundred layers of five
+// objects and nothing to do, for a minute in which it polls once.
+func BenchmarkIdle(b *testing.B) {
+	l := newBenchLine(b)
+	l.opts.interval = 100 * time.Millisecond
+	l.startProcess()
+	l.push(l.server(), benchFleet{namespace: "ours", layers: benchLayers})
+	busy := l.agent.memory(b)
+	l.stop()
+	l.opts.interval = 0 // the default
+	for b.Loop() {
+		l.startProcess()
+		l.runs(l.repo.Head())
+		const calm, window = 10 * time.Second, time.Minute
+		time.Sleep(calm)
+		cpu, polls := l.agent.cpu(b), l.gate.polls()
+		time.Sleep(window)
+		b.ReportMetric((l.agent.cpu(b) - cpu).Seconds(), "idle-cpu-s")
+		b.ReportMetric(float64(l.gate.polls()-polls), "idle-polls")
+		idle := l.agent.memory(b)
+		b.ReportMetric(idle["VmRSS"], "idle-rss-MB")
+		b.ReportMetric(idle["RssAnon"], "idle-anon-MB")
+		b.ReportMetric(busy["VmHWM"], "peak-rss-MB")
+		l.stop()
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// sample is one push and what it took.
+type sample struct {
+	bare                 time.Duration // of equal objects, without Holdfast
+	total                time.Duration // from the agent's first question after the commit to its confirmation
+	fetch, render, apply time.Duration // parts of total: until accepted, rendered, confirmed
+	cpu                  time.Duration // of the agent, from before the commit until it had nothing left to do
+}
+
+type samples []sample
+
+func (s *samples) add(one sample) { *s = append(*s, one) }
+
+func (s samples) report(b *testing.B, name string) {
+	median := func(of func(sample) time.Duration) time.Duration {
+		all := make([]time.Duration, len(s))
+		for i, one := range s {
+			all[i] = of(one)
+		}
+		slices.Sort(all)
+		return all[len(all)/2]
+	}
+	ms := func(unit string, of func(sample) time.Duration) {
+		b.ReportMetric(float64(median(of).Microseconds())/1000, name+"-"+unit)
+	}
+	ms("ms", func(s sample) time.Duration { return s.total })
+	ms("fetch-ms", func(s sample) time.Duration { return s.fetch })
+	ms("render-ms", func(s sample) time.Duration { return s.render })
+	ms("apply-ms", func(s sample) time.Duration { return s.apply })
+	ms("after-fetch-ms", func(s sample) time.Duration { return s.render + s.apply })
+	ms("cpu-ms", func(s sample) time.Duration { return s.cpu })
+	if bare := median(func(s sample) time.Duration { return s.bare }); bare > 0 {
+		ms("bare-ms", func(s sample) time.Duration { return s.bare })
+		total := median(func(s sample) time.Duration { return s.total })
+		b.ReportMetric(float64(total)/float64(bare), name+"-ratio")
+	}
+}
+
+// benchLine is a line whose agent is a process of its own.
+type benchLine struct {
+	*line
+	program string
+	gate    *gate
+	agent   *agentProcess
+	rounds  int
+}
+
+func newBenchLine(b *testing.B) *benchLine {
+	b.Helper()
+	l := &benchLine{line: newLine(b), program: filepath.Join(b.TempDir(), "holdfast")}
+	l.build(l.program, "-trimpath", "-ldflags", "-s -w", "./cmd/holdfast")
+	l.gate = newGate(b, filepath.Dir(l.repo.Dir))
+	l.opts.sources = []string{l.gate.url + "/fleet"}
+	l.opts.bundles = nil
+	require.NoError(b, os.MkdirAll(l.opts.dataDir, 0o700))
+	id, err := identity.Load(filepath.Join(l.opts.dataDir, "identity"))
+	require.NoError(b, err)
+	const dir = "profiles/bench/"
+	benchFleet{namespace: "ours"}.write(l.repo)
+	for path, text := range map[string]string{
+		"fleet.yaml":                            "apiVersion: holdfast.dev/v1alpha1\nkind: Fleet\nmetadata: {name: bench}\n",
+		"trust/platform.asc":                    l.owner.Public(),
+		"sites/bench/site.yaml":                 "apiVersion: holdfast.dev/v1alpha1\nkind: Site\nmetadata: {name: bench}\nspec: {profile: bench}\n",
+		"bases/.keep":                           "",
+		dir + "distribution/kustomization.yaml": "resources: [distribution.yaml]\n",
+		dir + "distribution/distribution.yaml": fmt.Sprintf("apiVersion: holdfast.dev/v1alpha1\nkind: Distribution\nmetadata: {name: bench}\n"+
+			"spec: {type: embedded, version: v1.36.3, apiPort: %d, controlPlane: true}\n", freePort(b)),
+	} {
+		l.repo.Write(path, text)
+	}
+	policy, err := os.ReadFile(filepath.Join(l.root, "fleet-example", "trust", "policy.yaml"))
+	require.NoError(b, err)
+	l.repo.Write("trust/policy.yaml", string(policy))
+	l.fillStore("bench")
+	l.holdfast("register", "--fleet", l.repo.Dir, "--site", "sites/bench", "--host", "bench-a", "--key", id.PublicKey())
+	l.commit("Begin the fleet")
+	return l
+}
+
+// push commits a state of the fleet and returns what it took until it was confirmed.
+func (l *benchLine) push(server *bareServer, f benchFleet) sample {
+	l.t.Helper()
+	server.settle(l.t)
+	cpu := l.agent.cpu(l.t)
+	var commit string
+	l.gate.closed(func() {
+		f.write(l.repo)
+		commit = l.commit(fmt.Sprintf("Run %d layers", f.layers))
+	})
+	l.runs(commit)
+	when := func(message string) time.Time { return l.agent.said(l.t, message, commit[:12]) }
+	asked, accepted, rendered, confirmed := l.gate.asked(), when("revision accepted"), when("revision rendered"), when("revision confirmed")
+	return sample{
+		total: confirmed.Sub(asked), fetch: accepted.Sub(asked), render: rendered.Sub(accepted), apply: confirmed.Sub(rendered),
+		cpu: l.agent.cpu(l.t) - cpu,
+	}
+}
+
+// beside pushes a state that has new layers, and applies as many barely; each
+// is first as often as the other.
+func (l *benchLine) beside(server *bareServer, f benchFleet, layers int) sample {
+	l.t.Helper()
+	var ours sample
+	var bare time.Duration
+	l.rounds++
+	for turn := range 2 {
+		if (l.rounds/2+turn)%2 == 0 {
+			ours = l.push(server, f)
+			continue
+		}
+		server.settle(l.t)
+		bare = server.apply(l.t, fmt.Sprintf("bare-%d", l.rounds), layers)
+	}
+	ours.bare = bare
+	return ours
+}
+
+func (l *benchLine) startProcess() {
+	l.t.Helper()
+	l.agent = startAgent(l.t, l.program, l.opts)
+	l.stop = func() {
+		l.agent.end(l.t)
+		l.stop = func() {}
+	}
+	l.until("runs", func(st reconciler.Status) bool { return st.Settled && st.Agent.PID == l.agent.cmd.Process.Pid })
+}
