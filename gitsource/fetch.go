@@ -10,37 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
-
-// Fetch asks every remote, and looks into every bundle folder, and brings what
-// is new into the mirror. One that fails keeps no other from being read: errors
-// are joined, and each names its source. A remote with nothing new costs one
-// round trip; a bundle that did not change costs a stat.
-func (r *Repository) Fetch(ctx context.Context) error {
-	r.work.Lock()
-	defer r.work.Unlock()
-	errs := make([]error, len(r.remotes))
-	var wg sync.WaitGroup
-	for i, m := range r.remotes {
-		wg.Go(func() {
-			if err := r.fetchRemote(ctx, m); err != nil {
-				errs[i] = fmt.Errorf("fetch %s: %w", m.name, err)
-			}
-		})
-	}
-	wg.Wait()
-	err := errors.Join(append(errs, r.fetchBundles(ctx))...)
-	if isDamage(err) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		err = errors.Join(err, r.resetMirror(err))
-	}
-	return err
-}
 
 func (r *Repository) fetchRemote(ctx context.Context, m *remote) error {
 	session, refs, tip, err := m.session(ctx, r.branch)
@@ -52,13 +25,13 @@ func (r *Repository) fetchRemote(ctx context.Context, m *remote) error {
 		return nil
 	}
 	var s *staged
-	if !r.mirror.has(tip) {
+	if base := r.store(); !base.has(tip) {
 		req, err := request(refs, tip, r.haves())
 		if err != nil {
 			return err
 		}
 		s, err = m.download(ctx, session, req, func(ctx context.Context, pack io.Reader) (*staged, error) {
-			return stage(ctx, r.dir, pack, r.mirror, r.limits)
+			return stage(ctx, r.dir, pack, base, r.limits)
 		})
 		if err != nil {
 			return err
@@ -69,13 +42,10 @@ func (r *Repository) fetchRemote(ctx context.Context, m *remote) error {
 		}
 	}
 	c := &candidate{source: m.name, tip: tip}
-	if err := r.admit(c, s); err != nil {
+	if err := r.admit(c, s); err != nil || c.refuse != nil {
 		return err
 	}
-	if c.refuse == nil {
-		return r.mirror.setRef(m.ref, tip)
-	}
-	return nil
+	return r.store().setRef(m.ref, tip)
 }
 
 func (r *Repository) candidate(source string) *candidate {
@@ -115,7 +85,9 @@ func (r *Repository) admit(c *candidate, s *staged) error {
 	defer r.mu.Unlock()
 	objects := overlay{base: r.mirror}
 	if s != nil {
-		objects.top = s.store
+		if objects.top = s.store; s.base != r.mirror {
+			return errors.New("the mirror was emptied meanwhile, so it is fetched again")
+		}
 	}
 	err := r.descends(objects, c.tip)
 	switch {
@@ -278,8 +250,8 @@ func (r *Repository) readBundle(ctx context.Context, path string) (*candidate, e
 	}
 	c := &candidate{source: path, tip: tip}
 	var s *staged
-	if !r.mirror.has(tip) {
-		if s, err = stageBundle(ctx, r.dir, &info, pack, stageOptions{r.mirror, r.limits}); err != nil {
+	if base := r.store(); !base.has(tip) {
+		if s, err = stageBundle(ctx, r.dir, &info, pack, stageOptions{base, r.limits}); err != nil {
 			return c, err
 		}
 		defer s.discard()

@@ -20,10 +20,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -60,7 +58,8 @@ func (r *Refused) Unwrap() error { return r.Reason }
 // Options configure a [Repository].
 type Options struct {
 	Dir        string         // state: required, made if missing
-	Remotes    []string       // http and https URLs
+	Remotes    []string       // sources that need nothing but a URL; they come before Sources
+	Sources    []Source       // in order; all are asked
 	Branch     string         // default main
 	BundleDirs []string       // folders in which *.bundle files may appear; they need not exist
 	Anchor     *trust.Keyring // vouches for the first commit: required
@@ -75,10 +74,10 @@ type Repository struct {
 	bundles []string
 	log     *slog.Logger
 	lock    *os.File
-	remotes []*remote
+	pollers []*poller
 	limits  limits
 
-	work sync.Mutex // held by Fetch and Verify
+	open sync.RWMutex // read-locked while a source is polled
 
 	mu         sync.Mutex // guards what follows
 	mirror     *store
@@ -123,12 +122,8 @@ func Open(o Options) (*Repository, error) {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	for i, raw := range o.Remotes {
-		m, err := newRemote(i, raw, r.limits)
-		if err != nil {
-			return nil, fmt.Errorf("open repository: %w", err)
-		}
-		r.remotes = append(r.remotes, m)
+	if err := r.addSources(o); err != nil {
+		return nil, fmt.Errorf("open repository: %w", err)
 	}
 	if err := r.openState(); err != nil {
 		if r.lock != nil {
@@ -170,8 +165,8 @@ func (r *Repository) openState() (err error) {
 
 // Close releases the state. Revisions cannot be read afterwards.
 func (r *Repository) Close() error {
-	r.work.Lock()
-	defer r.work.Unlock()
+	r.open.Lock()
+	defer r.open.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	// Unlocked, not only closed: a child that was forked and has not reached its
@@ -211,18 +206,4 @@ func (r *Repository) resetMirror(cause error) error {
 	r.mirror, r.checked = mirror, plumbing.ZeroHash
 	r.candidates, r.files = make(map[string]*candidate), make(map[string]*bundleFile)
 	return nil
-}
-
-const remoteTip = "write it like https://git.example.com/fleet.git"
-
-// parseRemote refuses whatever is not fetched by our own HTTP client.
-func parseRemote(raw string) (*url.URL, error) {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return nil, &hinted{errors.New("remote is not a URL"), remoteTip}
-	}
-	if scheme := strings.ToLower(u.Scheme); (scheme != "http" && scheme != "https") || u.Host == "" {
-		return nil, &hinted{fmt.Errorf("remote %s: only http:// and https:// are fetched from", u.Redacted()), remoteTip}
-	}
-	return u, nil
 }

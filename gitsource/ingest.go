@@ -29,6 +29,7 @@ func defaultLimits() limits {
 // staged is a pack in a repository of its own, checked but not published.
 type staged struct {
 	store       *store
+	base        *store // what it was checked against, or nil
 	pack, index string // files
 	types       map[plumbing.Hash]plumbing.ObjectType
 	order       []plumbing.Hash        // as in the pack
@@ -61,7 +62,7 @@ func stage(ctx context.Context, dir string, src io.Reader, base *store, lim limi
 	if err != nil {
 		return nil, err
 	}
-	s := &staged{store: st, types: make(map[plumbing.Hash]plumbing.ObjectType), outside: make(map[plumbing.Hash]bool)}
+	s := &staged{store: st, base: base, types: make(map[plumbing.Hash]plumbing.ObjectType), outside: make(map[plumbing.Hash]bool)}
 	if err := s.receive(ctx, src, base, lim); err != nil {
 		st.close()
 		return nil, err

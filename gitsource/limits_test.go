@@ -107,16 +107,14 @@ func TestSlowRemotesAreGivenUp(t *testing.T) {
 	}
 	r, err := Open(Options{
 		Dir: t.TempDir(), Anchor: anchor,
-		Remotes: []string{
-			gitsourcetest.ServeHandler(t, stalls("/info/refs")) + "/fleet",
-			gitsourcetest.ServeHandler(t, stalls("/git-upload-pack")) + "/fleet",
-			gitsourcetest.Serve(t, repo.Dir),
+		Sources: []Source{
+			{URL: gitsourcetest.ServeHandler(t, stalls("/info/refs")) + "/fleet", Answer: 50 * time.Millisecond},
+			{URL: gitsourcetest.ServeHandler(t, stalls("/git-upload-pack")) + "/fleet", Idle: 50 * time.Millisecond},
+			{URL: gitsourcetest.Serve(t, repo.Dir)},
 		},
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { r.Close() })
-	r.remotes[0].list = 50 * time.Millisecond
-	r.remotes[1].idle = 50 * time.Millisecond
 	err = r.Fetch(context.Background())
 	require.ErrorContains(t, err, "no answer within 50ms")
 	require.ErrorContains(t, err, "it stopped sending")

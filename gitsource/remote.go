@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -15,13 +16,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
-)
-
-// How long a remote may take.
-const (
-	listTimeout = 30 * time.Second // to name its branches
-	packTimeout = 30 * time.Minute // to send a pack
-	idleTimeout = 60 * time.Second // between two pieces of a pack
 )
 
 const (
@@ -35,33 +29,24 @@ type remote struct {
 	ref       string // in the mirror
 	endpoint  *transport.Endpoint
 	transport transport.Transport
-	list      time.Duration
-	pack      time.Duration
-	idle      time.Duration
+	source    Source
 }
 
-func newRemote(n int, raw string, lim limits) (*remote, error) {
-	u, err := parseRemote(raw)
+func newRemote(n int, u *url.URL, source Source, lim limits) (*remote, error) {
+	endpoint, err := transport.NewEndpoint(u.String())
 	if err != nil {
-		return nil, err
-	}
-	shown := *u
-	shown.User = nil
-	endpoint, err := transport.NewEndpoint(raw)
-	if err != nil {
-		return nil, fmt.Errorf("remote %s is malformed", shown.String())
+		return nil, errors.New("malformed URL")
 	}
 	client := &http.Client{Transport: &boundedTransport{lim.pack}}
 	return &remote{
-		name: shown.String(), ref: fmt.Sprintf("refs/holdfast/source/%d", n), endpoint: endpoint,
+		name: withoutUser(u), ref: fmt.Sprintf("refs/holdfast/source/%d", n), endpoint: endpoint, source: source,
 		transport: githttp.NewClientWithOptions(client, &githttp.ClientOptions{RedirectPolicy: githttp.FollowInitialRedirects}),
-		list:      listTimeout, pack: packTimeout, idle: idleTimeout,
 	}, nil
 }
 
 // session asks the remote for its tip of branch: one round trip.
 func (m *remote) session(ctx context.Context, branch string) (transport.UploadPackSession, *packp.AdvRefs, plumbing.Hash, error) {
-	ctx, cancel := context.WithTimeout(ctx, m.list)
+	ctx, cancel := context.WithTimeout(ctx, m.source.Answer)
 	defer cancel()
 	session, err := m.transport.NewUploadPackSession(m.endpoint, nil)
 	if err != nil {
@@ -72,7 +57,7 @@ func (m *remote) session(ctx context.Context, branch string) (transport.UploadPa
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return nil, nil, plumbing.ZeroHash, errors.New("the repository is empty")
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, nil, plumbing.ZeroHash, fmt.Errorf("no answer within %s", m.list)
+		return nil, nil, plumbing.ZeroHash, fmt.Errorf("no answer within %s", m.source.Answer)
 	case err != nil:
 		return nil, nil, plumbing.ZeroHash, err
 	}
@@ -86,16 +71,16 @@ func (m *remote) session(ctx context.Context, branch string) (transport.UploadPa
 // download hands the pack that leads from what we have to tip to receive.
 func (m *remote) download(ctx context.Context, session transport.UploadPackSession, req *packp.UploadPackRequest,
 	receive func(context.Context, io.Reader) (*staged, error)) (*staged, error) {
-	ctx, cancel := context.WithTimeout(ctx, m.pack)
+	ctx, cancel := context.WithTimeout(ctx, m.source.Deadline)
 	defer cancel()
-	idle := time.AfterFunc(m.idle, cancel)
+	idle := time.AfterFunc(m.source.Idle, cancel)
 	defer idle.Stop()
 	response, err := session.UploadPack(ctx, req)
 	if err != nil {
 		return nil, m.slow(ctx, err)
 	}
 	defer response.Close()
-	var pack io.Reader = &idleReader{response, idle, m.idle}
+	var pack io.Reader = &idleReader{response, idle, m.source.Idle}
 	switch {
 	case req.Capabilities.Supports(capability.Sideband64k):
 		pack = sideband.NewDemuxer(sideband.Sideband64k, pack)
@@ -111,7 +96,7 @@ func (m *remote) download(ctx context.Context, session transport.UploadPackSessi
 
 func (m *remote) slow(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("it stopped sending, or sent for longer than %s: %w", m.pack, err)
+		return fmt.Errorf("it stopped sending, or sent for longer than %s: %w", m.source.Deadline, err)
 	}
 	return err
 }

@@ -28,14 +28,13 @@ func TestOneBadRemoteDoesNotHideAnother(t *testing.T) {
 	other.Git("branch", "-m", "trunk")
 	o := f.options(t)
 	o.Remotes = []string{
-		"http://user:secret@127.0.0.1:1/refused", garbage + "/x", gitsourcetest.Serve(t, empty.Dir), gitsourcetest.Serve(t, other.Dir), f.url,
+		"http://127.0.0.1:1/refused", garbage + "/x", gitsourcetest.Serve(t, empty.Dir), gitsourcetest.Serve(t, other.Dir), f.url,
 	}
 	r := open(t, o)
 	err := r.Fetch(context.Background())
 	for _, want := range []string{"fetch http://127.0.0.1:1/refused: ", "fetch " + garbage, "the repository is empty", "it has no branch main"} {
 		require.ErrorContains(t, err, want)
 	}
-	require.NotContains(t, err.Error(), "secret")
 	rev, err := r.Verify(context.Background())
 	require.NoError(t, err)
 	require.Equal(t, f.Head(), rev.Commit())
@@ -44,7 +43,7 @@ func TestOneBadRemoteDoesNotHideAnother(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	for _, remote := range []string{"file:///srv/fleet", "/srv/fleet", "git@example.com:fleet", "ssh://example.com/fleet", "git://example.com/x", "ext::sh -c id", "http://", "https://u:secret@"} {
+	for _, remote := range []string{"file:///srv/fleet", "/srv/fleet", "git@example.com:fleet", "ssh://example.com/fleet", "git://example.com/x", "ext::sh -c id", "http://", "https://u:secret@", "https://u:secret@example.com/fleet"} {
 		o := f.options(t)
 		o.Remotes = []string{remote}
 		_, err := gitsource.Open(o)

@@ -19,8 +19,6 @@ import (
 // revision. The revision is zero if nothing was ever accepted, or if the mirror
 // does not hold the floor.
 func (r *Repository) Verify(ctx context.Context) (Revision, error) {
-	r.work.Lock()
-	defer r.work.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.floorErr != nil {
@@ -48,11 +46,11 @@ func (r *Repository) Verify(ctx context.Context) (Revision, error) {
 	return r.floor.revision(r.mirror), errors.Join(errs...)
 }
 
-// ordered lists candidates: remotes as configured, then bundles by path.
+// ordered lists candidates: sources as configured, then bundles by path.
 func (r *Repository) ordered() []*candidate {
 	var list []*candidate
-	for _, m := range r.remotes {
-		if c := r.candidates[m.name]; c != nil {
+	for _, p := range r.pollers {
+		if c := r.candidates[p.name]; c != nil {
 			list = append(list, c)
 		}
 	}

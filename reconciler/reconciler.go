@@ -24,13 +24,14 @@ var ErrRunning = errors.New("another agent is running")
 
 // Source is where verified revisions come from.
 type Source interface {
-	// Fetch brings in what the sources have. Nothing of it is trusted yet.
-	Fetch(ctx context.Context) error
+	// Follow asks each source for ever, at the interval, and brings in what it has;
+	// nothing of it is trusted yet. It sends whenever one was asked, until ctx ends.
+	Follow(ctx context.Context, interval time.Duration) <-chan struct{}
+	// Problems says which sources could not be read when they were last asked.
+	Problems() error
 	// Verify returns the newest trustworthy revision. It may return one together
 	// with an error, which then says why a newer commit was refused.
 	Verify(ctx context.Context) (gitsource.Revision, error)
-	// Watch sends whenever Fetch may find something new, until ctx ends.
-	Watch(ctx context.Context) (<-chan struct{}, error)
 }
 
 // Driver brings the node of one distribution up.

@@ -1,0 +1,127 @@
+package gitsource_test
+
+import (
+	"context"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/gitsource"
+	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
+)
+
+// following runs the loops of a repository until the test ends.
+func following(t *testing.T, r *gitsource.Repository, interval time.Duration) <-chan struct{} {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	heard := r.Follow(ctx, interval)
+	t.Cleanup(func() {
+		cancel()
+		for range heard {
+		}
+	})
+	return heard
+}
+
+// until verifies whenever a source was asked, until commit is accepted.
+func until(t *testing.T, r *gitsource.Repository, heard <-chan struct{}, commit string) {
+	t.Helper()
+	late := time.After(20 * time.Second)
+	for {
+		select {
+		case <-heard:
+			if rev, _ := r.Verify(context.Background()); rev.Commit() == commit {
+				return
+			}
+		case <-late:
+			rev, err := r.Verify(context.Background())
+			t.Fatalf("commit %s was not accepted, but %s: %v", commit, rev.Commit(), err)
+		}
+	}
+}
+
+func TestASlowSourceKeepsNoOtherFromBeingHeard(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	backend, err := gitsourcetest.Handler(filepath.Dir(f.Dir))
+	require.NoError(t, err)
+	dripping := make(chan struct{}, 16)
+	drips := func(w http.ResponseWriter, req *http.Request) {
+		if !strings.HasSuffix(req.URL.Path, "/git-upload-pack") {
+			backend.ServeHTTP(w, req)
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
+		piece := "0008NAK\n"
+		for req.Context().Err() == nil { // for ever, and never idle
+			w.Write([]byte(piece))
+			piece = "0008\x02..."
+			w.(http.Flusher).Flush()
+			select {
+			case dripping <- struct{}{}:
+			default:
+			}
+			select {
+			case <-req.Context().Done():
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}
+	o := f.options(t)
+	o.Remotes = nil
+	o.Sources = []gitsource.Source{{URL: gitsourcetest.ServeHandler(t, http.HandlerFunc(drips)) + "/fleet"}, {URL: f.url}}
+	r := open(t, o)
+	heard := following(t, r, 50*time.Millisecond)
+	<-dripping
+	until(t, r, heard, f.Head())
+	<-dripping
+	f.commit(map[string]string{"a": "2"})
+	until(t, r, heard, f.Head())
+	<-dripping
+	require.NoError(t, r.Problems(), "the slow source is still being read")
+}
+
+func TestASourceThatFailsIsAskedMoreRarely(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	var bad atomic.Int32
+	o := f.options(t)
+	o.Remotes = append(o.Remotes, gitsourcetest.ServeHandler(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		bad.Add(1)
+		http.Error(w, "no", http.StatusInternalServerError)
+	}))+"/fleet")
+	r := open(t, o)
+	heard := following(t, r, 20*time.Millisecond)
+	var at int32
+	for n := 0; n < 3; {
+		f.commit(map[string]string{"a": strings.Repeat("x", n)})
+		until(t, r, heard, f.Head())
+		if at = bad.Load(); at > 0 {
+			n++
+		}
+	}
+	require.ErrorContains(t, r.Problems(), "fetch "+o.Remotes[1])
+	require.Less(t, at, int32(20))
+}
+
+func TestTheDeadlineOfASourceEndsItsPoll(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	backend, err := gitsourcetest.Handler(filepath.Dir(f.Dir))
+	require.NoError(t, err)
+	url := gitsourcetest.ServeHandler(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasSuffix(req.URL.Path, "/git-upload-pack") {
+			<-req.Context().Done()
+			return
+		}
+		backend.ServeHTTP(w, req)
+	}))
+	o := f.options(t)
+	o.Remotes, o.Sources = nil, []gitsource.Source{{URL: url + "/fleet", Deadline: 100 * time.Millisecond}}
+	require.ErrorContains(t, open(t, o).Fetch(context.Background()), "sent for longer than 100ms")
+}
