@@ -10,9 +10,18 @@ import (
 
 // WriteFile replaces path with data, with the permission bits perm. When it
 // returns nil the new content and its name are on disk.
-func WriteFile(path string, data []byte, perm os.FileMode) (err error) {
+func WriteFile(path string, data []byte, perm os.FileMode) error {
+	return Disk{}.WriteFile(path, data, perm)
+}
+
+// SyncDir makes the names in dir durable: what was created, renamed or removed
+// in it stays so after a power cut.
+func SyncDir(dir string) error { return Disk{}.SyncDir(dir) }
+
+// WriteFile is [WriteFile], on d.
+func (d Disk) WriteFile(path string, data []byte, perm os.FileMode) (err error) {
 	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp-*")
+	tmp, err := d.createTemp(dir, "."+filepath.Base(path)+".tmp-*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -35,19 +44,8 @@ func WriteFile(path string, data []byte, perm os.FileMode) (err error) {
 	if err := tmp.Close(); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
+	if err := d.Rename(tmp.Name(), path); err != nil {
 		return err
 	}
-	return SyncDir(dir)
-}
-
-// SyncDir makes the names in dir durable: what was created, renamed or removed
-// in it stays so after a power cut.
-func SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return d.SyncDir(dir)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"time"
 
@@ -17,22 +18,84 @@ import (
 	"github.com/holdfast-fleet/holdfast/trust"
 )
 
-// floor is the newest revision that this host accepted, as kept in the file
-// "floor": one line of JSON, one line "sha256:<hex>" over the first.
+// floor is the newest revision that this host accepted. It is kept in two files,
+// each one line of JSON and one line "sha256:<hex>" over the first.
 type floor struct {
+	Serial uint64       `json:"serial"` // of the writing: the higher of two copies counts
 	Commit string       `json:"commit"`
-	Tree   string       `json:"tree"`
+	Tree   string       `json:"tree"`  // empty after a reset, until the commit was seen
 	Time   time.Time    `json:"time"`  // committer's
 	Bound  time.Time    `json:"bound"` // latest time of a commit on the verified line: no later one is judged earlier
 	Signer trust.Signer `json:"signer"`
+	Reset  *Override    `json:"reset,omitempty"`
 }
 
-// errFloorDamaged keeps a damaged file from being taken for a first contact.
-var errFloorDamaged = errors.New("state file is damaged; a host that cannot know its floor accepts nothing")
+// Override says that a person on the host chose the floor; it is void as soon as
+// a newer revision is accepted.
+type Override struct {
+	From string    `json:"from,omitempty"` // commit that was the floor, in hex; empty if it was not known
+	At   time.Time `json:"at"`
+}
+
+const resetTip = "if you know which commit this host should be at, stop the agent and run: holdfast trust reset --to COMMIT"
+
+// errFloorLost keeps a loss from being taken for a first contact.
+var (
+	errFloorLost    = errors.New("both copies of the floor are lost, and without it nothing is accepted")
+	errFloorDamaged = errors.New("copy of the floor is damaged")
+)
 
 const maxFloorFile = 64 << 10
 
-// readFloor returns nil if there is no floor yet.
+// floorFiles are the two copies of a floor, the one written first in front.
+type floorFiles struct {
+	disk  durable.Disk
+	paths [2]string
+	log   *slog.Logger
+}
+
+// read returns nil if there is no floor yet. A copy that is lost, damaged or
+// older than the other is written again.
+func (f floorFiles) read() (*floor, error) {
+	var newest *floor
+	var damage error
+	var copies [2]*floor
+	for i, path := range f.paths {
+		one, err := readFloor(path)
+		if err != nil && !errors.Is(err, errFloorDamaged) {
+			return nil, err
+		}
+		damage = errors.Join(damage, err)
+		if copies[i] = one; one != nil && (newest == nil || one.Serial > newest.Serial) {
+			newest = one
+		}
+	}
+	if newest == nil && damage != nil {
+		return nil, &hinted{fmt.Errorf("%w: %w", errFloorLost, damage), resetTip}
+	}
+	for i, path := range f.paths {
+		if newest == nil || copies[i] != nil && copies[i].Serial == newest.Serial {
+			continue
+		}
+		f.log.Warn("copy of the floor written again from the other one", "file", path)
+		if err := newest.write(f.disk, path); err != nil {
+			return nil, err
+		}
+	}
+	return newest, nil
+}
+
+// write makes fl durable, twice.
+func (f floorFiles) write(fl *floor) error {
+	for _, path := range f.paths {
+		if err := fl.write(f.disk, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readFloor reads one copy; nil if it is not there.
 func readFloor(path string) (*floor, error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -46,30 +109,41 @@ func readFloor(path string) (*floor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read floor: %w", err)
 	}
+	f, err := parseFloor(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return f, nil
+}
+
+func parseFloor(data []byte) (*floor, error) {
 	body, sum, _ := bytes.Cut(data, []byte("\n"))
 	if string(sum) != checksum(body) {
-		return nil, fmt.Errorf("read floor %s: %w", path, errFloorDamaged)
+		return nil, errFloorDamaged
 	}
 	f := new(floor)
 	if err := json.Unmarshal(body, f); err != nil {
-		return nil, fmt.Errorf("read floor %s: %w: %w", path, errFloorDamaged, err)
+		return nil, fmt.Errorf("%w: %w", errFloorDamaged, err)
 	}
-	for _, name := range []string{f.Commit, f.Tree} {
+	names := []string{f.Commit}
+	if f.Tree != "" || f.Reset == nil {
+		names = append(names, f.Tree)
+	}
+	for _, name := range names {
 		if _, err := parseHash(name); err != nil {
-			return nil, fmt.Errorf("read floor %s: %w: %w", path, errFloorDamaged, err)
+			return nil, fmt.Errorf("%w: %w", errFloorDamaged, err)
 		}
 	}
 	return f, nil
 }
 
-// write makes f durable.
-func (f *floor) write(path string) error {
+func (f *floor) write(disk durable.Disk, path string) error {
 	body, err := json.Marshal(f)
 	if err != nil {
 		return fmt.Errorf("write floor: %w", err)
 	}
 	data := append(append(body, '\n'), checksum(body)...)
-	if err := durable.WriteFile(path, data, 0o600); err != nil {
+	if err := disk.WriteFile(path, data, 0o600); err != nil {
 		return fmt.Errorf("write floor: %w", err)
 	}
 	return nil
@@ -81,6 +155,12 @@ func (f *floor) hash() plumbing.Hash { return plumbing.NewHash(f.Commit) }
 
 func (f *floor) tree() plumbing.Hash { return plumbing.NewHash(f.Tree) }
 
+// pending tells that a person named the floor, and its commit was not seen yet.
+func (f *floor) pending() bool { return f.Tree == "" }
+
 func (f *floor) revision(s *store) Revision {
-	return Revision{commit: f.Commit, signer: f.Signer, time: f.Time, fs: &treeFS{store: s, root: f.tree(), time: f.Time}}
+	return Revision{
+		commit: f.Commit, signer: f.Signer, time: f.Time, override: f.Reset,
+		fs: &treeFS{store: s, root: f.tree(), time: f.Time},
+	}
 }

@@ -17,6 +17,7 @@
 package gitsource
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,6 +28,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"golang.org/x/sys/unix"
 
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/trust"
 )
 
@@ -58,6 +60,8 @@ func (r *Refused) Unwrap() error { return r.Reason }
 // Options configure a [Repository].
 type Options struct {
 	Dir        string         // state: required, made if missing
+	Second     string         // folder of the second copy of the floor; default Dir
+	Disk       durable.Disk   // what the state is written through
 	Remotes    []string       // sources that need nothing but a URL; they come before Sources
 	Sources    []Source       // in order; all are asked
 	Branch     string         // default main
@@ -75,6 +79,8 @@ type Repository struct {
 	log     *slog.Logger
 	lock    *os.File
 	pollers []*poller
+	disk    durable.Disk
+	floors  floorFiles
 	limits  limits
 
 	open sync.RWMutex // read-locked while a source is polled
@@ -101,6 +107,8 @@ type candidate struct {
 const (
 	stagingPrefix = "staging-"
 	floorFile     = "floor"
+	floorCopy     = "floor.second"
+	floorRef      = "refs/holdfast/floor"
 	mirrorFolder  = "mirror"
 )
 
@@ -115,6 +123,7 @@ func Open(o Options) (*Repository, error) {
 		branch: o.Branch, dir: o.Dir, anchor: o.Anchor, bundles: o.BundleDirs, log: o.Log, limits: defaultLimits(),
 		candidates: make(map[string]*candidate), files: make(map[string]*bundleFile),
 		olderSeen: make(map[string]bool), trusts: make(map[plumbing.Hash]*trustFolder),
+		disk: o.Disk, floors: o.floorFiles(),
 	}
 	if r.branch == "" {
 		r.branch = "main"
@@ -122,6 +131,7 @@ func Open(o Options) (*Repository, error) {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	r.floors.log = r.log
 	if err := r.addSources(o); err != nil {
 		return nil, fmt.Errorf("open repository: %w", err)
 	}
@@ -134,27 +144,47 @@ func Open(o Options) (*Repository, error) {
 	return r, nil
 }
 
-func (r *Repository) openState() (err error) {
-	if err := os.MkdirAll(r.dir, 0o700); err != nil {
-		return err
-	}
-	if r.lock, err = os.OpenFile(filepath.Join(r.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
-		return err
-	}
-	if err := unix.Flock(int(r.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return ErrInUse
-	}
-	leftovers, err := filepath.Glob(filepath.Join(r.dir, stagingPrefix+"*"))
+func (o Options) floorFiles() floorFiles {
+	second := filepath.Join(cmp.Or(o.Second, o.Dir), floorCopy)
+	return floorFiles{disk: o.Disk, paths: [2]string{filepath.Join(o.Dir, floorFile), second}, log: o.Log}
+}
+
+func lockState(dir string) (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, ErrInUse
+	}
+	return lock, nil
+}
+
+// unlockState unlocks, not only closes: a child that was forked and has not
+// reached its exec still holds the descriptor.
+func unlockState(lock *os.File) error {
+	return errors.Join(unix.Flock(int(lock.Fd()), unix.LOCK_UN), lock.Close())
+}
+
+func (r *Repository) openState() (err error) {
+	if err := r.disk.MkdirAll(r.dir); err != nil {
 		return err
 	}
-	for _, path := range leftovers {
-		if err := os.RemoveAll(path); err != nil {
-			return err
-		}
+	if r.lock, err = lockState(r.dir); err != nil {
+		return err
 	}
-	r.floor, r.floorErr = readFloor(filepath.Join(r.dir, floorFile))
-	if r.mirror, err = openStore(filepath.Join(r.dir, mirrorFolder)); err != nil || r.floor == nil {
+	if err := r.clear(); err != nil {
+		return err
+	}
+	r.floor, r.floorErr = r.floors.read()
+	if r.floor == nil && r.floorErr == nil && r.knewFloor() {
+		r.floorErr = &hinted{errFloorLost, resetTip}
+	}
+	if r.floor != nil && r.floor.Reset != nil {
+		r.log.Warn("floor was reset by hand", "to", r.floor.Commit, "from", r.floor.Reset.From, "at", r.floor.Reset.At)
+	}
+	if r.mirror, err = openStore(r.disk, filepath.Join(r.dir, mirrorFolder)); err != nil || r.floor == nil || r.floor.pending() {
 		return err
 	}
 	if err := r.checkTree(r.floor.hash(), r.floor.tree()); isDamage(err) {
@@ -163,15 +193,35 @@ func (r *Repository) openState() (err error) {
 	return nil
 }
 
+// clear removes what an interrupted fetch or writing left.
+func (r *Repository) clear() error {
+	for _, pattern := range []string{stagingPrefix + "*", "." + floorFile + "*.tmp-*"} {
+		leftovers, err := filepath.Glob(filepath.Join(r.dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, path := range leftovers {
+			if err := r.disk.RemoveAll(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// knewFloor tells whether the mirror says that there once was a floor.
+func (r *Repository) knewFloor() bool {
+	_, err := os.Lstat(filepath.Join(r.dir, mirrorFolder, filepath.FromSlash(floorRef)))
+	return err == nil
+}
+
 // Close releases the state. Revisions cannot be read afterwards.
 func (r *Repository) Close() error {
 	r.open.Lock()
 	defer r.open.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	// Unlocked, not only closed: a child that was forked and has not reached its
-	// exec still holds the descriptor.
-	return errors.Join(r.mirror.close(), unix.Flock(int(r.lock.Fd()), unix.LOCK_UN), r.lock.Close())
+	return errors.Join(r.mirror.close(), unlockState(r.lock))
 }
 
 // Floor returns the newest accepted revision, from disk alone. The bool is false
@@ -185,7 +235,7 @@ func (r *Repository) Floor() (Revision, bool, error) {
 		return Revision{}, true, r.floorErr
 	case r.floor == nil:
 		return Revision{}, false, nil
-	case !r.mirror.has(r.floor.hash()):
+	case r.floor.pending() || !r.mirror.has(r.floor.hash()):
 		return Revision{}, true, fmt.Errorf("floor %s is not in the mirror: it comes back with the next fetch", r.floor.Commit[:12])
 	}
 	return r.floor.revision(r.mirror), true, nil
@@ -196,10 +246,10 @@ func (r *Repository) resetMirror(cause error) error {
 	r.log.Warn("mirror damaged, emptied", "cause", cause)
 	r.mirror.close()
 	path := filepath.Join(r.dir, mirrorFolder)
-	if err := os.RemoveAll(path); err != nil {
+	if err := r.disk.RemoveAll(path); err != nil {
 		return fmt.Errorf("empty damaged mirror: %w", err)
 	}
-	mirror, err := openStore(path)
+	mirror, err := openStore(r.disk, path)
 	if err != nil {
 		return err
 	}

@@ -196,27 +196,3 @@ func TestOfflineStart(t *testing.T) {
 	require.ErrorContains(t, err, "is not in the mirror")
 	require.True(t, kept.IsZero())
 }
-
-func TestADamagedFloorIsNoFirstContact(t *testing.T) {
-	t.Parallel()
-	for name, content := range map[string]string{
-		"empty": "", "cut": "{\"commit\":", "another sum": "{}\nsha256:00\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFleet(t)
-			o := f.options(t)
-			r := open(t, o)
-			poll(t, r)
-			require.NoError(t, r.Close())
-			require.NoError(t, os.WriteFile(filepath.Join(o.Dir, "floor"), []byte(content), 0o600))
-			r = open(t, o)
-			_, found, err := r.Floor()
-			require.ErrorContains(t, err, "state file is damaged")
-			require.True(t, found)
-			rev, err := r.Verify(context.Background())
-			require.ErrorContains(t, err, "state file is damaged")
-			require.True(t, rev.IsZero())
-		})
-	}
-}

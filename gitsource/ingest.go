@@ -1,17 +1,19 @@
 package gitsource
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+
+	"github.com/holdfast-fleet/holdfast/durable"
 )
 
 // limits bound what one pack may cost.
@@ -40,7 +42,7 @@ type staged struct {
 func (s *staged) discard() {
 	if s != nil {
 		s.store.close()
-		os.RemoveAll(s.store.dir)
+		s.store.disk.RemoveAll(s.store.dir) // if this fails, the next start does it
 	}
 }
 
@@ -49,16 +51,20 @@ func (s *staged) discard() {
 // is in it or in base (nil: in it alone), and that it keeps to the limits. What a
 // thin pack builds on is added to it from base.
 func stage(ctx context.Context, dir string, src io.Reader, base *store, lim limits) (_ *staged, err error) {
-	tmp, err := os.MkdirTemp(dir, stagingPrefix)
+	var disk durable.Disk
+	if base != nil {
+		disk = base.disk
+	}
+	tmp, err := disk.MkdirTemp(dir, stagingPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("stage pack: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			os.RemoveAll(tmp)
+			disk.RemoveAll(tmp) // if this fails too, the next start does it
 		}
 	}()
-	st, err := openStore(tmp)
+	st, err := openStore(disk, tmp)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +88,7 @@ func (s *staged) receive(ctx context.Context, src io.Reader, base *store, lim li
 		}
 	}()
 	dir := filepath.Join(s.store.dir, "objects", "pack")
-	file, err := os.Create(filepath.Join(dir, "incoming"))
+	file, err := s.store.disk.Create(filepath.Join(dir, "incoming"))
 	if err != nil {
 		return fmt.Errorf("stage pack: %w", err)
 	}
@@ -116,8 +122,8 @@ func (s *staged) receive(ctx context.Context, src io.Reader, base *store, lim li
 }
 
 // indexThin indexes a thin pack that is given what it builds on.
-func (s *staged) indexThin(ctx context.Context, pack *os.File, scan *scan, added objects) error {
-	file, err := os.Create(filepath.Join(filepath.Dir(pack.Name()), "complete"))
+func (s *staged) indexThin(ctx context.Context, pack *durable.File, scan *scan, added objects) error {
+	file, err := s.store.disk.Create(filepath.Join(filepath.Dir(pack.Name()), "complete"))
 	if err != nil {
 		return fmt.Errorf("complete thin pack: %w", err)
 	}
@@ -131,7 +137,7 @@ func (s *staged) indexThin(ctx context.Context, pack *os.File, scan *scan, added
 
 // indexPack resolves deltas, names every object, and leaves pack-<checksum>.{pack,idx}.
 // The error is an errTwice if some of appended were in the pack already.
-func (s *staged) indexPack(ctx context.Context, file *os.File, appended []plumbing.Hash) error {
+func (s *staged) indexPack(ctx context.Context, file *durable.File, appended []plumbing.Hash) error {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("index pack: %w", err)
 	}
@@ -154,15 +160,19 @@ func (s *staged) indexPack(ctx context.Context, file *os.File, appended []plumbi
 	}
 	name := filepath.Join(filepath.Dir(file.Name()), "pack-"+sum.String())
 	s.pack, s.index = name+".pack", name+".idx"
-	out, err := os.Create(s.index)
+	out, err := s.store.disk.Create(s.index)
 	if err != nil {
 		return fmt.Errorf("index pack: %w", err)
 	}
 	defer out.Close()
-	if _, err := idxfile.NewEncoder(out).Encode(index); err != nil {
+	buffered := bufio.NewWriterSize(out, 64<<10)
+	if _, err := idxfile.NewEncoder(buffered).Encode(index); err != nil {
 		return fmt.Errorf("index pack: %w", err)
 	}
-	if err := os.Rename(file.Name(), s.pack); err != nil {
+	if err := buffered.Flush(); err != nil {
+		return fmt.Errorf("index pack: %w", err)
+	}
+	if err := s.store.disk.Rename(file.Name(), s.pack); err != nil {
 		return fmt.Errorf("index pack: %w", err)
 	}
 	return nil

@@ -14,6 +14,8 @@ type Revision struct {
 	signer trust.Signer
 	time   time.Time
 	fs     *treeFS
+
+	override *Override
 }
 
 // IsZero tells whether the revision holds nothing.
@@ -35,6 +37,9 @@ func (r Revision) Signer() trust.Signer { return r.signer }
 
 // Time is the committer's, in UTC.
 func (r Revision) Time() time.Time { return r.time }
+
+// Override says that a person chose the revision, and when; nil if nobody did.
+func (r Revision) Override() *Override { return r.override }
 
 // FS is the commit's tree. Every byte read is compared with the name that the
 // commit gives it. Symbolic links, submodules, files over 4 MiB and paths deeper

@@ -7,10 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+
+	"github.com/holdfast-fleet/holdfast/durable"
 )
 
 // scan is what a first look at a pack finds out.
@@ -23,7 +24,7 @@ type scan struct {
 
 // scanPack goes through a pack without keeping anything, before go-git does,
 // which trusts the sizes that a pack declares.
-func scanPack(ctx context.Context, file *os.File, size int64, lim limits) (*scan, error) {
+func scanPack(ctx context.Context, file *durable.File, size int64, lim limits) (*scan, error) {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("scan pack: %w", err)
 	}

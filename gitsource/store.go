@@ -33,16 +33,17 @@ func (d *damaged) Unwrap() error { return d.err }
 // are read, not only when they were written. It is safe for concurrent use,
 // which go-git's storage is not.
 type store struct {
-	dir string
+	dir  string
+	disk durable.Disk
 
 	mu  sync.Mutex
 	git *filesystem.Storage
 }
 
 // openStore opens the bare repository at dir, and makes it if there is none.
-func openStore(dir string) (*store, error) {
+func openStore(disk durable.Disk, dir string) (*store, error) {
 	for _, d := range []string{"objects/pack", "objects/info", "refs/heads"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+		if err := disk.MkdirAll(filepath.Join(dir, d)); err != nil {
 			return nil, fmt.Errorf("make repository: %w", err)
 		}
 	}
@@ -59,7 +60,7 @@ func openStore(dir string) (*store, error) {
 			return nil, fmt.Errorf("make repository: %w", err)
 		}
 	}
-	s := &store{dir: dir}
+	s := &store{dir: dir, disk: disk}
 	s.open()
 	return s, nil
 }
@@ -193,14 +194,14 @@ func (s *store) adopt(pack, index string) error {
 	defer s.mu.Unlock()
 	dir := filepath.Join(s.dir, "objects", "pack")
 	for _, file := range []string{pack, index} { // the index last: it makes the pack visible
-		if err := syncFile(file); err != nil {
+		if err := s.disk.SyncFile(file); err != nil {
 			return fmt.Errorf("publish pack: %w", err)
 		}
-		if err := os.Rename(file, filepath.Join(dir, filepath.Base(file))); err != nil {
+		if err := s.disk.Rename(file, filepath.Join(dir, filepath.Base(file))); err != nil {
 			return fmt.Errorf("publish pack: %w", err)
 		}
 	}
-	if err := durable.SyncDir(dir); err != nil {
+	if err := s.disk.SyncDir(dir); err != nil {
 		return fmt.Errorf("publish pack: %w", err)
 	}
 	s.git.Reindex()
@@ -210,22 +211,13 @@ func (s *store) adopt(pack, index string) error {
 // setRef points a ref at a commit, for people who look at the repository with git.
 func (s *store) setRef(name string, h plumbing.Hash) error {
 	path := filepath.Join(s.dir, filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := s.disk.MkdirAll(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("set %s: %w", name, err)
 	}
-	if err := durable.WriteFile(path, []byte(h.String()+"\n"), 0o600); err != nil {
+	if err := s.disk.WriteFile(path, []byte(h.String()+"\n"), 0o600); err != nil {
 		return fmt.Errorf("set %s: %w", name, err)
 	}
 	return nil
-}
-
-func syncFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }
 
 // damage tells damage from a machine that is short of something just now.

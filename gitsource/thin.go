@@ -7,11 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/hash"
+
+	"github.com/holdfast-fleet/holdfast/durable"
 )
 
 // outside lists the objects that deltas of a pack build on by name and that base
@@ -39,7 +40,7 @@ func (s *scan) outside(base *store, lim limits) ([]plumbing.Hash, error) {
 // complete writes the pack of size bytes with objects of base before its own, one
 // in memory at a time, so that it can be read without base. They come first
 // because go-git resolves deltas in the order of what they build on.
-func (s *scan) complete(ctx context.Context, pack *os.File, out *os.File, added objects) error {
+func (s *scan) complete(ctx context.Context, pack, out *durable.File, added objects) error {
 	sum := hash.New(hash.CryptoType)
 	w := io.MultiWriter(out, sum)
 	head := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), s.count+uint32(len(added.names)))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -24,26 +23,42 @@ func (r *Repository) Verify(ctx context.Context) (Revision, error) {
 	if r.floorErr != nil {
 		return Revision{}, r.floorErr
 	}
-	var errs []error
-	for _, c := range r.ordered() {
-		if err := r.judge(ctx, c); err != nil {
-			if isDamage(err) {
-				reset := r.resetMirror(err)
-				return Revision{}, errors.Join(fmt.Errorf("verify: the mirror is damaged and is filled again by the next fetch: %w", err), reset)
-			}
-			errs = append(errs, err)
-		}
+	errs, err := r.judgeAll(ctx)
+	if err != nil {
+		reset := r.resetMirror(err)
+		return Revision{}, errors.Join(fmt.Errorf("verify: the mirror is damaged and is filled again by the next fetch: %w", err), reset)
 	}
 	switch {
 	case r.floor == nil && len(errs) == 0:
 		return Revision{}, errors.New("verify: no source has delivered a revision yet")
 	case r.floor == nil:
 		return Revision{}, errors.Join(errs...)
-	case !r.mirror.has(r.floor.hash()):
+	case !r.mirror.has(r.floor.hash()), r.floor.pending():
 		errs = append(errs, fmt.Errorf("verify: floor %s is not in the mirror, and no source has brought it back", r.floor.Commit[:12]))
 		return Revision{}, errors.Join(errs...)
 	}
 	return r.floor.revision(r.mirror), errors.Join(errs...)
+}
+
+// judgeAll raises the floor as far as the candidates allow; damage is the error
+// of a mirror that cannot be read any more.
+func (r *Repository) judgeAll(ctx context.Context) (refused []error, damage error) {
+	if err := r.settle(); isDamage(err) {
+		return nil, err
+	} else if err != nil {
+		return []error{err}, nil
+	}
+	if r.floor != nil && r.floor.pending() {
+		return nil, nil
+	}
+	for _, c := range r.ordered() {
+		if err := r.judge(ctx, c); isDamage(err) {
+			return nil, err
+		} else if err != nil {
+			refused = append(refused, err)
+		}
+	}
+	return refused, nil
 }
 
 // ordered lists candidates: sources as configured, then bundles by path.
@@ -173,18 +188,21 @@ func (r *Repository) line(tip plumbing.Hash) ([]*commit, error) {
 // raise makes the new floor durable. Its tree is read completely first: a floor
 // that cannot be rendered is worth nothing.
 func (r *Repository) raise(to floor, c *candidate, started time.Time) error {
-	if r.floor != nil && to.Commit == r.floor.Commit {
-		return nil
+	if r.floor != nil {
+		if to.Commit == r.floor.Commit && !r.floor.pending() {
+			return nil
+		}
+		to.Serial = r.floor.Serial + 1
 	}
 	if err := r.checkTree(to.hash(), to.tree()); err != nil {
 		return err
 	}
-	if err := to.write(filepath.Join(r.dir, floorFile)); err != nil {
+	if err := r.floors.write(&to); err != nil {
 		return err
 	}
 	r.floor = &to
 	r.log.Info("revision accepted", "revision", to.Commit[:12], "signer", to.Signer.String(), "source", c.source, "took", time.Since(started))
-	return r.mirror.setRef("refs/holdfast/floor", to.hash())
+	return r.mirror.setRef(floorRef, to.hash())
 }
 
 func latest(a, b time.Time) time.Time {

@@ -29,7 +29,7 @@ func (s *session) verify(ctx context.Context) gitsource.Revision {
 	}
 	s.rec.update(func(st *Status, now time.Time) {
 		if st.Accepted == nil || st.Accepted.Revision != rev.Commit() {
-			st.Accepted = &Commit{Revision: rev.Commit(), Signer: rev.Signer().Name, Since: now}
+			st.Accepted = &Commit{Revision: rev.Commit(), Signer: rev.Signer().Name, Since: now, Reset: rev.Override()}
 		}
 	})
 	return rev

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/holdfast-fleet/holdfast/gitsource"
 )
 
 // StatusFile is the name of the status in the agent's data folder.
@@ -59,6 +61,9 @@ type Commit struct {
 	Revision string    `json:"revision"` // full commit id
 	Signer   string    `json:"signer"`
 	Since    time.Time `json:"since"` // accepted or confirmed
+
+	// Reset says that a person on the host chose the revision; of Accepted only.
+	Reset *gitsource.Override `json:"reset,omitempty"`
 }
 
 // LayerState says how far a layer got.

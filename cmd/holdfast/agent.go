@@ -81,7 +81,8 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	log := newLogger(stderr, opts.logFormat, opts.verbose)
 	debug.SetMemoryLimit(agentMemory)
 	repo, err := gitsource.Open(gitsource.Options{
-		Dir:        filepath.Join(opts.dataDir, "source"),
+		Dir:        sourceState(opts.dataDir).Dir,
+		Second:     sourceState(opts.dataDir).Second,
 		Remotes:    opts.sources,
 		Branch:     opts.branch,
 		BundleDirs: opts.bundles,

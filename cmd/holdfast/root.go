@@ -40,7 +40,7 @@ makes no sense, and nothing was tried.`,
 	root.AddGroup(&cobra.Group{ID: "host", Title: "On a host:"}, &cobra.Group{ID: "fleet", Title: "At headquarters:"},
 		&cobra.Group{ID: "self", Title: "About this program:"})
 	for group, cmds := range map[string][]*cobra.Command{
-		"host":  {newAgentCmd(), newStatusCmd(), newContentCmd()},
+		"host":  {newAgentCmd(), newStatusCmd(), newContentCmd(), newTrustCmd()},
 		"fleet": {newRegisterCmd(), newLintCmd(), newRenderCmd(), newLockCmd(), newBundleCmd()},
 		"self":  {newVersionCmd(), newHelpCmd(root)},
 	} {

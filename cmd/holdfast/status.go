@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
@@ -83,6 +84,9 @@ func printStatus(w io.Writer, st reconciler.Status, c paint, now time.Time) {
 	fmt.Fprintf(w, "%-10s %s  %s\n", "host", name, c("2", st.Fingerprint))
 	fmt.Fprintf(w, "%-10s %s\n", "state", stateLine(st, c, now))
 	printCommit(w, "accepted", st.Accepted, c, now)
+	if st.Accepted != nil && st.Accepted.Reset != nil {
+		printReset(w, st.Accepted.Reset, c, now)
+	}
 	printCommit(w, "confirmed", st.Confirmed, c, now)
 	fmt.Fprintf(w, "%-10s %s, pid %d, up %s%s\n", "agent", st.Agent.Version, st.Agent.PID, age(now, st.Agent.Started), alive(st.Agent.PID, c))
 	if len(st.Layers) > 0 {
@@ -121,6 +125,14 @@ func printCommit(w io.Writer, label string, commit *reconciler.Commit, c paint, 
 		return
 	}
 	fmt.Fprintf(w, "%-10s %s  signed by %s, %s ago\n", label, commit.Revision[:min(12, len(commit.Revision))], printable(commit.Signer), age(now, commit.Since))
+}
+
+func printReset(w io.Writer, o *gitsource.Override, c paint, now time.Time) {
+	from := "what is not known"
+	if o.From != "" {
+		from = o.From[:min(12, len(o.From))]
+	}
+	fmt.Fprintf(w, "%s by hand, from %s, %s ago; void when a newer revision is accepted\n", c("33", "reset     "), printable(from), age(now, o.At))
 }
 
 func layerState(s reconciler.LayerState, c paint) string {
