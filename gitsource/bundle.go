@@ -139,6 +139,17 @@ func (b *BundleInfo) tip(branch string) (plumbing.Hash, error) {
 	return plumbing.ZeroHash, fmt.Errorf("bundle has no branch %s", branch)
 }
 
+// branches lists the names of the branches, without refs/heads/.
+func (b *BundleInfo) branches() []string {
+	var names []string
+	for _, ref := range b.Refs {
+		if name, ok := strings.CutPrefix(ref.Name, "refs/heads/"); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // openBundle opens a regular file and reads its header; the reader is at the pack.
 func openBundle(path string) (*os.File, *bufio.Reader, BundleInfo, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
@@ -181,7 +192,8 @@ func InspectBundle(path string) (BundleInfo, error) {
 
 // VerifyBundle checks a full bundle as a host would at first contact: that it is
 // whole, that a key of anchor signed the tip of its only branch, or of main, or of
-// HEAD, and that the trust folder loads. Nothing is left behind.
+// HEAD, or released a commit before it, and that the trust folder loads. Nothing is
+// left behind.
 func VerifyBundle(ctx context.Context, path string, anchor *trust.Keyring) (BundleInfo, trust.Signer, error) {
 	info, signer, err := verifyBundle(ctx, path, anchor)
 	if err != nil {
@@ -197,8 +209,8 @@ func verifyBundle(ctx context.Context, path string, anchor *trust.Keyring) (Bund
 	}
 	defer file.Close()
 	branch := "main"
-	if len(info.Refs) == 1 {
-		branch = strings.TrimPrefix(info.Refs[0].Name, "refs/heads/")
+	if heads := info.branches(); len(heads) == 1 {
+		branch = heads[0]
 	}
 	tip, err := info.tip(branch)
 	if err != nil {
@@ -213,12 +225,15 @@ func verifyBundle(ctx context.Context, path string, anchor *trust.Keyring) (Bund
 	if err != nil {
 		return info, trust.Signer{}, err
 	}
-	signer, err := anchor.Verify(c.payload, c.signature, c.time)
+	judge := &court{
+		store: s.store, anchor: anchor, trusts: make(map[plumbing.Hash]*trustFolder),
+		tags: s.store.index(map[string]*candidate{path: {tags: info.tags()}}),
+	}
+	first, err := judge.contact(c)
 	if err != nil {
 		return info, trust.Signer{}, err
 	}
-	judge := &Repository{mirror: s.store, anchor: anchor}
-	return info, signer, judge.loads(c.tree)
+	return info, first.Signer, nil
 }
 
 // stageOptions say what a bundle is checked against.

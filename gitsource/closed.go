@@ -60,7 +60,7 @@ func (s *staged) checkReferences(h plumbing.Hash, base *store) error {
 		if err != nil {
 			return err
 		}
-		target, err := parseTag(raw)
+		target, err := tagTarget(raw)
 		if err != nil {
 			return err
 		}

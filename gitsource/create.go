@@ -17,7 +17,8 @@ import (
 )
 
 // CreateBundle writes a bundle of version 2 with the history of one branch of the
-// repository at repoDir; ref is its name, short or full, or HEAD. With since, a
+// repository at repoDir, and its signed tags of commits, which may approve or
+// release them; ref is the branch's name, short or full, or HEAD. With since, a
 // commit in hex or any name of one, it is an increment: what the branch has and
 // that commit has not. Whoever reads it must have that commit.
 func CreateBundle(ctx context.Context, w io.Writer, repoDir, ref, since string) error {
@@ -50,17 +51,27 @@ func createBundle(ctx context.Context, w io.Writer, repoDir, ref, since string) 
 	if err != nil {
 		return err
 	}
-	hashes, err := revlist.Objects(repo.Storer, []plumbing.Hash{tip.Hash()}, known)
+	tags, err := signedTags(repo)
 	if err != nil {
 		return err
 	}
-	plumbing.HashesSort(hashes)
 	header := "# v2 git bundle\n"
 	for _, h := range needs {
 		header += "-" + h.String() + "\n"
 	}
+	header += fmt.Sprintf("%s %s\n", tip.Hash(), tip.Name())
+	tips := []plumbing.Hash{tip.Hash()}
+	for _, t := range tags {
+		header += fmt.Sprintf("%s %s%s\n", t.hash, tagPrefix, t.name)
+		tips = append(tips, t.hash)
+	}
+	hashes, err := revlist.Objects(repo.Storer, tips, known)
+	if err != nil {
+		return err
+	}
+	plumbing.HashesSort(hashes)
 	out := &contextWriter{ctx, w}
-	if _, err := fmt.Fprintf(out, "%s%s %s\n\n", header, tip.Hash(), tip.Name()); err != nil {
+	if _, err := fmt.Fprintln(out, header); err != nil {
 		return err
 	}
 	_, err = packfile.NewEncoder(out, repo.Storer, false).Encode(hashes, deltaWindow)

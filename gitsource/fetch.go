@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,12 +22,14 @@ func (r *Repository) fetchRemote(ctx context.Context, m *remote) error {
 		return err
 	}
 	defer session.Close()
-	if c := r.candidate(m.name); c != nil && c.tip == tip {
+	c := &candidate{source: m.name, tip: tip, tags: annotatedTags(refs)}
+	if known := r.candidate(m.name); known != nil && known.tip == tip && maps.Equal(known.tags, c.tags) {
 		return nil
 	}
 	var s *staged
-	if base := r.store(); !base.has(tip) {
-		req, err := request(refs, tip, r.haves())
+	base := r.store()
+	if wants := c.missing(base); len(wants) > 0 {
+		req, err := request(refs, wants, r.haves())
 		if err != nil {
 			return err
 		}
@@ -37,11 +40,10 @@ func (r *Repository) fetchRemote(ctx context.Context, m *remote) error {
 			return err
 		}
 		defer s.discard()
-		if err := s.expect(tip, plumbing.CommitObject, nil); err != nil {
+		if err := s.expect(tip, plumbing.CommitObject, base); err != nil {
 			return fmt.Errorf("branch %s %w", r.branch, err)
 		}
 	}
-	c := &candidate{source: m.name, tip: tip}
 	if err := r.admit(c, s); err != nil || c.refuse != nil {
 		return err
 	}
@@ -100,7 +102,7 @@ func (r *Repository) admit(c *candidate, s *staged) error {
 			return err
 		}
 	}
-	r.candidates[c.source] = c
+	r.candidates[c.source], r.tags = c, nil
 	return nil
 }
 
@@ -248,9 +250,9 @@ func (r *Repository) readBundle(ctx context.Context, path string) (*candidate, e
 	if err != nil {
 		return nil, err
 	}
-	c := &candidate{source: path, tip: tip}
+	c := &candidate{source: path, tip: tip, tags: info.tags()}
 	var s *staged
-	if base := r.store(); !base.has(tip) {
+	if base := r.store(); len(c.missing(base)) > 0 {
 		if s, err = stageBundle(ctx, r.dir, &info, pack, stageOptions{base, r.limits}); err != nil {
 			return c, err
 		}

@@ -59,6 +59,22 @@ func FuzzCommit(f *testing.F) {
 	})
 }
 
+func FuzzTag(f *testing.F) {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		tag, err := parseTag(plumbing.ZeroHash, data)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(append(bytes.Clone(tag.payload), tag.signature...), data) {
+			t.Fatal("something is neither signed nor a signature")
+		}
+		target, err := tagTarget(data)
+		if err != nil || target != tag.target {
+			t.Fatal("two readers see two targets")
+		}
+	})
+}
+
 func FuzzTree(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		entries, err := parseTree(data)
@@ -77,7 +93,7 @@ func FuzzTree(f *testing.F) {
 
 func TestFuzzSeedsExist(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"FuzzBundleHeader", "FuzzPack", "FuzzCommit", "FuzzTree"} {
+	for _, name := range []string{"FuzzBundleHeader", "FuzzPack", "FuzzCommit", "FuzzTag", "FuzzTree"} {
 		seeds, err := os.ReadDir(filepath.Join("testdata", "fuzz", name))
 		require.NoError(t, err)
 		require.NotEmpty(t, seeds, name)

@@ -8,10 +8,11 @@
 //     if it is whole and descends from the floor. The tip of each source is a
 //     candidate.
 //  2. With no floor yet, a candidate whose tip a key of the anchor signed becomes
-//     the floor.
+//     the floor; in releases mode, the newest commit that such a key released.
 //  3. Otherwise each commit on the first-parent line from the floor to the tip is
 //     judged by the keys and the policy in the trust folder of its parent, up to
-//     the first that is refused.
+//     the first that is refused. In releases mode only the commits that a tag
+//     releases are, each by the one released before it.
 //  4. The last good one becomes the floor, on disk, before [Repository.Verify]
 //     returns it. The floor never falls.
 package gitsource
@@ -67,6 +68,7 @@ type Options struct {
 	Branch     string         // default main
 	BundleDirs []string       // folders in which *.bundle files may appear; they need not exist
 	Anchor     *trust.Keyring // vouches for the first commit: required
+	Recovery   *trust.Keyring // may change the folder trust of any later one, whatever its policy says; may be nil
 	Log        *slog.Logger   // nil discards
 }
 
@@ -75,6 +77,7 @@ type Repository struct {
 	branch  string
 	dir     string
 	anchor  *trust.Keyring
+	recover *trust.Keyring
 	bundles []string
 	log     *slog.Logger
 	lock    *os.File
@@ -94,14 +97,18 @@ type Repository struct {
 	olderSeen  map[string]bool        // digests of bundles reported as older
 	checked    plumbing.Hash          // tree that was read completely since the start
 	trusts     map[plumbing.Hash]*trustFolder
+	tags       *tagIndex // of all candidates; nil if one of them has changed
 }
 
 // candidate is the tip of a source.
 type candidate struct {
 	source string
 	tip    plumbing.Hash
-	refuse *Refused // why it is refused, once known
-	once   string   // digest of a bundle whose refusal is reported only once, or empty
+	refuse *Refused                 // why it is refused, once known
+	tags   map[string]plumbing.Hash // by name without refs/tags/
+	by     *tagIndex                // with which it was judged; nil if it was not
+	at     string                   // the floor then
+	once   string                   // digest of a bundle whose refusal is reported only once, or empty
 }
 
 const (
@@ -120,7 +127,7 @@ func Open(o Options) (*Repository, error) {
 		return nil, errors.New("open repository: the trust anchor holds no key")
 	}
 	r := &Repository{
-		branch: o.Branch, dir: o.Dir, anchor: o.Anchor, bundles: o.BundleDirs, log: o.Log, limits: defaultLimits(),
+		branch: o.Branch, dir: o.Dir, anchor: o.Anchor, recover: o.Recovery, bundles: o.BundleDirs, log: o.Log, limits: defaultLimits(),
 		candidates: make(map[string]*candidate), files: make(map[string]*bundleFile),
 		olderSeen: make(map[string]bool), trusts: make(map[plumbing.Hash]*trustFolder),
 		disk: o.Disk, floors: o.floorFiles(),
@@ -253,7 +260,7 @@ func (r *Repository) resetMirror(cause error) error {
 	if err != nil {
 		return err
 	}
-	r.mirror, r.checked = mirror, plumbing.ZeroHash
+	r.mirror, r.checked, r.tags = mirror, plumbing.ZeroHash, nil
 	r.candidates, r.files = make(map[string]*candidate), make(map[string]*bundleFile)
 	return nil
 }

@@ -144,16 +144,6 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-// parseTag returns what an annotated tag points to.
-func parseTag(raw []byte) (plumbing.Hash, error) {
-	line, _, _ := bytes.Cut(raw, []byte("\n"))
-	value, ok := strings.CutPrefix(string(line), "object ")
-	if !ok {
-		return plumbing.ZeroHash, errors.New("tag without an object")
-	}
-	return parseHash(value)
-}
-
 // mode is what an entry of a tree is.
 type mode int
 

@@ -101,15 +101,15 @@ func (m *remote) slow(ctx context.Context, err error) error {
 	return err
 }
 
-// request asks for tip, given what we have.
-func request(refs *packp.AdvRefs, tip plumbing.Hash, haves []plumbing.Hash) (*packp.UploadPackRequest, error) {
+// request asks for commits and tags, given what we have.
+func request(refs *packp.AdvRefs, wants, haves []plumbing.Hash) (*packp.UploadPackRequest, error) {
 	req := packp.NewUploadPackRequestFromCapabilities(refs.Capabilities)
 	if refs.Capabilities.Supports(capability.NoProgress) {
 		if err := req.Capabilities.Set(capability.NoProgress); err != nil {
 			return nil, err
 		}
 	}
-	req.Wants = []plumbing.Hash{tip}
+	req.Wants = wants
 	req.Haves = haves
 	return req, nil
 }

@@ -75,9 +75,11 @@ func (r *Repository) settle() error {
 	return r.raise(to, &candidate{source: "reset"}, time.Now())
 }
 
-// chosen says who signed a commit that a person named as the floor: somebody whom
-// the anchor, the commit's parent or the commit itself trusts.
+// chosen says who vouches for a commit that a person named as the floor, by
+// signing it or a tag of it: somebody whom the anchor, the commit's parent or the
+// commit itself trusts.
 func (r *Repository) chosen(c *commit) (trust.Signer, error) {
+	court := r.court()
 	rings := []*trust.Keyring{r.anchor}
 	trees := []plumbing.Hash{c.tree}
 	if len(c.parents) > 0 {
@@ -88,21 +90,23 @@ func (r *Repository) chosen(c *commit) (trust.Signer, error) {
 		trees = append(trees, parent.tree)
 	}
 	for _, tree := range trees {
-		folder, err := r.trustOf(tree)
+		folder, err := court.trustOf(tree)
 		if err != nil {
 			return trust.Signer{}, err
 		}
 		rings = append(rings, folder.keys)
 	}
-	var reasons error
+	var vouchers []Voucher
 	for _, keys := range rings {
-		signer, err := keys.Verify(c.payload, c.signature, latest(c.time, r.floor.Bound))
-		if err == nil {
-			return signer, r.loads(c.tree)
-		}
-		if reasons == nil {
-			reasons = err
+		folder, at := &trustFolder{keys: keys}, latest(c.time, r.floor.Bound)
+		vouchers = append(vouchers, court.weigh(folder, c.payload, c.signature, at))
+		for _, t := range court.tags.of[c.hash] {
+			vouchers = append(vouchers, court.weighTag(folder, t, at))
 		}
 	}
-	return trust.Signer{}, reasons
+	signers := good(vouchers)
+	if len(signers) == 0 {
+		return trust.Signer{}, vouchers[0].err
+	}
+	return signers[0], court.loads(c.tree, nil, time.Time{})
 }

@@ -51,6 +51,7 @@ func (r *Repository) judgeAll(ctx context.Context) (refused []error, damage erro
 	if r.floor != nil && r.floor.pending() {
 		return nil, nil
 	}
+	r.court() // reads the tags that have come
 	for _, c := range r.ordered() {
 		if err := r.judge(ctx, c); isDamage(err) {
 			return nil, err
@@ -83,9 +84,13 @@ func (r *Repository) ordered() []*candidate {
 }
 
 // judge raises the floor as far as a candidate allows, and returns a *Refused if
-// that is not its tip. What was refused once is not judged again.
+// that is not its tip. What was judged once is judged again only if other tags
+// have come, as one of them may approve it.
 func (r *Repository) judge(ctx context.Context, c *candidate) error {
-	if c.refuse == nil {
+	if c.refuse != nil && c.by != nil && c.by != r.tags {
+		c.refuse = nil
+	}
+	if c.refuse == nil && (c.by != r.tags || r.floor == nil || c.at != r.floor.Commit) {
 		if err := r.follow(ctx, c); err != nil {
 			return err
 		}
@@ -122,49 +127,60 @@ func (r *Repository) follow(ctx context.Context, c *candidate) error {
 	if err != nil {
 		return err
 	}
-	started, reached := time.Now(), *r.floor
-	for i, next := range line {
+	started, reached, court := time.Now(), r.floor, r.court()
+	for len(line) > 0 {
 		if err := ctx.Err(); err != nil {
-			return errors.Join(err, r.raise(reached, c, started))
+			return errors.Join(err, r.raise(*reached, c, started))
 		}
-		parent := reached.tree()
-		signer, err := r.vouched(next, parent, reached.Bound)
+		to, steps, refused, err := court.next(reached, line)
 		if err != nil {
-			if isDamage(err) {
-				return err
-			}
-			c.refuse = &Refused{Source: c.source, Commit: next.hash.String(), Reason: err}
-			r.log.Warn("commit refused", "source", c.source, "commit", next.hash.String(), "reason", err, "after", i)
+			return err
+		}
+		if refused != nil {
+			refused.Source, c.refuse = c.source, refused
+			r.log.Warn("commit refused", "source", c.source, "commit", refused.Commit, "reason", refused.Reason)
+		}
+		if to == nil {
 			break
 		}
-		reached = next.floor(signer, reached.Bound)
+		reached, line = to, line[steps:]
 	}
-	return r.raise(reached, c, started)
+	if err := r.raise(*reached, c, started); err != nil {
+		return err
+	}
+	c.by, c.at = r.tags, r.floor.Commit
+	return nil
+}
+
+// court judges by the mirror, the anchor and the tags of all candidates.
+func (r *Repository) court() *court {
+	if r.tags == nil {
+		r.tags = r.mirror.index(r.candidates)
+	}
+	return &court{store: r.mirror, anchor: r.anchor, recovery: r.recover, trusts: r.trusts, tags: r.tags}
 }
 
 func (c *commit) floor(signer trust.Signer, bound time.Time) floor {
 	return floor{Commit: c.hash.String(), Tree: c.tree.String(), Time: c.time, Bound: latest(c.time, bound), Signer: signer}
 }
 
-// firstContact takes a tip that the anchor vouches for as the floor.
+// firstContact takes a commit that the anchor vouches for as the floor.
 func (r *Repository) firstContact(c *candidate) error {
 	tip, err := r.mirror.commit(c.tip)
 	if err != nil {
 		return err
 	}
-	signer, err := r.anchor.Verify(tip.payload, tip.signature, tip.time)
-	if err == nil {
-		err = r.loads(tip.tree)
-	}
+	first, err := r.court().contact(tip)
 	if isDamage(err) {
 		return err
 	}
 	if err != nil {
 		c.refuse = &Refused{Source: c.source, Commit: tip.hash.String(), Reason: err}
+		c.by = r.tags
 		r.log.Warn("first contact refused", "source", c.source, "commit", tip.hash.String(), "reason", err)
 		return nil
 	}
-	return r.raise(tip.floor(signer, time.Time{}), c, time.Now())
+	return r.raise(*first, c, time.Now())
 }
 
 // line returns the commits after the floor up to tip, oldest first.

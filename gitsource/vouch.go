@@ -17,54 +17,196 @@ const (
 	policyName = "policy.yaml"
 )
 
-// trustFolder is the trust folder of a tree, read.
-type trustFolder struct {
-	keys   *trust.Keyring
-	policy *trust.Policy // nil: every key may change everything
+// court judges commits of one store by the trust folders that are in it.
+type court struct {
+	store    *store
+	anchor   *trust.Keyring                 // vouches for the first revision, and where no key is in the folder
+	recovery *trust.Keyring                 // may change the folder trust whatever a policy says; nil: nobody
+	trusts   map[plumbing.Hash]*trustFolder // the folder read last, by its tree
+	tags     *tagIndex
 }
 
-// vouched decides about one commit by the trust folder of its parent's tree.
-// No commit is judged at a time before bound.
-func (r *Repository) vouched(c *commit, parentTree plumbing.Hash, bound time.Time) (trust.Signer, error) {
-	folder, err := r.trustOf(parentTree)
+// trustFolder is the trust folder of a tree, read.
+type trustFolder struct {
+	tree   plumbing.Hash
+	keys   *trust.Keyring
+	policy *trust.Policy
+}
+
+// Voucher is a signature that speaks for a commit.
+type Voucher struct {
+	trust.Signer
+	By string `json:"by"` // "commit", or the name of a tag
+	// Problem says why it does not count; empty if it does.
+	Problem string `json:"problem,omitempty"`
+
+	err error
+}
+
+const byCommit = "commit"
+
+// weigh checks one signature by the keys of folder, and by those of recovery.
+func (j *court) weigh(folder *trustFolder, payload, signature []byte, at time.Time) (v Voucher) {
+	if v.Signer, v.err = folder.keys.Verify(payload, signature, at); v.err == nil {
+		return v
+	}
+	if j.recovery != nil {
+		if signer, err := j.recovery.Verify(payload, signature, at); err == nil {
+			signer.Recovery = true
+			return Voucher{Signer: signer}
+		}
+	}
+	v.Problem = v.err.Error()
+	return v
+}
+
+func (j *court) weighTag(folder *trustFolder, t *tag, at time.Time) Voucher {
+	v := j.weigh(folder, t.payload, t.signature, latest(t.time, at))
+	v.By = t.name
+	if v.err != nil {
+		v.err = fmt.Errorf("tag %s: %w", t.name, v.err)
+	}
+	return v
+}
+
+// good returns those whose signatures count.
+func good(vouchers []Voucher) []trust.Signer {
+	var signers []trust.Signer
+	for _, v := range vouchers {
+		if v.err == nil {
+			signers = append(signers, v.Signer)
+		}
+	}
+	return signers
+}
+
+// vouched decides about a commit by the trust folder of its parent's tree, which
+// the host has reached: by its own signature, and by approvals of it. The first
+// signer returned is one who may be named for all.
+func (j *court) vouched(c *commit, reached *floor) (trust.Signer, error) {
+	folder, err := j.trustOf(reached.tree())
 	if err != nil {
 		return trust.Signer{}, err
 	}
-	signer, err := folder.keys.Verify(c.payload, c.signature, latest(c.time, bound))
+	at := latest(c.time, reached.Bound)
+	own := j.weigh(folder, c.payload, c.signature, at)
+	own.By = byCommit
+	vouchers := []Voucher{own}
+	for _, t := range j.tags.approvals(c.hash) {
+		vouchers = append(vouchers, j.weighTag(folder, t, at))
+	}
+	paths, err := j.store.changes(reached.tree(), c.tree)
 	if err != nil {
 		return trust.Signer{}, err
 	}
-	if folder.policy != nil {
-		paths, err := r.changes(parentTree, c.tree)
+	signer, err := folder.decide(vouchers, paths)
+	if err != nil {
+		heads, failed := j.heads(c, reached, folder)
+		if failed != nil {
+			return trust.Signer{}, failed
+		}
+		signer, err = folder.decide(append(vouchers, heads...), paths)
+	}
+	if err != nil {
+		return trust.Signer{}, err
+	}
+	return signer, j.loads(c.tree, folder, at)
+}
+
+// decide applies the policy. If nobody at all vouches, the reason is that of the
+// first signature.
+func (f *trustFolder) decide(vouchers []Voucher, paths []string) (trust.Signer, error) {
+	signers := good(vouchers)
+	if len(signers) == 0 {
+		return trust.Signer{}, vouchers[0].err
+	}
+	return signers[0], f.policy.Check(signers, paths)
+}
+
+// heads lists good approvals of heads of pull requests that a commit merges: its
+// tree is the head's, and its first parent an ancestor of the head. So what was
+// approved is what is there, built on what is there.
+func (j *court) heads(c *commit, reached *floor, folder *trustFolder) ([]Voucher, error) {
+	var vouchers []Voucher
+	covers := make(map[plumbing.Hash]bool)
+	for _, t := range j.tags.list {
+		if t.target == c.hash || !strings.HasPrefix(t.name, trust.ApprovalPrefix) {
+			continue
+		}
+		head, err := j.tags.head(j.store, t)
 		if err != nil {
-			return trust.Signer{}, err
+			return nil, err
 		}
-		if err := folder.policy.Check(signer, paths); err != nil {
-			return trust.Signer{}, err
+		if head == nil || head.tree != c.tree {
+			continue
+		}
+		v := j.weighTag(folder, t, latest(c.time, reached.Bound))
+		if v.err != nil {
+			continue // the walk is only for those whom it could help
+		}
+		covered, known := covers[head.hash]
+		if !known {
+			if covered, err = j.store.reaches(head, reached.hash()); err != nil {
+				return nil, err
+			}
+			covers[head.hash] = covered
+		}
+		if covered {
+			vouchers = append(vouchers, v)
 		}
 	}
-	return signer, r.loads(c.tree)
+	return vouchers, nil
+}
+
+// maxReach is how many commits are looked at to find out what a head builds on.
+const maxReach = 10_000
+
+// reaches tells whether ancestor is head or before it, nearest commits first.
+func (s *store) reaches(head *commit, ancestor plumbing.Hash) (bool, error) {
+	queue, seen := []*commit{head}, map[plumbing.Hash]bool{head.hash: true}
+	for len(queue) > 0 && len(seen) < maxReach {
+		c := queue[0]
+		queue = queue[1:]
+		if c.hash == ancestor || slices.Contains(c.parents, ancestor) {
+			return true, nil
+		}
+		for _, h := range c.parents {
+			if seen[h] {
+				continue
+			}
+			seen[h] = true
+			parent, err := s.commit(h)
+			switch {
+			case isDamage(err):
+				return false, err
+			case err != nil:
+				continue // no commit that Git would write: no way leads through it
+			}
+			queue = append(queue, parent)
+		}
+	}
+	return false, nil
 }
 
 // loads makes sure that what follows a commit can be judged: a trust folder that
 // does not load, or a rule that nobody can satisfy, would stop the fleet for good.
-func (r *Repository) loads(tree plumbing.Hash) error {
-	folder, err := r.trustOf(tree)
-	if err != nil {
+// What did not change is not held against a commit.
+func (j *court) loads(tree plumbing.Hash, before *trustFolder, at time.Time) error {
+	folder, err := j.trustOf(tree)
+	if err != nil || (before != nil && folder.tree == before.tree) {
 		return err
 	}
-	if folder.policy != nil {
-		return folder.policy.Satisfiable(folder.keys)
-	}
-	return nil
+	return folder.policy.Satisfiable(folder.keys, at)
 }
 
-// trustOf reads the trust folder of a tree. Without a key in it, the anchor's vouch.
-func (r *Repository) trustOf(tree plumbing.Hash) (*trustFolder, error) {
-	entries, err := r.mirror.tree(tree)
+// trustOf reads the trust folder of a tree. Without a key in it, the anchor's
+// vouch; without a policy, each key may change everything.
+func (j *court) trustOf(tree plumbing.Hash) (*trustFolder, error) {
+	entries, err := j.store.tree(tree)
 	if err != nil {
 		return nil, err
 	}
+	folder := &trustFolder{}
 	for _, e := range entries {
 		if e.name != trustPath {
 			continue
@@ -72,25 +214,30 @@ func (r *Repository) trustOf(tree plumbing.Hash) (*trustFolder, error) {
 		if e.mode != modeFolder {
 			return nil, &trust.Problem{File: trustPath, Msg: "is not a folder"}
 		}
-		if known := r.trusts[e.hash]; known != nil {
+		if known := j.trusts[e.hash]; known != nil {
 			return known, nil
 		}
-		folder, err := r.readTrust(e.hash)
-		if err != nil {
+		if folder, err = j.readTrust(e.hash); err != nil {
 			return nil, err
 		}
-		r.trusts = map[plumbing.Hash]*trustFolder{e.hash: folder}
-		return folder, nil
 	}
-	return &trustFolder{keys: r.anchor}, nil
+	if folder.keys == nil || folder.keys.Len() == 0 {
+		folder.keys = j.anchor
+	}
+	if folder.policy == nil {
+		folder.policy = trust.EveryKey(folder.keys)
+	}
+	clear(j.trusts)
+	j.trusts[folder.tree] = folder
+	return folder, nil
 }
 
-func (r *Repository) readTrust(tree plumbing.Hash) (*trustFolder, error) {
-	entries, err := r.mirror.tree(tree)
+func (j *court) readTrust(tree plumbing.Hash) (*trustFolder, error) {
+	entries, err := j.store.tree(tree)
 	if err != nil {
 		return nil, err
 	}
-	folder, files := &trustFolder{}, make(map[string][]byte)
+	folder, files := &trustFolder{tree: tree}, make(map[string][]byte)
 	for _, e := range entries {
 		name := path.Join(trustPath, e.name)
 		if e.name != policyName && e.name != "allowed_signers" && !strings.HasSuffix(e.name, ".asc") {
@@ -99,7 +246,7 @@ func (r *Repository) readTrust(tree plumbing.Hash) (*trustFolder, error) {
 		if e.mode != modeFile && e.mode != modeExecutable {
 			return nil, &trust.Problem{File: name, Msg: "is not a regular file"}
 		}
-		data, err := r.mirror.read(e.hash, plumbing.BlobObject, maxFile)
+		data, err := j.store.read(e.hash, plumbing.BlobObject, maxFile)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
@@ -114,130 +261,5 @@ func (r *Repository) readTrust(tree plumbing.Hash) (*trustFolder, error) {
 	if folder.keys, err = trust.ParseKeyring(files); err != nil {
 		return nil, err
 	}
-	if folder.keys.Len() == 0 {
-		folder.keys = r.anchor
-	}
 	return folder, nil
-}
-
-// changes lists the paths that differ between two trees, those of files only.
-func (r *Repository) changes(before, after plumbing.Hash) ([]string, error) {
-	var paths []string
-	if err := r.diff("", before, after, &paths); err != nil {
-		return nil, err
-	}
-	slices.Sort(paths)
-	return paths, nil
-}
-
-// diff compares two folders of the same path; a zero hash is an empty one.
-func (r *Repository) diff(at string, before, after plumbing.Hash, paths *[]string) error {
-	if before == after {
-		return nil
-	}
-	if strings.Count(at, "/") >= maxDepth {
-		return fmt.Errorf("changes %s, which is deeper than %d folders", clip(at), maxDepth)
-	}
-	old, err := r.entries(before)
-	if err != nil {
-		return err
-	}
-	current, err := r.entries(after)
-	if err != nil {
-		return err
-	}
-	for name := range merged(old, current) {
-		a, b := old[name], current[name]
-		if a == b {
-			continue
-		}
-		var folderA, folderB plumbing.Hash
-		changed := false
-		if a.mode == modeFolder {
-			folderA = a.hash
-		} else if a.name != "" {
-			changed = true
-		}
-		if b.mode == modeFolder {
-			folderB = b.hash
-		} else if b.name != "" {
-			changed = true
-		}
-		if changed {
-			*paths = append(*paths, path.Join(at, name))
-		}
-		if err := r.diff(path.Join(at, name), folderA, folderB, paths); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *Repository) entries(tree plumbing.Hash) (map[string]entry, error) {
-	byName := make(map[string]entry)
-	if tree.IsZero() {
-		return byName, nil
-	}
-	list, err := r.mirror.tree(tree)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range list {
-		byName[e.name] = e
-	}
-	return byName, nil
-}
-
-func merged(a, b map[string]entry) map[string]bool {
-	names := make(map[string]bool, len(a)+len(b))
-	for name := range a {
-		names[name] = true
-	}
-	for name := range b {
-		names[name] = true
-	}
-	return names
-}
-
-// checkTree reads every byte of a commit's tree that was not read since the
-// start, so that damage on disk is found now and not when it is needed.
-func (r *Repository) checkTree(c, tree plumbing.Hash) error {
-	if _, err := r.mirror.commit(c); err != nil {
-		return err
-	}
-	if err := r.checkFolder(0, tree, r.checked); err != nil {
-		return err
-	}
-	r.checked = tree
-	return nil
-}
-
-func (r *Repository) checkFolder(depth int, tree, known plumbing.Hash) error {
-	if tree == known || depth > maxDepth {
-		return nil
-	}
-	entries, err := r.mirror.tree(tree)
-	if err != nil {
-		return err
-	}
-	before, err := r.entries(known)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		old := before[e.name]
-		switch {
-		case old == e || e.mode == modeSubmodule:
-		case e.mode == modeFolder && old.mode == modeFolder:
-			err = r.checkFolder(depth+1, e.hash, old.hash)
-		case e.mode == modeFolder:
-			err = r.checkFolder(depth+1, e.hash, plumbing.ZeroHash)
-		default:
-			err = r.mirror.checkBlob(e.hash)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

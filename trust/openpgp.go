@@ -208,6 +208,24 @@ func (k pgpKey) verify(keys []openpgp.Key, payload, signature []byte, at time.Ti
 	return k.lifetime(at)
 }
 
+// usable tells whether the key, or one of its subkeys, is strong and may sign.
+// A key that is newer than that time is judged at its own.
+func (k pgpKey) usable(at time.Time) bool {
+	for _, sub := range k.entity.Subkeys {
+		if created := sub.PublicKey.CreationTime; created.After(at) {
+			at = created
+		}
+	}
+	if created := k.entity.PrimaryKey.CreationTime; created.After(at) {
+		at = created
+	}
+	if len(k.entity.Revocations) > 0 || k.lifetime(at) != nil {
+		return false
+	}
+	key, ok := k.entity.SigningKey(at)
+	return ok && strongKey(key) == nil
+}
+
 // lifetime checks the self-signatures of every user ID: go-crypto looks at one
 // only, and picks at random among those of the same age.
 func (k pgpKey) lifetime(at time.Time) error {

@@ -1,245 +1,187 @@
 package trust
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
+	"path"
 	"slices"
-	"strconv"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
+	"time"
 )
 
-const (
-	apiVersion = "holdfast.dev/v1alpha1"
-	policyKind = "TrustPolicy"
-	maxPolicy  = 256 << 10 // bytes
-)
+// ApprovalPrefix begins the names of tags that approve, below refs/tags/.
+const ApprovalPrefix = "approve/"
 
 // Policy says who may change which paths of a fleet.
 type Policy struct {
-	groups map[string][]string
-	rules  []rule
+	releases string              // pattern of the tags that release; empty: every commit counts
+	persons  map[string]string   // name or fingerprint of a key → person; people also by their own name
+	groups   map[string][]string // persons
+	rules    []rule
 }
 
 type rule struct {
-	paths  []string
-	groups []string
+	paths     []string
+	groups    []string
+	members   []string // persons of all the groups, sorted
+	threshold int
 }
 
-// lined is a YAML value that remembers its line.
-type lined[T any] struct {
-	value T
-	line  int
+// EveryKey is the policy of a fleet that has none: each key of k may change everything.
+func EveryKey(k *Keyring) *Policy {
+	return &Policy{rules: []rule{{paths: []string{"**"}, groups: []string{"every key"}, members: k.Names(), threshold: 1}}}
 }
 
-func (l *lined[T]) UnmarshalYAML(node *yaml.Node) error {
-	l.line = node.Line
-	return node.Decode(&l.value)
+// Releases tells whether only tags release commits to hosts.
+func (p *Policy) Releases() bool { return p.releases != "" }
+
+// IsRelease tells whether a tag of that name, without refs/tags/, may release.
+func (p *Policy) IsRelease(tag string) bool {
+	ok, err := path.Match(p.releases, tag)
+	return err == nil && ok && p.releases != ""
 }
 
-type policyFile struct {
-	APIVersion lined[string] `yaml:"apiVersion"`
-	Kind       lined[string] `yaml:"kind"`
-	Metadata   struct {
-		Name        string            `yaml:"name"`
-		Labels      map[string]string `yaml:"labels"`
-		Annotations map[string]string `yaml:"annotations"`
-	} `yaml:"metadata"`
-	Spec struct {
-		Mode   lined[string]              `yaml:"mode"`
-		Groups map[string][]lined[string] `yaml:"groups"`
-		Rules  []policyRule               `yaml:"rules"`
-	} `yaml:"spec"`
+// Person is whom a key belongs to: its own name, unless spec.people says more.
+func (p *Policy) Person(s Signer) string {
+	if person := p.persons[s.Key]; person != "" {
+		return person
+	}
+	if person := p.persons[s.Name]; person != "" {
+		return person
+	}
+	return s.Name
 }
 
-type policyRule struct {
-	Paths     []lined[string] `yaml:"paths"`
-	Groups    []lined[string] `yaml:"groups"`
-	Threshold lined[int]      `yaml:"threshold"`
+// Need is what one rule asks of a change.
+type Need struct {
+	Paths     []string `json:"paths"`              // changed ones that the rule decides
+	Patterns  []string `json:"patterns,omitempty"` // of the rule; none if no rule matches
+	Groups    []string `json:"groups,omitempty"`
+	Members   []string `json:"members,omitempty"` // people who may approve
+	Threshold int      `json:"threshold"`         // how many of them
+	Approved  []string `json:"approved"`          // people who have
 }
 
-// ParsePolicy reads a TrustPolicy, strictly: the name is for errors, which are
-// *[Problem]s.
-//
-// The first rule with a pattern that matches a path decides who may change it;
-// a path that no rule matches may not be changed at all. In patterns, "**"
-// stands for any number of folders, "*" and "?" for a part of one name.
-func ParsePolicy(name string, data []byte) (*Policy, error) {
-	if len(data) > maxPolicy {
-		return nil, &Problem{File: name, Msg: fmt.Sprintf("policy is larger than %d bytes", maxPolicy)}
-	}
-	var file policyFile
-	if err := decodeStrict(data, &file); err != nil {
-		return nil, yamlProblem(name, err)
-	}
-	p := &Policy{groups: make(map[string][]string)}
-	if problem := p.load(&file); problem != nil {
-		problem.File = name
-		return nil, problem
-	}
-	return p, nil
+// Missing is how many people must still approve.
+func (n Need) Missing() int { return max(0, n.Threshold-len(n.Approved)) }
+
+// Undecided lists who can still approve.
+func (n Need) Undecided() []string {
+	return slices.DeleteFunc(slices.Clone(n.Members), func(m string) bool { return slices.Contains(n.Approved, m) })
 }
 
-func decodeStrict(data []byte, into any) error {
-	var root yaml.Node
-	if err := yaml.Unmarshal(data, &root); err != nil {
-		return err
-	}
-	if err := refuseAliases(&root); err != nil {
-		return err
-	}
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(into); errors.Is(err, io.EOF) {
-		return errors.New("policy is empty")
-	} else if err != nil {
-		return err
-	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return errors.New("policy has more than one document")
-	}
-	return nil
-}
-
-func refuseAliases(node *yaml.Node) error {
-	if node.Kind == yaml.AliasNode || node.Anchor != "" {
-		return fmt.Errorf("line %d: anchors and aliases are not allowed", node.Line)
-	}
-	for _, child := range node.Content {
-		if err := refuseAliases(child); err != nil {
-			return err
+// Needs lists what the rules ask of a change of paths for which by vouch, in the
+// order of the rules. A person counts once, and so does a key.
+func (p *Policy) Needs(by []Signer, paths []string) []Need {
+	recovered := slices.ContainsFunc(by, func(s Signer) bool { return s.Recovery })
+	people := p.people(by)
+	at := make(map[*rule][]string)
+	for _, name := range paths {
+		if !recovered || !strings.HasPrefix(name, trustFolder) {
+			r := p.rule(name)
+			at[r] = append(at[r], name)
 		}
 	}
-	return nil
-}
-
-// yamlProblem takes the line out of an error of the YAML library.
-func yamlProblem(name string, err error) *Problem {
-	text := err.Error()
-	var typeError *yaml.TypeError
-	if errors.As(err, &typeError) && len(typeError.Errors) > 0 {
-		text = typeError.Errors[0]
+	var needs []Need
+	if lost := at[nil]; len(lost) > 0 {
+		needs = append(needs, Need{Paths: lost, Threshold: 1})
 	}
-	problem := &Problem{File: name, Msg: strings.TrimPrefix(text, "yaml: ")}
-	if rest, ok := strings.CutPrefix(problem.Msg, "line "); ok {
-		if number, msg, ok := strings.Cut(rest, ": "); ok {
-			problem.Line, _ = strconv.Atoi(number)
-			problem.Msg = msg
-		}
-	}
-	if i := strings.Index(problem.Msg, " in type "); i > 0 {
-		problem.Msg = problem.Msg[:i] + " in a TrustPolicy"
-	}
-	problem.Msg = strings.ReplaceAll(problem.Msg, "trust.policyFile", "a TrustPolicy")
-	problem.Msg = strings.ReplaceAll(problem.Msg, "trust.policyRule", "a rule")
-	return problem
-}
-
-func (p *Policy) load(file *policyFile) *Problem {
-	switch spec := &file.Spec; {
-	case file.APIVersion.value != apiVersion:
-		return &Problem{Line: file.APIVersion.line, Msg: "apiVersion is not " + apiVersion}
-	case file.Kind.value != policyKind:
-		return &Problem{Line: file.Kind.line, Msg: "kind is not " + policyKind}
-	case spec.Mode.value == "releases":
-		return &Problem{Line: spec.Mode.line, Msg: "mode releases is not supported by this version", Tip: "write mode: commit"}
-	case spec.Mode.value != "commit":
-		return &Problem{Line: spec.Mode.line, Msg: fmt.Sprintf("spec.mode is %q", clip(spec.Mode.value)), Tip: "write mode: commit"}
-	case len(spec.Rules) == 0:
-		return &Problem{Msg: "spec.rules is empty, so nobody could change anything", Tip: "add a rule, or remove the policy: then every key of trust/ may change everything"}
-	}
-	for name, members := range file.Spec.Groups {
-		for _, member := range members {
-			if member.value == "" {
-				return &Problem{Line: member.line, Msg: "group " + name + " has an empty member"}
-			}
-			p.groups[name] = append(p.groups[name], member.value)
-		}
-	}
-	for i, r := range file.Spec.Rules {
-		if problem := p.addRule(i, &r); problem != nil {
-			return problem
-		}
-	}
-	return nil
-}
-
-func (p *Policy) addRule(i int, r *policyRule) *Problem {
-	if len(r.Paths) == 0 || len(r.Groups) == 0 {
-		return &Problem{Msg: fmt.Sprintf("spec.rules[%d] needs paths and groups", i)}
-	}
-	if t := r.Threshold; t.line > 0 && t.value != 1 {
-		msg := fmt.Sprintf("threshold %d is not supported by this version", t.value)
-		if t.value < 1 {
-			msg = "threshold is below 1"
-		}
-		return &Problem{Line: t.line, Msg: msg, Tip: "write threshold: 1"}
-	}
-	var loaded rule
-	for _, pattern := range r.Paths {
-		if err := checkPattern(pattern.value); err != nil {
-			return &Problem{Line: pattern.line, Msg: err.Error()}
-		}
-		loaded.paths = append(loaded.paths, pattern.value)
-	}
-	for _, group := range r.Groups {
-		if len(p.groups[group.value]) == 0 {
-			return &Problem{Line: group.line, Msg: fmt.Sprintf("group %q has no members in spec.groups", clip(group.value))}
-		}
-		loaded.groups = append(loaded.groups, group.value)
-	}
-	p.rules = append(p.rules, loaded)
-	return nil
-}
-
-// Check returns nil if signer alone may change all of the paths. Errors wrap
-// [ErrForbiddenPath], name the first path that is not allowed, and who may.
-func (p *Policy) Check(signer Signer, changedPaths []string) error {
-	for _, path := range changedPaths {
-		r := p.rule(path)
-		if r == nil {
-			return fmt.Errorf("%w: %s: no rule of the policy lets anybody change it", ErrForbiddenPath, path)
-		}
-		if members := p.members(r); !slices.Contains(members, signer.Name) {
-			return fmt.Errorf("%w: %s may be changed by %s (%s), not by %s",
-				ErrForbiddenPath, path, strings.Join(r.groups, ", "), strings.Join(members, ", "), signer.Name)
-		}
-	}
-	return nil
-}
-
-// Satisfiable returns an error if a rule has no member with a key in k: nobody could change its paths again.
-func (p *Policy) Satisfiable(k *Keyring) error {
-	names := k.Names()
 	for i := range p.rules {
 		r := &p.rules[i]
-		if !slices.ContainsFunc(p.members(r), func(m string) bool { return slices.Contains(names, m) }) {
-			return fmt.Errorf("no member of %s has a key: nobody could change %s again",
+		if len(at[r]) == 0 {
+			continue
+		}
+		n := Need{Paths: at[r], Patterns: r.paths, Groups: r.groups, Members: r.members, Threshold: r.threshold}
+		for _, person := range people {
+			if slices.Contains(r.members, person) {
+				n.Approved = append(n.Approved, person)
+			}
+		}
+		needs = append(needs, n)
+	}
+	return needs
+}
+
+// people lists the persons behind keys, each once, sorted. A key that the ring
+// knows under two names is still one.
+func (p *Policy) people(by []Signer) []string {
+	var people []string
+	keys := make(map[string]bool)
+	for _, s := range by {
+		if !s.Recovery && !keys[s.Key] {
+			people = append(people, p.Person(s))
+			keys[s.Key] = true
+		}
+	}
+	slices.Sort(people)
+	return slices.Compact(people)
+}
+
+// Check returns nil if those who vouch may together change all of the paths.
+// Errors wrap [ErrForbiddenPath] or, if only others must approve too,
+// [ErrTooFew]; they name a path, who may change it, and who has vouched.
+func (p *Policy) Check(by []Signer, paths []string) error {
+	var few error
+	for _, n := range p.Needs(by, paths) {
+		who := fmt.Sprintf("%s (%s)", strings.Join(n.Groups, ", "), strings.Join(n.Members, ", "))
+		if n.Threshold > 1 {
+			who = fmt.Sprintf("%d of %s", n.Threshold, who)
+		}
+		switch {
+		case len(n.Members) == 0:
+			return fmt.Errorf("%w: %s: no rule of the policy lets anybody change it", ErrForbiddenPath, n.Paths[0])
+		case n.Missing() == 0 || few != nil:
+		case len(n.Approved) == 0:
+			return fmt.Errorf("%w: %s may be changed by %s, not by %s", ErrForbiddenPath, n.Paths[0], who, p.names(by))
+		default:
+			few = fmt.Errorf("%w: %s needs %s, and has %s", ErrTooFew, n.Paths[0], who, strings.Join(n.Approved, ", "))
+		}
+	}
+	return few
+}
+
+func (p *Policy) names(by []Signer) string {
+	if people := p.people(by); len(people) > 0 {
+		return strings.Join(people, ", ")
+	}
+	return "a recovery key" // as nobody is asked for whom nothing vouches
+}
+
+// Satisfiable returns an error if a rule asks for more people than have a key of
+// k that is good at the given time, or if no rule lets anybody change the policy:
+// nobody could mend that.
+func (p *Policy) Satisfiable(k *Keyring, at time.Time) error {
+	people := p.people(k.usable(at))
+	for i := range p.rules {
+		r := &p.rules[i]
+		have := 0
+		for _, member := range r.members {
+			if slices.Contains(people, member) {
+				have++
+			}
+		}
+		if have >= r.threshold {
+			continue
+		}
+		if have == 0 {
+			return fmt.Errorf("no member of %s has a key that is good: nobody could change %s again",
 				strings.Join(r.groups, ", "), strings.Join(r.paths, ", "))
 		}
+		return fmt.Errorf("%d of %s are needed, only %d have a key that is good: nobody could change %s again",
+			r.threshold, strings.Join(r.groups, ", "), have, strings.Join(r.paths, ", "))
+	}
+	if p.rule(trustFolder+"policy.yaml") == nil {
+		return fmt.Errorf("no rule matches %spolicy.yaml: nobody could change the policy again", trustFolder)
 	}
 	return nil
 }
 
-func (p *Policy) rule(path string) *rule {
+func (p *Policy) rule(name string) *rule {
 	for i := range p.rules {
 		for _, pattern := range p.rules[i].paths {
-			if matchPath(pattern, path) {
+			if matchPath(pattern, name) {
 				return &p.rules[i]
 			}
 		}
 	}
 	return nil
-}
-
-func (p *Policy) members(r *rule) []string {
-	var members []string
-	for _, group := range r.groups {
-		members = append(members, p.groups[group]...)
-	}
-	slices.Sort(members)
-	return slices.Compact(members)
 }

@@ -3,9 +3,11 @@ package trust_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
 	"github.com/holdfast-fleet/holdfast/trust"
 )
 
@@ -51,7 +53,7 @@ func TestPolicyCheck(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			err := policy.Check(trust.Signer{Name: tt.signer}, tt.paths)
+			err := policy.Check([]trust.Signer{{Name: tt.signer}}, tt.paths)
 			if tt.want == "" {
 				require.NoError(t, err)
 				return
@@ -70,11 +72,21 @@ func TestParsePolicyProblems(t *testing.T) {
 		{"no mapping", "hello", "p:1: "},
 		{"another version", strings.Replace(good, "v1alpha1", "v2", 1), "p:1: apiVersion is not holdfast.dev/v1alpha1"},
 		{"another kind", strings.Replace(good, "TrustPolicy", "Trust", 1), "p:2: kind is not TrustPolicy"},
-		{"releases", strings.Replace(good, "mode: commit", "mode: releases", 1), "p:4: mode releases is not supported by this version"},
-		{"no mode", strings.Replace(good, "  mode: commit\n", "", 1), `p: spec.mode is ""`},
+		{"an unknown mode", strings.Replace(good, "mode: commit", "mode: push", 1), `p:4: spec.mode is "push"`},
+		{"an empty mode", strings.Replace(good, "mode: commit", `mode: ""`, 1), `p:4: spec.mode is ""`},
+		{"releases in mode commit", strings.Replace(good, "mode: commit", "mode: commit\n  releases: {pattern: v*}", 1), "p:4: spec.releases has no meaning in mode commit"},
+		{"releases without a pattern", strings.Replace(good, "mode: commit", "releases: {}", 1), "p: spec.releases has no pattern"},
+		{"a malformed pattern of releases", strings.Replace(good, "mode: commit", `releases: {pattern: "v["}`, 1), `p:4: spec.releases.pattern "v[" is not for names of releases`},
+		{"releases that are approvals", strings.Replace(good, "mode: commit", `releases: {pattern: "approve/*"}`, 1), `p:4: spec.releases.pattern "approve/*" is not for names of releases`},
+		{"a person without keys", strings.Replace(good, "mode: commit", `people: {ann: []}`, 1), `p: spec.people: "ann" has no name or no keys`},
+		{"an empty key of a person", strings.Replace(good, "mode: commit", `people: {ann: [""]}`, 1), `p:4: an empty key of ann`},
+		{"a key of two people", strings.Replace(good, "mode: commit", `people: {ann: [a@x], ben: [a@x]}`, 1), `p:4: a@x is a key of ann and of ben`},
+		{"a person's name as another's key", strings.Replace(good, "mode: commit", `people: {ann: [ben], ben: [b@x]}`, 1), `p:4: ben is a key of ann and of ben`},
+		{"a key of a person as a member", strings.Replace(good, "mode: commit", `people: {ann: [olga@x]}`, 1), `p:6: olga@x is a key of ann`},
+		{"a fingerprint as a member", strings.Replace(good, "[olga@x]", `["SHA256:abc"]`, 1), `p:6: group owners has a fingerprint for a member`},
 		{"an unknown field", good + "    treshold: 2\n", "p:17: field treshold not found in a TrustPolicy"},
 		{"a field twice", good + "    groups: [ops]\n", `p:17: mapping key "groups" already defined at line 16`},
-		{"two of", strings.Replace(good, "threshold: 1", "threshold: 2", 1), "p:14: threshold 2 is not supported by this version"},
+		{"more than there are", strings.Replace(good, "threshold: 1", "threshold: 4", 1), "p:14: threshold 4 of 3 people can never be met"},
 		{"none of", strings.Replace(good, "threshold: 1", "threshold: 0", 1), "p:14: threshold is below 1"},
 		{"a word for a number", strings.Replace(good, "threshold: 1", "threshold: two", 1), "p:14: cannot unmarshal"},
 		{"an unknown group", strings.Replace(good, "groups: [owners]", "groups: [owner]", 1), `p:11: group "owner" has no members in spec.groups`},
@@ -100,19 +112,132 @@ func TestParsePolicyProblems(t *testing.T) {
 	}
 }
 
+const peopleBody = `  people:
+    alice: [alice@work, "SHA256:home"]
+  groups:
+    owners: [alice, bob@x, carol@x]
+    ops: [dave@x]
+  rules:
+  - {paths: [trust/**], groups: [owners], threshold: 2}
+  - {paths: [both/**], groups: [owners, ops], threshold: 3}
+  - {paths: ["**"], groups: [ops]}
+`
+
+func TestPolicyThresholds(t *testing.T) {
+	t.Parallel()
+	policy, err := trust.ParsePolicy("p", []byte(policyHead+peopleBody))
+	require.NoError(t, err)
+	signer := func(name, key string) trust.Signer { return trust.Signer{Name: name, Key: key} }
+	work, home, bob := signer("alice@work", "1"), signer("alice@home", "SHA256:home"), signer("bob@x", "2")
+	carol, dave := signer("carol@x", "3"), signer("dave@x", "4")
+	recovery := trust.Signer{Name: "safe@x", Key: "5", Recovery: true}
+	for _, tt := range []struct {
+		name string
+		by   []trust.Signer
+		path string
+		want error
+	}{
+		{"two people are two", []trust.Signer{work, bob}, "trust/x", nil},
+		{"one is too few", []trust.Signer{bob}, "trust/x", trust.ErrTooFew},
+		{"one person with two keys is one", []trust.Signer{work, home}, "trust/x", trust.ErrTooFew},
+		{"one key under two names is one", []trust.Signer{bob, signer("carol@x", "2")}, "trust/x", trust.ErrTooFew},
+		{"two keys of one name are one", []trust.Signer{bob, signer("bob@x", "9")}, "trust/x", trust.ErrTooFew},
+		{"a stranger does not count", []trust.Signer{bob, signer("eve@x", "9")}, "trust/x", trust.ErrTooFew},
+		{"members of several groups add up", []trust.Signer{home, bob, dave}, "both/x", nil},
+		{"nobody of the group", []trust.Signer{dave}, "trust/x", trust.ErrForbiddenPath},
+		{"a recovery key stands for all in trust", []trust.Signer{recovery}, "trust/x", nil},
+		{"and for nobody elsewhere", []trust.Signer{recovery}, "fleet.yaml", trust.ErrForbiddenPath},
+		{"also beside others", []trust.Signer{recovery, carol}, "both/x", trust.ErrTooFew},
+		{"a name that begins like trust", []trust.Signer{recovery}, "trusty", trust.ErrForbiddenPath},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			err := policy.Check(tt.by, []string{tt.path})
+			if tt.want == nil {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, tt.want)
+		})
+	}
+	require.EqualError(t, policy.Check([]trust.Signer{bob}, []string{"trust/x"}),
+		"more approvals are needed: trust/x needs 2 of owners (alice, bob@x, carol@x), and has bob@x")
+	needs := policy.Needs([]trust.Signer{bob}, []string{"a", "trust/x"})
+	require.Len(t, needs, 2)
+	require.Equal(t, []string{"alice", "carol@x"}, needs[0].Undecided())
+	require.Equal(t, 1, needs[0].Missing())
+	require.Equal(t, []string{"dave@x"}, needs[1].Undecided())
+}
+
+func TestPolicyReleases(t *testing.T) {
+	t.Parallel()
+	policy, err := trust.ParsePolicy("p", []byte(policyHead+peopleBody))
+	require.NoError(t, err)
+	require.True(t, policy.Releases(), "the default")
+	require.True(t, policy.IsRelease("v1.2"))
+	require.False(t, policy.IsRelease("v1/2"))
+	require.False(t, policy.IsRelease("approve/v1"))
+	policy, err = trust.ParsePolicy("p", []byte(policyHead+"  mode: releases\n  releases: {pattern: fleet-*}\n"+peopleBody))
+	require.NoError(t, err)
+	require.True(t, policy.IsRelease("fleet-7"))
+	require.False(t, policy.IsRelease("v1"))
+	policy, err = trust.ParsePolicy("p", []byte(policyHead+policyBody))
+	require.NoError(t, err)
+	require.False(t, policy.Releases())
+	require.False(t, policy.IsRelease("v1"))
+}
+
 func TestPolicySatisfiable(t *testing.T) {
 	t.Parallel()
-	policy, err := trust.ParsePolicy("p", []byte(policyHead+policyBody))
-	require.NoError(t, err)
-	all := keyring(t, map[string]string{"f": "olga@x " + key + "\nbob@x " + key})
-	require.NoError(t, policy.Satisfiable(all))
-	require.ErrorContains(t, policy.Satisfiable(keyring(t, map[string]string{"f": "bob@x " + key})), "no member of owners has a key")
+	now := time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
+	two := strings.Replace(policyBody, "groups: [platform]\n", "groups: [platform]\n    threshold: 2\n", 1)
+	line := func(name, options string) string {
+		return gitsourcetest.NewSSHKey(t, name, "ed25519").AllowedSigner(options)
+	}
+	olga, alice, bob := line("olga@x", ""), line("alice@x", ""), line("bob@x", "")
+	for _, tt := range []struct{ name, policy, keys, want string }{
+		{"everybody has a key", two, olga + alice + bob, ""},
+		{"one of a group is enough", policyBody, olga + alice, ""},
+		{"nobody of a group", policyBody, alice + bob, "no member of owners has a key that is good: nobody could change trust/**, agent.yaml again"},
+		{"one of two", two, olga + alice, "2 of platform are needed, only 1 have a key that is good"},
+		{"two names of one key", two, olga + alice + strings.Replace(alice, "alice@x", "bob@x", 1), "only 1 have a key"},
+		{"an expired key", two, olga + alice + line("bob@x", `valid-before="20260615115959Z"`), "only 1 have a key"},
+		{"a key that is not yet valid", two, olga + alice + line("bob@x", `valid-after="20270101"`), ""},
+		{"a key for something else", two, olga + alice + line("bob@x", `namespaces="file"`), "only 1 have a key"},
+		{"a weak key", two, olga + alice + gitsourcetest.NewSSHKey(t, "bob@x", "rsa-1024").Public(), "only 1 have a key"},
+		{"nobody may change the policy", strings.Replace(policyBody, "trust/**, ", "", 1), olga + alice + bob, "no rule matches trust/policy.yaml"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			policy, err := trust.ParsePolicy("p", []byte(policyHead+tt.policy))
+			require.NoError(t, err)
+			err = policy.Satisfiable(keyring(t, map[string]string{"f": tt.keys}), now)
+			if tt.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tt.want)
+		})
+	}
+}
+
+func TestOpenPGPKeysThatDoNotSatisfy(t *testing.T) {
+	t.Parallel()
+	created := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	key := gitsourcetest.NewOpenPGPKey(t, gitsourcetest.OpenPGP{Email: "a@x", Algorithm: "ed25519", Created: created, Lifetime: 48 * time.Hour})
+	good := keyring(t, map[string]string{"a.asc": key.Public()})
+	require.NoError(t, trust.EveryKey(good).Satisfiable(good, created.Add(-time.Hour)))
+	require.NoError(t, trust.EveryKey(good).Satisfiable(good, created.Add(time.Hour)))
+	require.Error(t, trust.EveryKey(good).Satisfiable(good, created.Add(72*time.Hour)), "expired")
+	key.Revoke()
+	revoked := keyring(t, map[string]string{"a.asc": key.Public()})
+	require.Error(t, trust.EveryKey(revoked).Satisfiable(revoked, created.Add(time.Hour)), "revoked")
 }
 
 func FuzzPolicy(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if policy, err := trust.ParsePolicy("p", data); err == nil {
-			if policy.Check(trust.Signer{}, []string{"fleet.yaml"}) == nil {
+			if policy.Check([]trust.Signer{{}}, []string{"fleet.yaml"}) == nil {
 				t.Fatal("somebody without a name may change a file")
 			}
 		}

@@ -67,6 +67,11 @@ func (k sshKey) verify(payload []byte, sig *sshsig.Signature, at time.Time) erro
 	return nil
 }
 
+func (k sshKey) usable(at time.Time) bool {
+	return strongSSHKey(k.key) == nil && (k.namespaces == nil || matchList(k.namespaces, namespace)) &&
+		(k.before.IsZero() || at.Before(k.before))
+}
+
 // strongSSHSignature looks at the algorithms alone, before sshsig does, which
 // has no error of its own for them. The format is PROTOCOL.sshsig of OpenSSH.
 func strongSSHSignature(armored []byte) error {

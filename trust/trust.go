@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // Why a signature or a change is refused. Errors of this package wrap exactly one of them.
@@ -24,6 +26,7 @@ var (
 	ErrWeak          = errors.New("weak key or signature")
 	ErrBadSignature  = errors.New("bad signature")
 	ErrForbiddenPath = errors.New("forbidden path")
+	ErrTooFew        = errors.New("more approvals are needed")
 )
 
 const (
@@ -31,6 +34,8 @@ const (
 	maxKeys      = 10_000  // of one keyring
 	maxSignature = 64 << 10
 	minRSABits   = 2048
+
+	trustFolder = "trust/" // of a fleet
 )
 
 // Kind is the sort of signature that a key makes.
@@ -47,6 +52,9 @@ type Signer struct {
 	Name string `json:"name"` // e-mail address of the OpenPGP user ID, or first principal of the SSH key
 	Key  string `json:"key"`  // fingerprint: upper-case hex for OpenPGP, "SHA256:…" for SSH
 	Kind Kind   `json:"kind"`
+	// Recovery marks a key that is no part of the fleet: it vouches for what is in
+	// the folder trust whatever the policy says, and for nothing else.
+	Recovery bool `json:"recovery,omitempty"`
 }
 
 func (s Signer) String() string { return s.Name + " (" + s.Key + ")" }
@@ -101,6 +109,22 @@ func (k *Keyring) Names() []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// usable lists the keys that could sign at the given time or later.
+func (k *Keyring) usable(at time.Time) []Signer {
+	var signers []Signer
+	for _, key := range k.pgp {
+		if key.usable(at) {
+			signers = append(signers, Signer{Name: key.name, Key: fingerprint(key.entity), Kind: OpenPGP})
+		}
+	}
+	for _, key := range k.ssh {
+		if key.usable(at) {
+			signers = append(signers, Signer{Name: key.name, Key: ssh.FingerprintSHA256(key.key), Kind: SSH})
+		}
+	}
+	return signers
 }
 
 const (

@@ -111,6 +111,31 @@ func (r *Repo) CommitIndex(c Commit) string {
 	return r.Head()
 }
 
+// Tag describes an annotated tag.
+type Tag struct {
+	Name string
+	On   string    // what it names; "HEAD" if empty
+	By   *Key      // nil: unsigned
+	At   time.Time // tagger's time; zero: now
+}
+
+// Tag makes an annotated tag, or moves it, with git itself.
+func (r *Repo) Tag(tag Tag) {
+	r.t.Helper()
+	if tag.On == "" {
+		tag.On = "HEAD"
+	}
+	var args, env []string
+	sign := "-a"
+	if tag.By != nil {
+		args, env, sign = tag.By.config(), tag.By.env(), "-s"
+	}
+	if !tag.At.IsZero() {
+		env = append(env, fmt.Sprintf("GIT_COMMITTER_DATE=%d +0000", tag.At.Unix()))
+	}
+	r.git(env, append(args, "tag", "-f", sign, "-m", "tag "+tag.Name, tag.Name, tag.On)...)
+}
+
 // Write writes a file of the working tree.
 func (r *Repo) Write(path, content string) {
 	r.t.Helper()

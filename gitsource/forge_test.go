@@ -1,0 +1,169 @@
+package gitsource_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
+	"github.com/holdfast-fleet/holdfast/trust"
+)
+
+// pull makes a pull request of two commits that nobody signed, on its branch, and
+// returns its head; the working tree is on main again.
+func (g *team) pull() string {
+	g.Git("checkout", "-q", "-b", "topic")
+	g.Commit(gitsourcetest.Commit{Files: map[string]string{"profiles/shop": "half"}})
+	head := g.Commit(gitsourcetest.Commit{Files: map[string]string{"profiles/shop": "whole"}})
+	g.Git("checkout", "-q", "main")
+	return head
+}
+
+// merge makes a merge commit as a forge does: its own committer, and its own key or none.
+func (g *team) merge(by *gitsourcetest.Key) {
+	g.Git("merge", "-q", "--no-commit", "--no-ff", "topic")
+	g.CommitIndex(gitsourcetest.Commit{Message: "Merge pull request #1", By: by})
+}
+
+func (g *team) squash(by *gitsourcetest.Key) {
+	g.Git("merge", "-q", "--squash", "topic")
+	g.CommitIndex(gitsourcetest.Commit{Message: "Change the shop (#1)", By: by})
+}
+
+// rebase makes new commits with the trees of the topic, as a forge does even where nothing moved.
+func (g *team) rebase() []string {
+	base := g.Head()
+	g.Git("checkout", "-q", "topic")
+	g.Git("rebase", "-q", "--no-ff", "--force-rebase", "--reset-author-date", base)
+	commits := []string{g.Git("rev-parse", "HEAD^"), g.Head()}
+	g.Git("checkout", "-q", "main")
+	g.Git("merge", "-q", "--ff-only", "topic")
+	return commits
+}
+
+// Long, because it is one table.
+func TestForges(t *testing.T) {
+	t.Parallel()
+	both := func(g *team, on string) {
+		g.approve(g.bob, on)
+		g.approve(g.carol, on)
+	}
+	for _, tt := range []struct {
+		name  string
+		build func(t *testing.T, g *team)
+		want  error
+	}{
+		{"GitHub merges, signed by its own key", func(t *testing.T, g *team) {
+			both(g, g.pull())
+			g.merge(gitsourcetest.NewOpenPGPKey(t, gitsourcetest.OpenPGP{Email: "noreply@github.com", Algorithm: "rsa3072"}))
+		}, nil},
+		{"GitHub squashes, signed by its own key", func(t *testing.T, g *team) {
+			both(g, g.pull())
+			g.squash(gitsourcetest.NewOpenPGPKey(t, gitsourcetest.OpenPGP{Email: "noreply@github.com", Algorithm: "rsa3072"}))
+		}, nil},
+		{"GitLab merges, unsigned", func(_ *testing.T, g *team) {
+			both(g, g.pull())
+			g.merge(nil)
+		}, nil},
+		{"GitLab squashes and merges the squashed commit", func(_ *testing.T, g *team) {
+			both(g, g.pull())
+			g.Git("checkout", "-q", "-b", "squashed")
+			g.squash(nil)
+			g.Git("checkout", "-q", "main")
+			g.Git("branch", "-q", "-f", "topic", "squashed")
+			g.merge(nil)
+		}, nil},
+		{"GitLab fast-forwards: each commit is approved", func(_ *testing.T, g *team) {
+			head := g.pull()
+			both(g, g.Git("rev-parse", head+"^"))
+			both(g, head)
+			g.Git("merge", "-q", "--ff-only", "topic")
+		}, nil},
+		{"a fast-forward of which only the head is approved", func(_ *testing.T, g *team) {
+			both(g, g.pull())
+			g.Git("merge", "-q", "--ff-only", "topic")
+		}, trust.ErrUnsigned},
+		{"Gitea merges, signed by its own SSH key", func(_ *testing.T, g *team) {
+			both(g, g.pull())
+			g.merge(g.stranger)
+		}, nil},
+		{"Gitea squashes", func(_ *testing.T, g *team) {
+			both(g, g.pull())
+			g.squash(nil)
+		}, nil},
+		{"a rebase: approvals of the head do not cover what it makes", func(_ *testing.T, g *team) {
+			both(g, g.pull())
+			g.rebase()
+		}, trust.ErrUnsigned},
+		{"a rebase, approved afterwards", func(_ *testing.T, g *team) {
+			both(g, g.pull())
+			for _, c := range g.rebase() {
+				both(g, c)
+			}
+		}, nil},
+		{"an approval before main moved on: not what was approved", func(_ *testing.T, g *team) {
+			both(g, g.pull())
+			g.Commit(gitsourcetest.Commit{By: g.dave, Files: map[string]string{"sites/x": "1"}})
+			g.merge(nil)
+		}, trust.ErrUnsigned},
+		{"main moved on and was merged into the topic", func(_ *testing.T, g *team) {
+			g.pull()
+			g.Commit(gitsourcetest.Commit{By: g.dave, Files: map[string]string{"sites/x": "1"}})
+			g.Git("checkout", "-q", "topic")
+			g.Git("merge", "-q", "--no-edit", "main")
+			both(g, g.Head())
+			g.Git("checkout", "-q", "main")
+			g.merge(nil)
+		}, nil},
+		{"one approval of two", func(_ *testing.T, g *team) {
+			g.approve(g.bob, g.pull())
+			g.merge(nil)
+		}, trust.ErrTooFew},
+		{"one approval, and the merge is signed by another owner", func(_ *testing.T, g *team) {
+			g.approve(g.bob, g.pull())
+			g.merge(g.alice)
+		}, nil},
+		{"an evil merge: more than the head", func(_ *testing.T, g *team) {
+			both(g, g.pull())
+			g.Git("merge", "-q", "--no-commit", "--no-ff", "topic")
+			g.Commit(gitsourcetest.Commit{Files: map[string]string{"profiles/evil": "1"}})
+		}, trust.ErrUnsigned},
+		{"an octopus: the head and something else", func(_ *testing.T, g *team) {
+			both(g, g.pull())
+			g.Git("checkout", "-q", "-b", "other")
+			g.Commit(gitsourcetest.Commit{Files: map[string]string{"profiles/evil": "1"}})
+			g.Git("checkout", "-q", "main")
+			g.Git("-c", "commit.gpgSign=false", "merge", "-q", "--no-ff", "-m", "octopus", "topic", "other")
+		}, trust.ErrUnsigned},
+		{"the head's tree on another parent: it undoes what came between", func(_ *testing.T, g *team) {
+			head := g.pull()
+			both(g, head)
+			g.Commit(gitsourcetest.Commit{By: g.dave, Files: map[string]string{"sites/x": "1"}})
+			g.Git("rm", "-q", "sites/x")
+			g.Git("checkout", "-q", head, "--", ".")
+			g.CommitIndex(gitsourcetest.Commit{})
+		}, trust.ErrUnsigned},
+		{"approvals of a head with the right tree that builds on nothing here", func(_ *testing.T, g *team) {
+			head := g.pull()
+			g.Git("checkout", "-q", "--orphan", "orphan", head)
+			both(g, g.CommitIndex(gitsourcetest.Commit{}))
+			g.Git("checkout", "-q", "main")
+			g.merge(nil)
+		}, trust.ErrUnsigned},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := newTeam(t)
+			r := open(t, g.options(t))
+			good := poll(t, r)
+			tt.build(t, g)
+			if tt.want == nil {
+				require.Equal(t, g.Head(), poll(t, r).Commit())
+				return
+			}
+			rev, _ := pollRefused(t, r, tt.want)
+			require.NotEqual(t, g.Head(), rev.Commit())
+			g.Git("merge-base", "--is-ancestor", good.Commit(), rev.Commit())
+		})
+	}
+}
