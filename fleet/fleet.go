@@ -19,6 +19,10 @@ type Fleet struct {
 	Name     string
 	Profiles map[string]*Profile // by name
 	Sites    []*Site             // ordered by Dir
+
+	// Freshness is how long a host may hear nothing new before it reports that
+	// the fleet is stale; 0 is for ever.
+	Freshness time.Duration
 }
 
 // Profile is what a kind of site runs: one distribution and ordered layers.

@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Limits of a fleet repository.
@@ -32,7 +34,10 @@ func Load(fsys fs.FS) (*Fleet, error) {
 	if !ok {
 		return nil, l.err()
 	}
-	l.fleet.Name = reader{"fleet.yaml", l.problems}.kubeObject(data, "Fleet", "", nil)
+	r := reader{"fleet.yaml", l.problems}
+	l.fleet.Name = r.kubeObject(data, "Fleet", "", map[string]field{
+		"freshness": {false, func(n *yaml.Node) { l.fleet.Freshness = r.days(n, "freshness") }},
+	})
 	for _, e := range l.entriesOf("profiles") {
 		if e.IsDir() {
 			l.fleet.Profiles[e.Name()] = l.profile(e.Name())

@@ -80,6 +80,15 @@ func TestLoad(t *testing.T) {
 	require.Equal(t, &fleet.Host{Name: "s1-a", Site: s, File: "sites/emea/s1/hosts/s1-a.yaml", Identity: keyA, Role: fleet.ControlPlane, State: fleet.Active}, s.Hosts[0])
 }
 
+func TestFreshness(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{"30d": 30 * 24 * time.Hour, "12h": 12 * time.Hour, "1h30m": 90 * time.Minute} {
+		f, err := fleet.Load(edited(map[string]string{"fleet.yaml": head + "Fleet\nmetadata: {name: small}\nspec: {freshness: " + text + "}\n"}))
+		require.NoError(t, err)
+		require.Equal(t, want, f.Freshness)
+	}
+}
+
 func TestLoadSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	const profile, site, host = "profiles/shop/profile.yaml", "sites/emea/s1/site.yaml", "sites/emea/s1/hosts/s1-a.yaml"
@@ -93,6 +102,12 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 	}{
 		{"no fleet.yaml", map[string]string{"fleet.yaml": ""}, []string{"fleet.yaml: the file is missing"}},
 		{"a fleet without a name", map[string]string{"fleet.yaml": head + "Fleet\n"}, []string{"fleet.yaml:1: the Fleet lacks the field metadata"}},
+		{"a freshness that is no time", map[string]string{"fleet.yaml": head + "Fleet\nmetadata: {name: small}\nspec: {freshness: soon}\n"},
+			[]string{"fleet.yaml:4: freshness is not a duration"}},
+		{"a freshness of years and years", map[string]string{"fleet.yaml": head + "Fleet\nmetadata: {name: small}\nspec: {freshness: 3651d}\n"},
+			[]string{"fleet.yaml:4: freshness is not a duration"}},
+		{"a freshness of a moment", map[string]string{"fleet.yaml": head + "Fleet\nmetadata: {name: small}\nspec: {freshness: 1s}\n"},
+			[]string{"fleet.yaml:4: freshness is not a duration"}},
 		{"an unknown field", replaced(site, "  profile: shop", "  profile: shop\n  prefile: shop"), []string{site + ":5: unknown field prefile in spec"}},
 		{"a field given twice", replaced(site, "  profile: shop", "  profile: shop\n  profile: shop"), []string{site + ":5: field profile is given twice in spec"}},
 		{"a list where text belongs", replaced(site, "  profile: shop", "  profile: [shop]"), []string{site + ":4: profile must be a string, not a list"}},

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -171,6 +172,22 @@ func (r reader) duration(n *yaml.Node, what string) time.Duration {
 	d, err := time.ParseDuration(r.text(n, what))
 	if err != nil || d <= 0 || d > 24*time.Hour {
 		r.problem(n, "write it like 30s or 5m; at most 24h", "%s is not a duration", what)
+		return 0
+	}
+	return d
+}
+
+// days reads a duration of minutes to years, which may be in days: 30d.
+func (r reader) days(n *yaml.Node, what string) time.Duration {
+	text := r.text(n, what)
+	d, err := time.ParseDuration(text)
+	if count, isDays := strings.CutSuffix(text, "d"); isDays {
+		var whole uint64
+		whole, err = strconv.ParseUint(count, 10, 12)
+		d = time.Duration(whole) * 24 * time.Hour
+	}
+	if err != nil || d < time.Minute || d > 3650*24*time.Hour {
+		r.problem(n, "write it like 12h or 30d; at least 1m, at most 3650d", "%s is not a duration", what)
 		return 0
 	}
 	return d

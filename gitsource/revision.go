@@ -15,7 +15,8 @@ type Revision struct {
 	time   time.Time
 	fs     *treeFS
 
-	override *Override
+	override  *Override
+	heartbeat time.Time
 }
 
 // IsZero tells whether the revision holds nothing.
@@ -40,6 +41,10 @@ func (r Revision) Time() time.Time { return r.time }
 
 // Override says that a person chose the revision, and when; nil if nobody did.
 func (r Revision) Override() *Override { return r.override }
+
+// Heartbeat is when, as signed, somebody whom the revision trusts last said that
+// nothing newer is to be known; zero if nobody did.
+func (r Revision) Heartbeat() time.Time { return r.heartbeat }
 
 // FS is the commit's tree. Every byte read is compared with the name that the
 // commit gives it. Symbolic links, submodules, files over 4 MiB and paths deeper

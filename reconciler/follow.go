@@ -24,10 +24,18 @@ func (s *session) follow(ctx context.Context, revisions chan<- gitsource.Revisio
 func (s *session) verify(ctx context.Context) gitsource.Revision {
 	rev, err := s.Source.Verify(ctx)
 	s.rec.finish(PhaseVerify, err)
-	if rev.Commit() == "" {
-		return rev
+	stale, err := s.fresh.look(heard{rev.Commit(), rev.Heartbeat(), time.Now(), time.Since(s.started)})
+	if err != nil {
+		s.Log.Error("age of the news not kept", "error", err)
 	}
 	s.rec.update(func(st *Status, now time.Time) {
+		if stale != nil && st.Stale == nil {
+			s.Log.Warn("fleet is stale", "why", stale.Why)
+		}
+		st.Stale = stale
+		if rev.Commit() == "" {
+			return
+		}
 		if st.Accepted == nil || st.Accepted.Revision != rev.Commit() {
 			st.Accepted = &Commit{Revision: rev.Commit(), Signer: rev.Signer().Name, Since: now, Reset: rev.Override()}
 		}

@@ -123,6 +123,9 @@ func (s *session) load(rev gitsource.Revision) (*fleet.Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.fresh.limit(f.Freshness); err != nil {
+		s.Log.Error("age of the news not kept", "error", err)
+	}
 	host, err := f.HostByIdentity(s.Identity)
 	if errors.Is(err, fleet.ErrNoHost) && s.confirmed != nil {
 		return nil, ErrFrozen

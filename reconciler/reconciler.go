@@ -59,6 +59,8 @@ type Reconciler struct {
 type session struct {
 	Reconciler
 	rec       *recorder
+	started   time.Time
+	fresh     *freshness
 	confirmed *target   // last confirmed, from disk
 	rendered  *target   // of the newest revision that could be rendered
 	inventory Inventory // what may be in the cluster
@@ -89,7 +91,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 }
 
 func (r *Reconciler) session() *session {
-	s := &session{Reconciler: *r, applied: map[string]string{}, failing: map[string]time.Time{}, bad: map[string]string{}}
+	s := &session{Reconciler: *r, started: time.Now(), applied: map[string]string{}, failing: map[string]time.Time{}, bad: map[string]string{}}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
@@ -105,6 +107,9 @@ func (r *Reconciler) session() *session {
 	}
 	if s.inventory, err = loadInventory(s.Dir); err != nil {
 		s.Log.Error("local inventory not readable", "error", err)
+	}
+	if s.fresh, err = openFreshness(s.Dir); err != nil {
+		s.Log.Error("age of the news not readable", "error", err)
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	first := Status{

@@ -42,6 +42,7 @@ type Status struct {
 	Phase       Phase         `json:"phase"`               // being worked on, or the last one finished
 	Settled     bool          `json:"settled"`             // nothing left to do for the accepted revision
 	Since       time.Time     `json:"since"`               // of Phase and Settled
+	Stale       *Stale        `json:"stale,omitempty"`     // nothing new is heard of the fleet
 	Layers      []LayerStatus `json:"layers,omitempty"`
 	Failures    []Failure     `json:"failures,omitempty"` // at most one a phase, in their order
 	Held        []Object      `json:"held,omitempty"`     // should be deleted, but deleting them takes intent

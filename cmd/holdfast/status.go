@@ -84,6 +84,9 @@ func printStatus(w io.Writer, st reconciler.Status, c paint, now time.Time) {
 	fmt.Fprintf(w, "%-10s %s  %s\n", "host", name, c("2", st.Fingerprint))
 	fmt.Fprintf(w, "%-10s %s\n", "state", stateLine(st, c, now))
 	printCommit(w, "accepted", st.Accepted, c, now)
+	if st.Stale != nil {
+		fmt.Fprintf(w, "%s %s\n", c("33", "stale     "), printable(st.Stale.Why))
+	}
 	if st.Accepted != nil && st.Accepted.Reset != nil {
 		printReset(w, st.Accepted.Reset, c, now)
 	}
