@@ -97,6 +97,7 @@ type Repository struct {
 	olderSeen  map[string]bool        // digests of bundles reported as older
 	checked    plumbing.Hash          // tree that was read completely since the start
 	trusts     map[plumbing.Hash]*trustFolder
+	beat       heartbeat
 	tags       *tagIndex // of all candidates; nil if one of them has changed
 }
 

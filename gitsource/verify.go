@@ -37,7 +37,11 @@ func (r *Repository) Verify(ctx context.Context) (Revision, error) {
 		errs = append(errs, fmt.Errorf("verify: floor %s is not in the mirror, and no source has brought it back", r.floor.Commit[:12]))
 		return Revision{}, errors.Join(errs...)
 	}
-	return r.floor.revision(r.mirror), errors.Join(errs...)
+	rev := r.floor.revision(r.mirror)
+	if rev.heartbeat, err = r.heard(); err != nil {
+		errs = append(errs, fmt.Errorf("look for heartbeats: %w", err))
+	}
+	return rev, errors.Join(errs...)
 }
 
 // judgeAll raises the floor as far as the candidates allow; damage is the error
