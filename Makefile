@@ -7,7 +7,7 @@ TEST_TIMEOUT ?= 15m
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # Debian packages that the targets need beside Go.
-PACKAGES := gcc libc6-dev libseccomp-dev pkg-config git gnupg openssh-client iproute2 nftables curl procps
+PACKAGES := gcc libc6-dev libseccomp-dev pkg-config git gnupg openssh-client openssh-server nginx-light iproute2 nftables curl procps
 
 .PHONY: help root deps build embedded demo test lint bench e2e clean
 help: ## list the targets

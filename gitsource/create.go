@@ -69,6 +69,9 @@ func createBundle(ctx context.Context, w io.Writer, repoDir, ref, since string) 
 	if err != nil {
 		return err
 	}
+	if len(hashes) == 0 {
+		return fmt.Errorf("there is nothing new since %s", clip(since))
+	}
 	plumbing.HashesSort(hashes)
 	out := &contextWriter{ctx, w}
 	if _, err := fmt.Fprintln(out, header); err != nil {
@@ -94,6 +97,9 @@ func prerequisites(ctx context.Context, repo *git.Repository, tip plumbing.Hash,
 	old := make(map[plumbing.Hash]bool)
 	if err := ancestors(ctx, repo, *from, old, func(*object.Commit) {}); err != nil {
 		return nil, nil, err
+	}
+	if tip == *from { // there may still be new tags
+		return []plumbing.Hash{tip}, []plumbing.Hash{tip}, nil
 	}
 	if old[tip] {
 		return nil, nil, fmt.Errorf("there is nothing new since %s", clip(since))

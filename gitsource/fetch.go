@@ -91,6 +91,9 @@ func (r *Repository) admit(c *candidate, s *staged) error {
 			return errors.New("the mirror was emptied meanwhile, so it is fetched again")
 		}
 	}
+	if c.part && s != nil && r.floor != nil && !r.mirror.has(r.floor.hash()) && !s.store.has(r.floor.hash()) {
+		return r.mirror.adopt(s.pack, s.index) // the floor may be in what follows
+	}
 	err := r.descends(objects, c.tip)
 	switch {
 	case errors.Is(err, ErrOlder), errors.Is(err, ErrRewritten):
@@ -218,7 +221,7 @@ func (r *Repository) fetchBundle(ctx context.Context, path string) error {
 	if known != nil && known.stat == stat && !again {
 		return known.err
 	}
-	c, err := r.readBundle(ctx, path)
+	c, err := r.readBundle(ctx, &candidate{source: path}, path)
 	if err != nil && ctx.Err() == nil {
 		err = bundleError{err}
 		refused := &Refused{Source: path, Reason: err}
@@ -238,9 +241,9 @@ func (r *Repository) fetchBundle(ctx context.Context, path string) error {
 	return err
 }
 
-// readBundle makes the tip of a bundle a candidate. With an error, the candidate
+// readBundle makes the tip of a bundle the candidate c of a source. With an error, the candidate
 // says which tip the bundle claims to have, if it came that far.
-func (r *Repository) readBundle(ctx context.Context, path string) (*candidate, error) {
+func (r *Repository) readBundle(ctx context.Context, c *candidate, path string) (*candidate, error) {
 	file, pack, info, err := openBundle(path)
 	if err != nil {
 		return nil, err
@@ -250,7 +253,7 @@ func (r *Repository) readBundle(ctx context.Context, path string) (*candidate, e
 	if err != nil {
 		return nil, err
 	}
-	c := &candidate{source: path, tip: tip, tags: info.tags()}
+	c.tip, c.tags = tip, info.tags()
 	var s *staged
 	if base := r.store(); len(c.missing(base)) > 0 {
 		if s, err = stageBundle(ctx, r.dir, &info, pack, stageOptions{base, r.limits}); err != nil {

@@ -93,9 +93,37 @@ func FuzzTree(f *testing.F) {
 
 func TestFuzzSeedsExist(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"FuzzBundleHeader", "FuzzPack", "FuzzCommit", "FuzzTag", "FuzzTree"} {
+	for _, name := range []string{"FuzzBundleHeader", "FuzzPack", "FuzzCommit", "FuzzTag", "FuzzTree", "FuzzMirrorHead"} {
 		seeds, err := os.ReadDir(filepath.Join("testdata", "fuzz", name))
 		require.NoError(t, err)
 		require.NotEmpty(t, seeds, name)
 	}
+}
+
+func FuzzMirrorHead(f *testing.F) {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		head, err := parseMirrorHead(data)
+		if err != nil {
+			return
+		}
+		has := func(string) bool { return false }
+		path, err := head.path(has)
+		if err != nil {
+			return
+		}
+		if len(path) > len(head.Files) {
+			t.Fatalf("%v is longer than there are files", path)
+		}
+		if len(head.Tags) > 0 && len(head.tagsFile(path[:len(path)-1], has)) > 0 && len(path) > 1 {
+			path = path[:len(path)-1]
+		}
+		if path[0].Since != "" {
+			t.Fatalf("%v does not begin at a base", path)
+		}
+		for i, step := range path[1:] {
+			if step.Since != path[i].Tip {
+				t.Fatalf("%v has a gap", path)
+			}
+		}
+	})
 }

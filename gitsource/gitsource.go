@@ -107,6 +107,7 @@ type candidate struct {
 	tip    plumbing.Hash
 	refuse *Refused                 // why it is refused, once known
 	tags   map[string]plumbing.Hash // by name without refs/tags/
+	part   bool                     // more of the same source builds on it
 	by     *tagIndex                // with which it was judged; nil if it was not
 	at     string                   // the floor then
 	once   string                   // digest of a bundle whose refusal is reported only once, or empty

@@ -26,12 +26,13 @@ type poller struct {
 // errors are joined, and each names its source. A source with nothing new costs
 // one round trip; a bundle that did not change costs a stat.
 func (r *Repository) Fetch(ctx context.Context) error {
+	errs := make([]error, len(r.pollers))
 	var wg sync.WaitGroup
-	for _, p := range r.pollers {
-		wg.Go(func() { r.poll(ctx, p) })
+	for i, p := range r.pollers {
+		wg.Go(func() { errs[i] = r.poll(ctx, p) })
 	}
 	wg.Wait()
-	return r.Problems()
+	return errors.Join(errs...)
 }
 
 // Follow asks every source for ever, each in a loop of its own, so that one that

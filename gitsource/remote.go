@@ -37,7 +37,7 @@ func newRemote(n int, u *url.URL, source Source, lim limits) (*remote, error) {
 	if err != nil {
 		return nil, errors.New("malformed URL")
 	}
-	client := &http.Client{Transport: &boundedTransport{lim.pack}}
+	client := &http.Client{Transport: &boundedTransport{lim.pack, newLogin(u, source)}}
 	return &remote{
 		name: withoutUser(u), ref: fmt.Sprintf("refs/holdfast/source/%d", n), endpoint: endpoint, source: source,
 		transport: githttp.NewClientWithOptions(client, &githttp.ClientOptions{RedirectPolicy: githttp.FollowInitialRedirects}),
@@ -130,10 +130,17 @@ func (r *idleReader) Read(p []byte) (int, error) {
 }
 
 // boundedTransport ends answers that are larger than any honest one.
-type boundedTransport struct{ pack int64 }
+type boundedTransport struct {
+	pack  int64
+	login *login
+}
 
 func (b *boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	res, err := http.DefaultTransport.RoundTrip(req)
+	client, err := b.login.client()
+	if err != nil {
+		return nil, err
+	}
+	res, err := client.Transport.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}

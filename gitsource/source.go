@@ -6,13 +6,26 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 )
 
-// Source says where commits come from. Its zero times mean the defaults.
+// Source says where commits come from and how to log in there. Secrets are in
+// files that only their owner may read, and are read at each use. Zero times mean
+// the defaults.
 type Source struct {
-	URL string // http or https
+	URL    string // https:// or http:// of a Git repository, or of the folder of a static mirror
+	Mirror bool   // URL is a static mirror's
+
+	TokenFile       string // sent as "Authorization: Bearer"; https only
+	Username        string // for PasswordFile
+	PasswordFile    string // sent as "Authorization: Basic"; https only
+	CAFile          string // PEM: certificates that alone vouch for the server; default the system's
+	CertificateFile string // PEM: client certificate
+	KeyFile         string // PEM: its key; for ssh:// the private key to log in with
+	KnownHostsFile  string // for ssh:// only, and required there: keys of servers, as ssh(1) keeps them
+	Proxy           string // URL of an HTTP proxy; default what the environment says
 
 	Answer   time.Duration // to the first answer; default 30 seconds
 	Idle     time.Duration // between two pieces of what is sent; default 1 minute
@@ -41,7 +54,32 @@ func (s Source) address() (*url.URL, error) {
 	if u.User != nil {
 		return nil, &hinted{fmt.Errorf("source %s: a URL must not hold a user or a password", withoutUser(u)), sourceTip}
 	}
-	return u, nil
+	return u, s.check(u.Scheme == "https")
+}
+
+// check refuses settings that make no sense together.
+func (s Source) check(secure bool) error {
+	secret := s.TokenFile + s.PasswordFile + s.CertificateFile + s.CAFile
+	for _, bad := range []struct {
+		is  bool
+		why string
+	}{
+		{s.TokenFile != "" && s.PasswordFile != "", "a token and a password are too much"},
+		{(s.Username == "") != (s.PasswordFile == ""), "a user and a file of a password go together"},
+		{(s.CertificateFile == "") != (s.KeyFile == ""), "a client certificate and a file of its key go together"},
+		{secret != "" && !secure, "credentials and certificates need https://"},
+	} {
+		if bad.is {
+			return fmt.Errorf("source %s: %s", s.URL, bad.why)
+		}
+	}
+	if s.Proxy == "" {
+		return nil
+	}
+	if u, err := url.Parse(s.Proxy); err != nil || u.Host == "" || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") {
+		return fmt.Errorf("source %s: the proxy must be a URL like http://proxy.example.com:3128, without a user", s.URL)
+	}
+	return nil
 }
 
 func withoutUser(u *url.URL) string {
@@ -67,6 +105,11 @@ func (r *Repository) addSources(o Options) error {
 			return fmt.Errorf("source %s is named twice", name)
 		}
 		known[name] = true
+		if s.Mirror {
+			m := newStaticMirror(u, s.withDefaults(), filepath.Join(r.dir, fmt.Sprintf("download-%d", i)))
+			r.pollers = append(r.pollers, &poller{name: name, fetch: func(ctx context.Context) error { return r.fetchMirror(ctx, m) }})
+			continue
+		}
 		m, err := newRemote(i, u, s.withDefaults(), r.limits)
 		if err != nil {
 			return fmt.Errorf("source %s: %w", name, err)

@@ -23,8 +23,11 @@ import (
 )
 
 type agentOptions struct {
+	config    string
 	anchor    string
-	sources   []string
+	sources   []string           // of the flags --source
+	mirrors   []string           // of the flags --mirror
+	more      []gitsource.Source // of the flags --mirror, then of the configuration
 	branch    string
 	bundles   []string
 	dataDir   string
@@ -43,17 +46,30 @@ run, bootstrap its cluster, apply, confirm, and keep it so.
 
 The anchor holds the keys that vouch for the first revision this host sees. From
 then on a commit counts only if it descends from the newest one accepted and is
-signed by a key that its parent trusts.`,
+signed by a key that its parent trusts.
+
+A configuration file says more of sources than flags can, such as where a token
+is. Without --config, /etc/holdfast/agent.yaml is read if it exists. Flags come
+before what it says; sources and bundle folders of both count.`,
 		Example: `  holdfast agent --anchor /etc/holdfast/anchor --source https://git.example.com/fleet.git
-  holdfast agent --anchor /etc/holdfast/anchor --bundles /media/stick`,
+  holdfast agent --anchor /etc/holdfast/anchor --bundles /media/stick
+  holdfast agent --config /etc/holdfast/agent.yaml`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := opts.configure(cmd); err != nil {
+				return err
+			}
+			if opts.anchor == "" {
+				return badUsage(cmd, errors.New("holdfast agent needs --anchor"))
+			}
 			return runAgent(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), opts)
 		},
 	}
 	f := cmd.Flags()
-	addAnchor(cmd, &opts.anchor)
-	f.StringArrayVar(&opts.sources, "source", nil, "URL of a Git repository, http or https; may be repeated")
+	f.StringVar(&opts.config, "config", "", "file that says what the flags do not; default "+defaultAgentConfig+" if it exists")
+	f.StringVar(&opts.anchor, "anchor", "", anchorUsage+" (required, here or in the configuration)")
+	f.StringArrayVar(&opts.sources, "source", nil, "URL of a Git repository; may be repeated")
+	f.StringArrayVar(&opts.mirrors, "mirror", nil, "URL of a static mirror; may be repeated")
 	f.StringVar(&opts.branch, "branch", "main", "branch of the sources")
 	f.StringArrayVar(&opts.bundles, "bundles", nil, "folder to find Git bundles in, such as a stick's; may be repeated")
 	addDataDir(cmd, &opts.dataDir)
@@ -61,6 +77,8 @@ signed by a key that its parent trusts.`,
 	addChoice(cmd, "log-format", "", choice{&opts.logFormat, "log format", []string{"text", "json"}})
 	f.BoolVarP(&opts.verbose, "verbose", "v", false, "log more")
 	_ = cmd.MarkFlagDirname("bundles")
+	_ = cmd.MarkFlagFilename("config", "yaml")
+	_ = cmd.MarkFlagFilename("anchor")
 	return cmd
 }
 
@@ -68,7 +86,7 @@ signed by a key that its parent trusts.`,
 const agentMemory = 48 << 20
 
 func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) error {
-	if len(opts.sources)+len(opts.bundles) == 0 {
+	if len(opts.sources)+len(opts.more)+len(opts.bundles) == 0 {
 		return usageError{errors.New("an agent needs a --source or a --bundles folder"), "name where commits come from: --source https://git.example.com/fleet.git"}
 	}
 	if opts.interval <= 0 {
@@ -84,6 +102,7 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 		Dir:        sourceState(opts.dataDir).Dir,
 		Second:     sourceState(opts.dataDir).Second,
 		Remotes:    opts.sources,
+		Sources:    opts.more,
 		Branch:     opts.branch,
 		BundleDirs: opts.bundles,
 		Anchor:     anchor,

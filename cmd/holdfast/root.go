@@ -41,7 +41,7 @@ makes no sense, and nothing was tried.`,
 		&cobra.Group{ID: "self", Title: "About this program:"})
 	for group, cmds := range map[string][]*cobra.Command{
 		"host":  {newAgentCmd(), newStatusCmd(), newContentCmd(), newTrustCmd()},
-		"fleet": {newRegisterCmd(), newLintCmd(), newRenderCmd(), newLockCmd(), newBundleCmd(), newHeartbeatCmd()},
+		"fleet": {newRegisterCmd(), newLintCmd(), newRenderCmd(), newLockCmd(), newBundleCmd(), newMirrorCmd(), newHeartbeatCmd()},
 		"self":  {newVersionCmd(), newHelpCmd(root)},
 	} {
 		for _, cmd := range cmds {

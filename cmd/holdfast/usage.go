@@ -185,8 +185,10 @@ func addStore(cmd *cobra.Command, into *string) {
 	_ = cmd.MarkFlagDirname("store")
 }
 
+const anchorUsage = "file of keys that vouch for the first revision: allowed_signers, or OpenPGP if it ends in .asc"
+
 func addAnchor(cmd *cobra.Command, into *string) {
-	cmd.Flags().StringVar(into, "anchor", "", "file of keys that vouch for the first revision: allowed_signers, or OpenPGP if it ends in .asc (required)")
+	cmd.Flags().StringVar(into, "anchor", "", anchorUsage+" (required)")
 	_ = cmd.MarkFlagRequired("anchor")
 	_ = cmd.MarkFlagFilename("anchor")
 }
