@@ -30,7 +30,9 @@ func (s *session) hold(ctx context.Context, rev gitsource.Revision) {
 		}
 		failures = 0
 		s.repair(ctx, t, jitter(s.Verify))
-		clear(s.applied)
+		if ctx.Err() == nil { // a newer revision finds applied what is the same in both
+			clear(s.applied)
+		}
 	}
 }
 

@@ -49,10 +49,6 @@ func (s *session) bootstrap(ctx context.Context, t target) error {
 
 // checkContent makes sure that every byte is there before anything changes.
 func (s *session) checkContent(needs []string, d render.Desired) error {
-	key := d.Node.Digest + d.Cluster.Digest
-	if s.checked == key {
-		return nil
-	}
 	want := locked(d.Cluster.Images)
 	for _, ref := range needs {
 		digest := d.Node.Content[ref]
@@ -62,11 +58,14 @@ func (s *session) checkContent(needs []string, d render.Desired) error {
 		want[ref] = digest
 	}
 	for _, ref := range slices.Sorted(maps.Keys(want)) {
+		if s.checked[want[ref]] {
+			continue
+		}
 		if err := s.Content.Verify(want[ref]); err != nil {
 			return fmt.Errorf("content %s: %w", ref, err)
 		}
+		s.checked[want[ref]] = true
 	}
-	s.checked = key
 	return nil
 }
 

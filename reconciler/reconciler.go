@@ -66,7 +66,7 @@ type session struct {
 	inventory Inventory // what may be in the cluster
 	cluster   Cluster
 	access    bootstrap.Access
-	checked   string            // digest of the content that was verified to be there
+	checked   map[string]bool   // digests of content that was verified to be there
 	applied   map[string]string // layer → digest that is known to be in the cluster
 
 	mu      sync.Mutex           // guards what layers side by side write
@@ -91,7 +91,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 }
 
 func (r *Reconciler) session() *session {
-	s := &session{Reconciler: *r, started: time.Now(), applied: map[string]string{}, failing: map[string]time.Time{}, bad: map[string]string{}}
+	s := &session{Reconciler: *r, started: time.Now(), applied: map[string]string{}, checked: map[string]bool{}, failing: map[string]time.Time{}, bad: map[string]string{}}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}

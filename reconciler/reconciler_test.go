@@ -315,6 +315,18 @@ func TestTheInventoryIsWrittenBeforeTheObjects(t *testing.T) {
 	require.Equal(t, []string{"inventory [base]", "apply base"}, s.cluster.said()[:2])
 }
 
+func TestACommitAppliesOnlyTheLayersThatItChanges(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|text", "shop": "|page"})
+	s.start()
+	s.until("runs", runs(first))
+	before := len(s.cluster.said())
+	second := s.commit(s.layers(map[string]string{"base": "|text", "shop": "|page more"}))
+	s.until("runs", runs(second))
+	require.Equal(t, []string{"inventory [base shop]", "apply shop", "inventory [base shop]"}, s.cluster.said()[before:])
+}
+
 func TestDriftIsRepaired(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
