@@ -27,6 +27,9 @@ func objectLimits() Limits { return Limits{Depth: 64, Nodes: 100_000} }
 
 // ReadFile returns the content of a regular file of at most limit bytes.
 func ReadFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
+	if info, err := fs.Stat(fsys, name); err == nil && info.Size() > limit {
+		return nil, tooLarge(name, limit)
+	}
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
@@ -37,10 +40,14 @@ func ReadFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	if int64(len(data)) > limit {
-		return nil, &Problem{File: name, Msg: fmt.Sprintf("the file is larger than %d KiB", limit>>10),
-			Tip: "keep big content out of the fleet, or split the file"}
+		return nil, tooLarge(name, limit)
 	}
 	return data, nil
+}
+
+func tooLarge(name string, limit int64) error {
+	return &Problem{File: name, Msg: fmt.Sprintf("the file is larger than %d KiB", limit>>10),
+		Tip: "keep big content out of the fleet, or split the file"}
 }
 
 // ParseYAML parses the documents of a YAML file, within the limits on depth

@@ -67,7 +67,7 @@ func (l *loader) survey() {
 				return nil
 			}
 			if err != nil {
-				l.add(name, 0, "", "%s", withoutPath(err))
+				l.unreadable(name, err)
 				return fs.SkipDir
 			}
 			if files++; files > maxFiles {
@@ -109,6 +109,14 @@ func (l *loader) read(file, missingTip string) ([]byte, bool) {
 		l.addErr(p)
 	}
 	return nil, false
+}
+
+// unreadable reports what a file system refuses, by the name that it gives.
+func (l *loader) unreadable(name string, err error) {
+	if p := new(fs.PathError); errors.As(err, &p) && p.Path != "" {
+		name = p.Path
+	}
+	l.add(name, 0, "a fleet holds files and folders that everybody can read: put a copy there", "%s", withoutPath(err))
 }
 
 // withoutPath is what an error of a file system says beside the path.

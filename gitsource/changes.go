@@ -25,7 +25,7 @@ func (s *store) diff(at string, before, after plumbing.Hash, paths *[]string) er
 		return nil
 	}
 	if strings.Count(at, "/") >= maxDepth {
-		return fmt.Errorf("changes %s, which is deeper than %d folders", clip(at), maxDepth)
+		return &hinted{fmt.Errorf("changes %s, which is deeper than %d folders", clip(at), maxDepth), "move it up"}
 	}
 	old, err := s.entries(before)
 	if err != nil {

@@ -81,7 +81,7 @@ func TestKustomizationsAreJudgedBeforeTheyRun(t *testing.T) {
 		{"a bomb in a patch", map[string]string{k: "resources: [one.yaml]\npatches:\n  - patch: |\n" + indent(bomb())}, k + ":4: too many values once aliases are followed"},
 		{"a deep tree in a resource", map[string]string{web + "one.yaml": strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001)}, web + "one.yaml: nested too deep"},
 		{"a deep tree within YAML's own limit", map[string]string{web + "one.yaml": strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000)}, web + "one.yaml:1: nested too deep"},
-		{"50 MB", map[string]string{web + "one.yaml": strings.Repeat("# padding\n", 5<<20)}, web + "one.yaml: the file is larger than 8192 KiB"},
+		{"50 MB", map[string]string{web + "one.yaml": strings.Repeat("# padding\n", 5<<20)}, web + "one.yaml: the file is larger than 4096 KiB"},
 		{"a layer without objects", map[string]string{web + "one.yaml": "# nothing\n"}, k + ": layer web of site s1 has no objects"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 
 // Limits of what one kustomization may read.
 const (
-	maxFile  = 8 << 20  // bytes of one file
+	maxFile  = 4 << 20  // bytes of one file: as many as a host reads from a commit
 	maxTotal = 32 << 20 // bytes of all files
 	maxFiles = 10_000
 )
