@@ -153,5 +153,9 @@ func lock(path string) (unlock func(), err error) {
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, ErrRunning)
 	}
-	return func() { f.Close() }, nil
+	return func() {
+		// A child that is being started may hold the file open for a moment longer.
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		f.Close()
+	}, nil
 }
