@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
 	"github.com/holdfast-fleet/holdfast/trust"
 )
@@ -39,6 +40,38 @@ func (g *team) rebase() []string {
 	g.Git("checkout", "-q", "main")
 	g.Git("merge", "-q", "--ff-only", "topic")
 	return commits
+}
+
+func TestPullRequestsAreJudgedBeforeTheyAreMerged(t *testing.T) {
+	t.Parallel()
+	g := newTeam(t)
+	base, head := g.Head(), g.pull()
+	check := func() gitsource.Verdict {
+		audit, err := gitsource.OpenAudit(g.Dir, nil)
+		require.NoError(t, err)
+		v, err := audit.Merged("main", head)
+		require.NoError(t, err)
+		return v
+	}
+	v := check()
+	require.False(t, v.Accepted)
+	require.Equal(t, base, v.Base)
+	require.Equal(t, []trust.Need{{
+		Paths: []string{"profiles/shop"}, Patterns: []string{"**"}, Groups: []string{"owners"},
+		Members: []string{"alice", "bob@example.com", "carol@example.com"}, Threshold: 2, Approved: []string{},
+	}}, v.Needs)
+	g.approve(g.bob, head)
+	v = check()
+	require.ErrorIs(t, v.Err, trust.ErrTooFew)
+	require.Equal(t, []string{"alice", "carol@example.com"}, v.Needs[0].Undecided())
+	g.approve(g.home, head)
+	require.True(t, check().Accepted)
+
+	g.Commit(gitsourcetest.Commit{By: g.dave, Files: map[string]string{"sites/x": "1"}})
+	v = check()
+	require.False(t, v.Accepted)
+	require.ErrorContains(t, v.Err, "does not build on the branch")
+	require.Len(t, v.Needs, 1, "what changed on main meanwhile is not the request's")
 }
 
 // Long, because it is one table.
@@ -157,6 +190,7 @@ func TestForges(t *testing.T) {
 			r := open(t, g.options(t))
 			good := poll(t, r)
 			tt.build(t, g)
+			requireAudit(t, g, tt.want)
 			if tt.want == nil {
 				require.Equal(t, g.Head(), poll(t, r).Commit())
 				return

@@ -4,11 +4,13 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/holdfast-fleet/holdfast/trust"
 )
 
 // HeartbeatTag is the name of the signed tag that says: this commit was the
 // newest of the fleet at this time. It is moved, so that there is only one.
-const HeartbeatTag = "heartbeat"
+const HeartbeatTag = trust.HeartbeatTag
 
 // heartbeat is what was found out about the heartbeats of all candidates.
 type heartbeat struct {

@@ -35,6 +35,8 @@ func hint(reason error) string {
 		{trust.ErrWeak, "sign it with an ed25519 key, or RSA of at least 2048 bits, over SHA-256 or better"},
 		{trust.ErrBadSignature, "it was changed after it was signed, or not signed by Git: sign it anew"},
 		{trust.ErrForbiddenPath, "have it signed by somebody whom trust/policy.yaml lets change this path"},
+		{trust.ErrTooFew, "have one of them run: holdfast approve COMMIT --push origin; it counts also when it comes late"},
+		{errNoRelease, "release a commit: git tag -s v1, by a key of the anchor, and push the tag"},
 		{ErrOlder, "bring what is newer; what this host has accepted it never takes back"},
 		{ErrRewritten, "push the history that hosts know, and new commits on top of it; to undo a commit, revert it"},
 		{errBundle, "write it anew with \"holdfast bundle create\", which makes it whole, and copy it again"},

@@ -92,15 +92,18 @@ func (j *court) next(reached *floor, line []*commit) (*floor, int, *Refused, err
 			}
 			judge = j.released
 		}
-		signer, err := judge(c, reached)
+		h, err := judge(c, reached)
 		switch {
 		case isDamage(err):
 			return nil, 0, nil, err
-		case err == nil:
-			to := c.floor(signer, reached.Bound)
+		case err != nil:
+			refused = &Refused{Commit: c.hash.String(), Reason: err}
+		case h.refusal == nil:
+			to := c.floor(h.signer, reached.Bound)
 			return &to, i + 1, nil, nil
+		default:
+			refused = &Refused{Commit: c.hash.String(), Reason: h.refusal}
 		}
-		refused = &Refused{Commit: c.hash.String(), Reason: err}
 		if !folder.policy.Releases() {
 			break
 		}
@@ -112,22 +115,18 @@ func (j *court) next(reached *floor, line []*commit) (*floor, int, *Refused, err
 // revision reached, over all that changed since. The tags that release it count,
 // and those that approve one of them by name: approve/<release>/<anything>. An
 // approval of the commit alone does not, as it speaks for that commit's change.
-func (j *court) released(c *commit, reached *floor) (trust.Signer, error) {
+func (j *court) released(c *commit, reached *floor) (*hearing, error) {
 	folder, err := j.trustOf(reached.tree())
 	if err != nil {
-		return trust.Signer{}, err
+		return nil, err
 	}
 	at := latest(c.time, reached.Bound)
-	vouchers := j.releaseVouchers(c, folder, at)
-	paths, err := j.store.changes(reached.tree(), c.tree)
-	if err != nil {
-		return trust.Signer{}, err
+	h := &hearing{folder: folder, vouchers: j.releaseVouchers(c, folder, at)}
+	if h.paths, err = j.store.changes(reached.tree(), c.tree); err != nil {
+		return nil, err
 	}
-	signer, err := folder.decide(vouchers, paths)
-	if err != nil {
-		return trust.Signer{}, err
-	}
-	return signer, j.loads(c.tree, folder, at)
+	h.decide()
+	return h, j.leaves(h, c, at)
 }
 
 // releaseVouchers weighs the tags that release a commit, and, if one of them is

@@ -80,47 +80,68 @@ func good(vouchers []Voucher) []trust.Signer {
 	return signers
 }
 
+// hearing is what was said about a change, and what came of it.
+type hearing struct {
+	folder   *trustFolder // that judges
+	vouchers []Voucher
+	paths    []string     // that change
+	signer   trust.Signer // one who may be named for all
+	refusal  error        // nil: accepted
+}
+
 // vouched decides about a commit by the trust folder of its parent's tree, which
-// the host has reached: by its own signature, and by approvals of it. The first
-// signer returned is one who may be named for all.
-func (j *court) vouched(c *commit, reached *floor) (trust.Signer, error) {
+// the host has reached: by its own signature, and by approvals of it. The error
+// is one that keeps it from deciding.
+func (j *court) vouched(c *commit, reached *floor) (*hearing, error) {
 	folder, err := j.trustOf(reached.tree())
 	if err != nil {
-		return trust.Signer{}, err
+		return nil, err
 	}
 	at := latest(c.time, reached.Bound)
 	own := j.weigh(folder, c.payload, c.signature, at)
 	own.By = byCommit
-	vouchers := []Voucher{own}
+	h := &hearing{folder: folder, vouchers: []Voucher{own}}
 	for _, t := range j.tags.approvals(c.hash) {
-		vouchers = append(vouchers, j.weighTag(folder, t, at))
+		h.vouchers = append(h.vouchers, j.weighTag(folder, t, at))
 	}
-	paths, err := j.store.changes(reached.tree(), c.tree)
-	if err != nil {
-		return trust.Signer{}, err
+	if h.paths, err = j.store.changes(reached.tree(), c.tree); err != nil {
+		return nil, err
 	}
-	signer, err := folder.decide(vouchers, paths)
-	if err != nil {
-		heads, failed := j.heads(c, reached, folder)
-		if failed != nil {
-			return trust.Signer{}, failed
+	if h.decide(); h.refusal != nil {
+		heads, err := j.heads(c, reached, folder)
+		if err != nil {
+			return nil, err
 		}
-		signer, err = folder.decide(append(vouchers, heads...), paths)
+		h.vouchers = append(h.vouchers, heads...)
+		h.decide()
 	}
-	if err != nil {
-		return trust.Signer{}, err
-	}
-	return signer, j.loads(c.tree, folder, at)
+	return h, j.leaves(h, c, at)
 }
 
 // decide applies the policy. If nobody at all vouches, the reason is that of the
 // first signature.
-func (f *trustFolder) decide(vouchers []Voucher, paths []string) (trust.Signer, error) {
-	signers := good(vouchers)
-	if len(signers) == 0 {
-		return trust.Signer{}, vouchers[0].err
+func (h *hearing) decide() {
+	signers := good(h.vouchers)
+	switch {
+	case len(signers) > 0:
+		h.signer, h.refusal = signers[0], h.folder.policy.Check(signers, h.paths)
+	case len(h.vouchers) > 0:
+		h.refusal = h.vouchers[0].err
+	default:
+		h.refusal = trust.ErrUnsigned
 	}
-	return signers[0], f.policy.Check(signers, paths)
+}
+
+// leaves refuses what was accepted if nothing after it could be judged.
+func (j *court) leaves(h *hearing, c *commit, at time.Time) error {
+	if h.refusal != nil {
+		return nil
+	}
+	h.refusal = j.loads(c.tree, h.folder, at)
+	if isDamage(h.refusal) {
+		return h.refusal
+	}
+	return nil
 }
 
 // heads lists good approvals of heads of pull requests that a commit merges: its

@@ -8,8 +8,11 @@ import (
 	"time"
 )
 
-// ApprovalPrefix begins the names of tags that approve, below refs/tags/.
-const ApprovalPrefix = "approve/"
+// Names of tags, below refs/tags/.
+const (
+	ApprovalPrefix = "approve/"  // begins those that approve
+	HeartbeatTag   = "heartbeat" // is no release, whatever a policy says
+)
 
 // Policy says who may change which paths of a fleet.
 type Policy struct {
@@ -83,14 +86,14 @@ func (p *Policy) Needs(by []Signer, paths []string) []Need {
 	}
 	var needs []Need
 	if lost := at[nil]; len(lost) > 0 {
-		needs = append(needs, Need{Paths: lost, Threshold: 1})
+		needs = append(needs, Need{Paths: lost, Threshold: 1, Approved: []string{}})
 	}
 	for i := range p.rules {
 		r := &p.rules[i]
 		if len(at[r]) == 0 {
 			continue
 		}
-		n := Need{Paths: at[r], Patterns: r.paths, Groups: r.groups, Members: r.members, Threshold: r.threshold}
+		n := Need{Paths: at[r], Patterns: r.paths, Groups: r.groups, Members: r.members, Threshold: r.threshold, Approved: []string{}}
 		for _, person := range people {
 			if slices.Contains(r.members, person) {
 				n.Approved = append(n.Approved, person)

@@ -78,6 +78,7 @@ func TestParsePolicyProblems(t *testing.T) {
 		{"releases without a pattern", strings.Replace(good, "mode: commit", "releases: {}", 1), "p: spec.releases has no pattern"},
 		{"a malformed pattern of releases", strings.Replace(good, "mode: commit", `releases: {pattern: "v["}`, 1), `p:4: spec.releases.pattern "v[" is not for names of releases`},
 		{"releases that are approvals", strings.Replace(good, "mode: commit", `releases: {pattern: "approve/*"}`, 1), `p:4: spec.releases.pattern "approve/*" is not for names of releases`},
+		{"releases that are heartbeats", strings.Replace(good, "mode: commit", `releases: {pattern: "*"}`, 1), `p:4: spec.releases.pattern "*" is not for names of releases`},
 		{"a person without keys", strings.Replace(good, "mode: commit", `people: {ann: []}`, 1), `p: spec.people: "ann" has no name or no keys`},
 		{"an empty key of a person", strings.Replace(good, "mode: commit", `people: {ann: [""]}`, 1), `p:4: an empty key of ann`},
 		{"a key of two people", strings.Replace(good, "mode: commit", `people: {ann: [a@x], ben: [a@x]}`, 1), `p:4: a@x is a key of ann and of ben`},

@@ -180,7 +180,9 @@ func (p *Policy) loadMode(file *policyFile) *Problem {
 	if p.releases == "" {
 		return &Problem{Line: releases.Pattern.line, Msg: "spec.releases has no pattern", Tip: "write pattern: " + anyRelease}
 	}
-	if _, err := path.Match(p.releases, ""); err != nil || strings.HasPrefix(p.releases, ApprovalPrefix) {
+	// A pattern for everything would make a release of each heartbeat.
+	heartbeat, err := path.Match(p.releases, HeartbeatTag)
+	if err != nil || heartbeat || strings.HasPrefix(p.releases, ApprovalPrefix) {
 		return &Problem{Line: releases.Pattern.line, Msg: fmt.Sprintf("spec.releases.pattern %q is not for names of releases", clip(p.releases)), Tip: "write pattern: " + anyRelease}
 	}
 	return nil

@@ -40,9 +40,11 @@ makes no sense, and nothing was tried.`,
 	root.AddGroup(&cobra.Group{ID: "host", Title: "On a host:"}, &cobra.Group{ID: "fleet", Title: "At headquarters:"},
 		&cobra.Group{ID: "self", Title: "About this program:"})
 	for group, cmds := range map[string][]*cobra.Command{
-		"host":  {newAgentCmd(), newStatusCmd(), newContentCmd(), newTrustCmd()},
-		"fleet": {newRegisterCmd(), newLintCmd(), newRenderCmd(), newLockCmd(), newBundleCmd(), newMirrorCmd(), newHeartbeatCmd()},
-		"self":  {newVersionCmd(), newHelpCmd(root)},
+		"host": {newAgentCmd(), newStatusCmd(), newContentCmd(), newTrustCmd()},
+		"fleet": {
+			newRegisterCmd(), newLintCmd(), newRenderCmd(), newLockCmd(), newBundleCmd(), newMirrorCmd(), newApproveCmd(), newHeartbeatCmd(),
+		},
+		"self": {newVersionCmd(), newHelpCmd(root)},
 	} {
 		for _, cmd := range cmds {
 			cmd.GroupID = group
