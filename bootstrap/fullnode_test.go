@@ -69,7 +69,7 @@ func wholeLife(t *testing.T, dir string) {
 	kubectl(t, access, strings.ReplaceAll(string(manifest), "IMAGE", image), "apply", "-f", "-")
 	kubectl(t, access, "", "rollout", "status", "deployment/web", "--timeout=60s")
 	t.Logf("pods ready after %s", time.Since(began).Round(time.Millisecond))
-	requireAnswer(t, "http://10.96.0.80/", "hello")
+	requireAnswer(t)
 	t.Logf("service answers after %s", time.Since(began).Round(time.Millisecond))
 	for range 4 { // two pods: one answers itself through the service, sooner or later
 		require.Equal(t, "hello", kubectl(t, access, "", "exec", "deploy/web", "--", "/web", "get", "http://10.96.0.80/"))
@@ -87,12 +87,12 @@ func takeOver(ctx context.Context, t *testing.T, req bootstrap.Request, access b
 	supervisor, err := strconv.Atoi(strings.TrimSpace(string(pid)))
 	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(supervisor, syscall.SIGKILL))
-	requireAnswer(t, "http://10.96.0.80/", "hello")
+	requireAnswer(t)
 	began := time.Now()
 	_, err = driver(t).Ensure(ctx, req)
 	require.NoError(t, err)
 	t.Logf("taken over after %s", time.Since(began).Round(time.Millisecond))
-	requireAnswer(t, "http://10.96.0.80/", "hello")
+	requireAnswer(t)
 	require.Equal(t, before, kubectl(t, access, "", "get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"))
 	require.Equal(t, "0 0", kubectl(t, access, "", "get", "pods", "-o", "jsonpath={.items[*].status.containerStatuses[0].restartCount}"))
 }
@@ -107,7 +107,7 @@ func stopAndReset(ctx context.Context, t *testing.T, req bootstrap.Request, acce
 	_, err := driver.Ensure(ctx, req)
 	require.NoError(t, err)
 	kubectl(t, access, "", "rollout", "status", "deployment/web", "--timeout=60s")
-	requireAnswer(t, "http://10.96.0.80/", "hello")
+	requireAnswer(t)
 
 	began = time.Now()
 	require.NoError(t, driver.Reset(ctx, req.Dir))
@@ -166,16 +166,17 @@ func kubectl(t *testing.T, access bootstrap.Access, stdin string, args ...string
 	return string(out)
 }
 
-func requireAnswer(t *testing.T, url, want string) {
+// requireAnswer asks the service of the test's app.
+func requireAnswer(t *testing.T) {
 	t.Helper()
 	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	require.Eventually(t, func() bool {
-		resp, err := client.Get(url)
+		resp, err := client.Get("http://10.96.0.80/")
 		if err != nil {
 			return false
 		}
 		defer resp.Body.Close()
 		body, err := io.ReadAll(io.LimitReader(resp.Body, 1000))
-		return err == nil && string(body) == want
+		return err == nil && string(body) == "hello"
 	}, 30*time.Second, 50*time.Millisecond)
 }

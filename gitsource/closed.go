@@ -16,8 +16,8 @@ func (s *staged) checkClosed(ctx context.Context, base *store) error {
 			return err
 		}
 		if err := s.checkReferences(h, base); err != nil {
-			// %v: an error in a pack is no damage of the mirror.
-			return fmt.Errorf("%s %s: %v", s.types[h], h, err)
+			// Not wrapped: an error in a pack is no damage of the mirror.
+			return fmt.Errorf("%s %s: %s", s.types[h], h, err.Error())
 		}
 	}
 	return nil

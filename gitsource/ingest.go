@@ -42,7 +42,7 @@ type staged struct {
 func (s *staged) discard() {
 	if s != nil {
 		s.store.close()
-		s.store.disk.RemoveAll(s.store.dir) // if this fails, the next start does it
+		_ = s.store.disk.RemoveAll(s.store.dir) // if this fails, the next start does it
 	}
 }
 
@@ -61,7 +61,7 @@ func stage(ctx context.Context, dir string, src io.Reader, base *store, lim limi
 	}
 	defer func() {
 		if err != nil {
-			disk.RemoveAll(tmp) // if this fails too, the next start does it
+			_ = disk.RemoveAll(tmp) // if this fails too, the next start does it
 		}
 	}()
 	st, err := openStore(disk, tmp)

@@ -37,7 +37,7 @@ func reset(o Options, commit string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer unlockState(lock)
+	defer func() { _ = unlockState(lock) }()
 	files := o.floorFiles()
 	files.log = slog.New(slog.DiscardHandler)
 	next := floor{Commit: commit, Reset: &Override{At: time.Now().UTC().Truncate(time.Second)}}

@@ -78,7 +78,7 @@ func (w *watcher) run(ctx context.Context, mounted <-chan struct{}, changed chan
 				w.arm()
 				quiet.Reset(settle)
 			}
-		case <-w.notify.Errors: // an overflow, or a folder that went away
+		case <-w.notify.Errors: //nolint:errcheck // an overflow, or a folder that went away: look again
 			w.arm()
 			quiet.Reset(settle)
 		case <-mounted:
@@ -111,13 +111,13 @@ func (w *watcher) arm() {
 	for range 10 { // each time, somebody makes folders just now
 		for path := range w.watched {
 			if !wanted[path] {
-				w.notify.Remove(path) // an error means that it is gone already
+				_ = w.notify.Remove(path) // an error means that it is gone already
 			}
 		}
 		for path := range wanted {
 			// Added each time: a folder may be another one of the same name by now.
 			// What cannot be watched is left to the next poll.
-			w.notify.Add(path)
+			_ = w.notify.Add(path)
 		}
 		w.watched = wanted
 		if wanted = w.wanted(); maps.Equal(wanted, w.watched) {
@@ -144,7 +144,7 @@ func (w *watcher) wanted() map[string]bool {
 
 func (w *watcher) disarm() {
 	for path := range w.watched {
-		w.notify.Remove(path)
+		_ = w.notify.Remove(path)
 	}
 	w.watched = nil
 }
@@ -191,7 +191,7 @@ func (m *mountWatch) run(mounted chan<- struct{}) {
 	}
 }
 
-func (m *mountWatch) stop() { unix.Write(m.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+func (m *mountWatch) stop() { _, _ = unix.Write(m.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 
 func (m *mountWatch) close() {
 	unix.Close(m.table)

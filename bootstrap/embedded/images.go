@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -90,7 +91,7 @@ func (n *node) feed(ctx context.Context, images map[string]string) error {
 	cmd.Stdin, cmd.Stderr = r, &stderr
 	err := cmd.Run()
 	r.CloseWithError(io.ErrClosedPipe)
-	if werr := <-written; werr != nil && werr != io.ErrClosedPipe {
+	if werr := <-written; werr != nil && !errors.Is(werr, io.ErrClosedPipe) {
 		return werr
 	}
 	if err != nil {

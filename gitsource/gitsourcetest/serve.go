@@ -48,7 +48,7 @@ func ServeHandler(t T, h http.Handler) string {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		server.Serve(listener)
+		_ = server.Serve(listener) // until it is closed
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -88,10 +88,10 @@ func daemon(t T, address string, cmd *exec.Cmd) int {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		cmd.Wait()
+		_ = cmd.Wait() // it is killed
 	}()
 	t.Cleanup(func() {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // an error means that it is gone
 		<-ended
 	})
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
