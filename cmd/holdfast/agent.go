@@ -25,6 +25,7 @@ import (
 type agentOptions struct {
 	config    string
 	anchor    string
+	recovery  string             // empty: nobody may recover
 	sources   []string           // of the flags --source
 	mirrors   []string           // of the flags --mirror
 	more      []gitsource.Source // of the flags --mirror, then of the configuration
@@ -68,6 +69,7 @@ before what it says; sources and bundle folders of both count.`,
 	f := cmd.Flags()
 	f.StringVar(&opts.config, "config", "", "file that says what the flags do not; default "+defaultAgentConfig+" if it exists")
 	f.StringVar(&opts.anchor, "anchor", "", anchorUsage+" (required, here or in the configuration)")
+	f.StringVar(&opts.recovery, "recovery", "", "file of keys, kept offline, that may mend trust/ whatever its policy says")
 	f.StringArrayVar(&opts.sources, "source", nil, "URL of a Git repository; may be repeated")
 	f.StringArrayVar(&opts.mirrors, "mirror", nil, "URL of a static mirror; may be repeated")
 	f.StringVar(&opts.branch, "branch", "main", "branch of the sources")
@@ -79,6 +81,7 @@ before what it says; sources and bundle folders of both count.`,
 	_ = cmd.MarkFlagDirname("bundles")
 	_ = cmd.MarkFlagFilename("config", "yaml")
 	_ = cmd.MarkFlagFilename("anchor")
+	_ = cmd.MarkFlagFilename("recovery")
 	return cmd
 }
 
@@ -96,6 +99,12 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	if err != nil {
 		return err
 	}
+	var recovery *trust.Keyring
+	if opts.recovery != "" {
+		if recovery, err = readAnchor(opts.recovery); err != nil {
+			return err
+		}
+	}
 	log := newLogger(stderr, opts.logFormat, opts.verbose)
 	debug.SetMemoryLimit(agentMemory)
 	repo, err := gitsource.Open(gitsource.Options{
@@ -106,6 +115,7 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 		Branch:     opts.branch,
 		BundleDirs: opts.bundles,
 		Anchor:     anchor,
+		Recovery:   recovery,
 		Log:        log,
 	})
 	if errors.Is(err, gitsource.ErrInUse) {

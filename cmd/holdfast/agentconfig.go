@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,7 @@ type agentConfig struct {
 
 type agentConfigSpec struct {
 	Anchor   string         `yaml:"anchor"`
+	Recovery string         `yaml:"recovery"`
 	Branch   string         `yaml:"branch"`
 	Interval duration       `yaml:"interval"`
 	Sources  []sourceConfig `yaml:"sources"`
@@ -140,9 +142,7 @@ func (o *agentOptions) configure(cmd *cobra.Command) error {
 		o.more = append(o.more, s.source())
 	}
 	o.bundles = append(o.bundles, c.Spec.Bundles...)
-	if o.anchor == "" {
-		o.anchor = c.Spec.Anchor
-	}
+	o.anchor, o.recovery = cmp.Or(o.anchor, c.Spec.Anchor), cmp.Or(o.recovery, c.Spec.Recovery)
 	if !cmd.Flags().Changed("branch") && c.Spec.Branch != "" {
 		o.branch = c.Spec.Branch
 	}

@@ -44,6 +44,7 @@ func TestFlagsComeBeforeTheConfiguration(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "agent.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(head+`  anchor: /a
+  recovery: /safe
   branch: trunk
   interval: 5m
   sources:
@@ -64,6 +65,7 @@ func TestFlagsComeBeforeTheConfiguration(t *testing.T) {
 	}
 	o := configured()
 	require.Equal(t, "/a", o.anchor)
+	require.Equal(t, "/safe", o.recovery)
 	require.Equal(t, "trunk", o.branch)
 	require.Equal(t, 5*time.Minute, o.interval)
 	require.Equal(t, []string{"/stick"}, o.bundles)
