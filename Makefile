@@ -4,12 +4,13 @@ SHELL := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 TEST_TIMEOUT ?= 15m
+FUZZTIME ?= 30s
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # Debian packages that the targets need beside Go.
 PACKAGES := gcc libc6-dev libseccomp-dev pkg-config git gnupg openssh-client openssh-server nginx-light iproute2 nftables curl procps
 
-.PHONY: help root deps build embedded demo test lint bench e2e clean
+.PHONY: help root deps build embedded demo test fuzz lint bench e2e clean
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -38,6 +39,13 @@ root:
 test: root deps build embedded ## run all tests
 	go test -timeout $(TEST_TIMEOUT) ./...
 	cd bootstrap/embedded/kube && go test ./node ./pause
+
+fuzz: ## fuzz every parser of outside bytes, one after the other (FUZZTIME=30s each)
+	@grep -rn --include='*_test.go' --exclude-dir=build -oE '^func Fuzz[A-Za-z0-9_]+' . | \
+	sed -E 's|/[^/]*:[0-9]+:func (.*)| \1|' | sort | while read -r package target; do \
+		echo "fuzz: $$package $$target"; \
+		(cd $$package && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . </dev/null) || exit 1; \
+	done
 
 lint: ## check the source
 	@cd tools && go build -o ../build/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
