@@ -23,13 +23,15 @@ const (
 	maxHaves      = 256      // commits named to a remote
 )
 
-// remote is a Git repository behind smart HTTP.
+// remote is a Git repository behind smart HTTP or SSH.
 type remote struct {
 	name      string // URL without credentials
 	ref       string // in the mirror
 	endpoint  *transport.Endpoint
-	transport transport.Transport
-	source    Source
+	transport interface {
+		NewUploadPackSession(*transport.Endpoint, transport.AuthMethod) (transport.UploadPackSession, error)
+	}
+	source Source
 }
 
 func newRemote(n int, u *url.URL, source Source, lim limits) (*remote, error) {
@@ -37,11 +39,14 @@ func newRemote(n int, u *url.URL, source Source, lim limits) (*remote, error) {
 	if err != nil {
 		return nil, errors.New("malformed URL")
 	}
+	m := &remote{name: withoutUser(u), ref: fmt.Sprintf("refs/holdfast/source/%d", n), endpoint: endpoint, source: source}
+	if u.Scheme == "ssh" {
+		m.transport = &sshLogin{u, source, lim.pack}
+		return m, nil
+	}
 	client := &http.Client{Transport: &boundedTransport{lim.pack, newLogin(u, source)}}
-	return &remote{
-		name: withoutUser(u), ref: fmt.Sprintf("refs/holdfast/source/%d", n), endpoint: endpoint, source: source,
-		transport: githttp.NewClientWithOptions(client, &githttp.ClientOptions{RedirectPolicy: githttp.FollowInitialRedirects}),
-	}, nil
+	m.transport = githttp.NewClientWithOptions(client, &githttp.ClientOptions{RedirectPolicy: githttp.FollowInitialRedirects})
+	return m, nil
 }
 
 // session asks the remote for its tip of branch: one round trip.

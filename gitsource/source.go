@@ -9,23 +9,26 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // Source says where commits come from and how to log in there. Secrets are in
 // files that only their owner may read, and are read at each use. Zero times mean
 // the defaults.
 type Source struct {
-	URL    string // https:// or http:// of a Git repository, or of the folder of a static mirror
+	URL    string // https://, http:// or ssh://user@host/path of a Git repository, or of the folder of a static mirror
 	Mirror bool   // URL is a static mirror's
 
-	TokenFile       string // sent as "Authorization: Bearer"; https only
-	Username        string // for PasswordFile
-	PasswordFile    string // sent as "Authorization: Basic"; https only
-	CAFile          string // PEM: certificates that alone vouch for the server; default the system's
-	CertificateFile string // PEM: client certificate
-	KeyFile         string // PEM: its key; for ssh:// the private key to log in with
-	KnownHostsFile  string // for ssh:// only, and required there: keys of servers, as ssh(1) keeps them
-	Proxy           string // URL of an HTTP proxy; default what the environment says
+	TokenFile       string                     // sent as "Authorization: Bearer"; https only
+	Username        string                     // for PasswordFile
+	PasswordFile    string                     // sent as "Authorization: Basic"; https only
+	CAFile          string                     // PEM: certificates that alone vouch for the server; default the system's
+	CertificateFile string                     // PEM: client certificate
+	KeyFile         string                     // PEM: its key; for ssh:// the private key to log in with
+	KnownHostsFile  string                     // for ssh:// only, and required there: keys of servers, as ssh(1) keeps them
+	HostKey         func() (ssh.Signer, error) // for ssh:// without KeyFile: what the host is known by
+	Proxy           string                     // URL of an HTTP proxy; default what the environment says
 
 	Answer   time.Duration // to the first answer; default 30 seconds
 	Idle     time.Duration // between two pieces of what is sent; default 1 minute
@@ -48,13 +51,34 @@ func (s Source) address() (*url.URL, error) {
 	if err != nil {
 		return nil, &hinted{errors.New("source is not a URL"), sourceTip}
 	}
-	if scheme := strings.ToLower(u.Scheme); (scheme != "http" && scheme != "https") || u.Host == "" {
-		return nil, &hinted{fmt.Errorf("source %s: only http:// and https:// are fetched from", u.Redacted()), sourceTip}
+	scheme := strings.ToLower(u.Scheme)
+	if (scheme != "http" && scheme != "https" && scheme != "ssh") || u.Host == "" {
+		return nil, &hinted{fmt.Errorf("source %s: only https://, http:// and ssh:// are fetched from", u.Redacted()), sourceTip}
 	}
-	if u.User != nil {
+	if _, password := u.User.Password(); password || (u.User != nil && scheme != "ssh") {
 		return nil, &hinted{fmt.Errorf("source %s: a URL must not hold a user or a password", withoutUser(u)), sourceTip}
 	}
-	return u, s.check(u.Scheme == "https")
+	if scheme == "ssh" {
+		return u, s.checkSSH(u)
+	}
+	return u, s.check(scheme == "https")
+}
+
+// checkSSH refuses what SSH has no use for, and a server that nothing vouches for.
+func (s Source) checkSSH(u *url.URL) error {
+	switch {
+	case s.Mirror:
+		return fmt.Errorf("source %s: a static mirror is read over https:// or http://", s.URL)
+	case s.TokenFile+s.Username+s.PasswordFile+s.CertificateFile+s.CAFile+s.Proxy != "":
+		return fmt.Errorf("source %s: over ssh:// there is a key file and a file of known hosts, nothing else", s.URL)
+	case s.KnownHostsFile == "":
+		return &hinted{fmt.Errorf("source %s: ssh:// needs a file of known hosts", s.URL), "name it in the configuration, as knownHostsFile"}
+	case s.KeyFile == "" && s.HostKey == nil:
+		return fmt.Errorf("source %s: ssh:// needs a key file", s.URL)
+	case u.User.Username() == "":
+		return &hinted{fmt.Errorf("source %s: ssh:// needs a user", s.URL), "write it like ssh://git@git.example.com/fleet.git"}
+	}
+	return nil
 }
 
 // check refuses settings that make no sense together.
@@ -67,6 +91,7 @@ func (s Source) check(secure bool) error {
 		{s.TokenFile != "" && s.PasswordFile != "", "a token and a password are too much"},
 		{(s.Username == "") != (s.PasswordFile == ""), "a user and a file of a password go together"},
 		{(s.CertificateFile == "") != (s.KeyFile == ""), "a client certificate and a file of its key go together"},
+		{s.KnownHostsFile != "", "known hosts are for ssh://"},
 		{secret != "" && !secure, "credentials and certificates need https://"},
 	} {
 		if bad.is {

@@ -32,6 +32,7 @@ const (
 // Identity is the key of one machine.
 type Identity struct {
 	public ssh.PublicKey
+	signer ssh.Signer
 }
 
 // Load reads the machine's key from dir, and makes one the first time. A key
@@ -59,7 +60,7 @@ func load(dir string) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	id := &Identity{public: signer.PublicKey()}
+	id := &Identity{public: signer.PublicKey(), signer: signer}
 	public := []byte(id.PublicKey() + "\n")
 	if old, err := os.ReadFile(path + ".pub"); err == nil && bytes.Equal(old, public) {
 		return id, nil
@@ -163,6 +164,9 @@ func (e *openKeyError) Hint() string {
 func (id *Identity) PublicKey() string {
 	return strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(id.public)), "\n")
 }
+
+// Signer signs with the machine's key, such as to log in over SSH.
+func (id *Identity) Signer() ssh.Signer { return id.signer }
 
 // Fingerprint returns the key's fingerprint as "ssh-keygen -l" prints it: SHA256:….
 func (id *Identity) Fingerprint() string {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/content"
@@ -107,6 +108,15 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	}
 	log := newLogger(stderr, opts.logFormat, opts.verbose)
 	debug.SetMemoryLimit(agentMemory)
+	for i := range opts.more {
+		opts.more[i].HostKey = func() (ssh.Signer, error) {
+			id, err := identity.Load(filepath.Join(opts.dataDir, "identity"))
+			if err != nil {
+				return nil, err
+			}
+			return id.Signer(), nil
+		}
+	}
 	repo, err := gitsource.Open(gitsource.Options{
 		Dir:        sourceState(opts.dataDir).Dir,
 		Second:     sourceState(opts.dataDir).Second,

@@ -43,6 +43,12 @@ func ServeHandler(t T, h http.Handler) string {
 	if err != nil {
 		t.Fatalf("listen on loopback: %v", err)
 	}
+	return "http://" + serve(t, listener, h)
+}
+
+// serve returns the address of the listener, which is closed when the test ends.
+func serve(t T, listener net.Listener, h http.Handler) string {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	server := &http.Server{Handler: h, BaseContext: func(net.Listener) context.Context { return ctx }}
 	done := make(chan struct{})
@@ -55,5 +61,5 @@ func ServeHandler(t T, h http.Handler) string {
 		server.Close()
 		<-done
 	})
-	return "http://" + listener.Addr().String()
+	return listener.Addr().String()
 }
