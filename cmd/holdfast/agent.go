@@ -108,20 +108,11 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	}
 	log := newLogger(stderr, opts.logFormat, opts.verbose)
 	debug.SetMemoryLimit(agentMemory)
-	for i := range opts.more {
-		opts.more[i].HostKey = func() (ssh.Signer, error) {
-			id, err := identity.Load(filepath.Join(opts.dataDir, "identity"))
-			if err != nil {
-				return nil, err
-			}
-			return id.Signer(), nil
-		}
-	}
 	repo, err := gitsource.Open(gitsource.Options{
 		Dir:        sourceState(opts.dataDir).Dir,
 		Second:     sourceState(opts.dataDir).Second,
 		Remotes:    opts.sources,
-		Sources:    opts.more,
+		Sources:    opts.withHostKey(),
 		Branch:     opts.branch,
 		BundleDirs: opts.bundles,
 		Anchor:     anchor,
@@ -158,6 +149,21 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	err = r.Run(ctx)
 	log.Info("agent stopped")
 	return err
+}
+
+// withHostKey lets sources log in with the key that the host is registered by,
+// which is made at its first use.
+func (o *agentOptions) withHostKey() []gitsource.Source {
+	for i := range o.more {
+		o.more[i].HostKey = func() (ssh.Signer, error) {
+			id, err := identity.Load(filepath.Join(o.dataDir, "identity"))
+			if err != nil {
+				return nil, err
+			}
+			return id.Signer(), nil
+		}
+	}
+	return o.more
 }
 
 // maxAnchor is the largest file of keys that is read, in bytes.
