@@ -42,6 +42,47 @@ func TestARecoverySignerMendsTrustAndNothingElse(t *testing.T) {
 	require.Equal(t, g.Head(), poll(t, r).Commit())
 }
 
+func TestARecoverySignerOfAFleetWithoutAPolicy(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, path string
+		approves   bool
+		want       error
+	}{
+		{"changes trust", "trust/README.md", false, nil},
+		{"changes nothing else", "sites/x", false, trust.ErrForbiddenPath},
+		{"approves trust as the head of a pull request", "trust/README.md", true, nil},
+		{"approves nothing else", "sites/x", true, trust.ErrForbiddenPath},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t)
+			safe := gitsourcetest.NewSSHKey(t, "safe@example.com", "ed25519")
+			o := f.options(t)
+			o.Recovery = anchorOf(t, safe)
+			r := open(t, o)
+			good := poll(t, r).Commit()
+			by := safe
+			if tt.approves {
+				by = nil
+			}
+			f.Commit(gitsourcetest.Commit{By: by, Files: map[string]string{tt.path: "1"}})
+			if tt.approves {
+				f.Tag(gitsourcetest.Tag{Name: "approve/safe", By: safe})
+				f.Git("commit", "-q", "--amend", "-m", "as a forge does")
+			}
+			rev, err := fetchAndVerify(r)
+			if tt.want == nil {
+				require.NoError(t, err)
+				require.Equal(t, f.Head(), rev.Commit())
+				return
+			}
+			require.ErrorIs(t, err, tt.want)
+			require.Equal(t, good, rev.Commit())
+		})
+	}
+}
+
 func fetchAndVerify(r *gitsource.Repository) (gitsource.Revision, error) {
 	if err := r.Fetch(context.Background()); err != nil {
 		return gitsource.Revision{}, err

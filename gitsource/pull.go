@@ -50,10 +50,10 @@ func (a *Audit) merged(base, head *commit) (Verdict, error) {
 	if err != nil {
 		return v, err
 	}
-	if h.paths, err = a.court.store.changes(fork.tree, head.tree); err != nil {
+	if err := h.decide(a.court.store, fork.tree, head.tree); err != nil {
 		return v, err
 	}
-	if h.decide(); len(h.paths) == 0 && len(h.vouchers) == 0 {
+	if len(h.paths) == 0 && len(h.vouchers) == 0 {
 		h.refusal = nil // there is nothing to merge
 	}
 	if folder.policy.Releases() {

@@ -122,10 +122,9 @@ func (j *court) released(c *commit, reached *floor) (*hearing, error) {
 	}
 	at := latest(c.time, reached.Bound)
 	h := &hearing{folder: folder, vouchers: j.releaseVouchers(c, folder, at)}
-	if h.paths, err = j.store.changes(reached.tree(), c.tree); err != nil {
+	if err := h.decide(j.store, reached.tree(), c.tree); err != nil {
 		return nil, err
 	}
-	h.decide()
 	return h, j.leaves(h, c, at)
 }
 

@@ -104,24 +104,31 @@ func (j *court) vouched(c *commit, reached *floor) (*hearing, error) {
 	for _, t := range j.tags.approvals(c.hash) {
 		h.vouchers = append(h.vouchers, j.weighTag(folder, t, at))
 	}
-	if h.paths, err = j.store.changes(reached.tree(), c.tree); err != nil {
+	if err := h.decide(j.store, reached.tree(), c.tree); err != nil {
 		return nil, err
 	}
-	if h.decide(); h.refusal != nil {
+	if h.refusal != nil {
 		heads, err := j.heads(c, reached, folder)
 		if err != nil {
 			return nil, err
 		}
 		h.vouchers = append(h.vouchers, heads...)
-		h.decide()
+		if err := h.decide(j.store, reached.tree(), c.tree); err != nil {
+			return nil, err
+		}
 	}
 	return h, j.leaves(h, c, at)
 }
 
-// decide applies the policy. If nobody at all vouches, the reason is that of the
-// first signature.
-func (h *hearing) decide() {
+// decide applies the policy to what differs between two trees. If nobody at all
+// vouches, the reason is that of the first signature.
+func (h *hearing) decide(s *store, before, after plumbing.Hash) (err error) {
 	signers := good(h.vouchers)
+	if len(signers) == 0 || h.folder.policy.NeedsPaths(signers) {
+		if h.paths, err = s.changes(before, after); err != nil {
+			return err
+		}
+	}
 	switch {
 	case len(signers) > 0:
 		h.signer, h.refusal = signers[0], h.folder.policy.Check(signers, h.paths)
@@ -130,6 +137,7 @@ func (h *hearing) decide() {
 	default:
 		h.refusal = trust.ErrUnsigned
 	}
+	return nil
 }
 
 // leaves refuses what was accepted if nothing after it could be judged.

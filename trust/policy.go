@@ -20,6 +20,7 @@ type Policy struct {
 	persons  map[string]string   // name or fingerprint of a key → person; people also by their own name
 	groups   map[string][]string // persons
 	rules    []rule
+	everyKey bool // may change everything
 }
 
 type rule struct {
@@ -31,7 +32,12 @@ type rule struct {
 
 // EveryKey is the policy of a fleet that has none: each key of k may change everything.
 func EveryKey(k *Keyring) *Policy {
-	return &Policy{rules: []rule{{paths: []string{"**"}, groups: []string{"every key"}, members: k.Names(), threshold: 1}}}
+	return &Policy{everyKey: true, rules: []rule{{paths: []string{"**"}, groups: []string{"every key"}, members: k.Names(), threshold: 1}}}
+}
+
+// NeedsPaths tells whether it matters which paths change if by vouch.
+func (p *Policy) NeedsPaths(by []Signer) bool {
+	return !p.everyKey || slices.ContainsFunc(by, func(s Signer) bool { return s.Recovery })
 }
 
 // Releases tells whether only tags release commits to hosts.
