@@ -23,6 +23,7 @@ deps: ## install the Debian packages that are missing
 	$(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $${missing[@]} >/dev/null
 
 build: ## build the holdfast binary into build/
+	@echo "building holdfast"
 	@mkdir -p build && $(GO_BUILD) -o build/holdfast ./cmd/holdfast
 
 embedded: ## build upstream Kubernetes for demo and tests (minutes the first time)

@@ -26,7 +26,10 @@ build() {
 	shift 3
 	began=$(date +%s)
 	printf '  %-24s' "$name"
-	go build -C "$module" -trimpath -buildvcs=false -o "$out/.$name.new" "$@" "$package"
+	if ! go build -C "$module" -trimpath -buildvcs=false -o "$out/.$name.new" "$@" "$package" 2>"$out/.log"; then
+		cat "$out/.log" >&2
+		exit 1
+	fi
 	mv "$out/.$name.new" "$out/$name"
 	echo "$(($(du -k "$out/$name" | cut -f1) / 1024)) MB  $(($(date +%s) - began)) s"
 }
@@ -69,4 +72,5 @@ build $runtime runc github.com/opencontainers/runc -tags=netgo,osusergo,seccomp 
 export CGO_ENABLED=0
 build . kube . -ldflags="$kubernetes"
 
+rm -f "$out/.log"
 echo "$stamp" >"$out/.stamp"
