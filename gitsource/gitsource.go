@@ -180,6 +180,9 @@ func (r *Repository) openState() (err error) {
 	if err := r.disk.MkdirAll(r.dir); err != nil {
 		return err
 	}
+	if err := r.disk.SyncDir(filepath.Dir(r.dir)); err != nil {
+		return err
+	}
 	if r.lock, err = lockState(r.dir); err != nil {
 		return err
 	}

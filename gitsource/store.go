@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -61,6 +63,9 @@ func openStore(disk durable.Disk, dir string) (*store, error) {
 		}
 	}
 	s := &store{dir: dir, disk: disk}
+	if err := s.dropLonePacks(); err != nil {
+		return nil, err
+	}
 	s.open()
 	return s, nil
 }
@@ -194,17 +199,47 @@ func (s *store) adopt(pack, index string) error {
 	defer s.mu.Unlock()
 	dir := filepath.Join(s.dir, "objects", "pack")
 	for _, file := range []string{pack, index} { // the index last: it makes the pack visible
-		if err := s.disk.SyncFile(file); err != nil {
-			return fmt.Errorf("publish pack: %w", err)
+		err := s.disk.SyncFile(file)
+		if err == nil {
+			err = s.disk.Rename(file, filepath.Join(dir, filepath.Base(file)))
 		}
-		if err := s.disk.Rename(file, filepath.Join(dir, filepath.Base(file))); err != nil {
-			return fmt.Errorf("publish pack: %w", err)
+		if err != nil {
+			return errors.Join(fmt.Errorf("publish pack: %w", err), s.dropLonePacks())
 		}
-	}
-	if err := s.disk.SyncDir(dir); err != nil {
-		return fmt.Errorf("publish pack: %w", err)
 	}
 	s.git.Reindex()
+	if err := s.syncUp(dir); err != nil {
+		return fmt.Errorf("publish pack: %w", err)
+	}
+	return nil
+}
+
+// syncUp syncs the names in dir and in all folders above it, to the one that the
+// store is in: a folder whose own name is not on disk is lost with all in it.
+func (s *store) syncUp(dir string) error {
+	for {
+		if err := s.disk.SyncDir(dir); err != nil || dir == filepath.Dir(s.dir) {
+			return err
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// dropLonePacks removes packs whose index never came: go-git reads nothing at all
+// of a repository that has one.
+func (s *store) dropLonePacks() error {
+	packs, err := filepath.Glob(filepath.Join(s.dir, "objects", "pack", "*.pack"))
+	if err != nil {
+		return err
+	}
+	for _, pack := range packs {
+		if _, err := os.Lstat(strings.TrimSuffix(pack, ".pack") + ".idx"); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := s.disk.RemoveAll(pack); err != nil {
+			return fmt.Errorf("remove pack without index: %w", err)
+		}
+	}
 	return nil
 }
 
