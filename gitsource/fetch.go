@@ -61,8 +61,8 @@ func (r *Repository) candidate(source string) *candidate {
 func (r *Repository) haves() []plumbing.Hash {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.floor == nil || !r.mirror.has(r.floor.hash()) {
-		return nil
+	if r.floor == nil || !r.mirror.has(r.floor.hash()) || r.mirror.overgrown(r.grown) {
+		return nil // all of the history, please
 	}
 	var haves []plumbing.Hash
 	next, h := 0, r.floor.hash()
@@ -100,6 +100,10 @@ func (r *Repository) admit(c *candidate, s *staged) error {
 		c.refuse = &Refused{Source: c.source, Commit: c.tip.String(), Reason: err}
 	case err != nil:
 		return err
+	case s != nil && r.isClone(s) && r.mirror.overgrown(r.grown):
+		if err := r.replaceMirror(s); err != nil {
+			return err
+		}
 	case s != nil:
 		if err := r.mirror.adopt(s.pack, s.index); err != nil {
 			return err

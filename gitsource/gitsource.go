@@ -85,6 +85,7 @@ type Repository struct {
 	disk    durable.Disk
 	floors  floorFiles
 	limits  limits
+	grown   growth
 
 	open sync.RWMutex // read-locked while a source is polled
 
@@ -129,7 +130,7 @@ func Open(o Options) (*Repository, error) {
 		return nil, errors.New("open repository: the trust anchor holds no key")
 	}
 	r := &Repository{
-		branch: o.Branch, dir: o.Dir, anchor: o.Anchor, recover: o.Recovery, bundles: o.BundleDirs, log: o.Log, limits: defaultLimits(),
+		branch: o.Branch, dir: o.Dir, anchor: o.Anchor, recover: o.Recovery, bundles: o.BundleDirs, log: o.Log, limits: defaultLimits(), grown: growth{packs: 256, bytes: 64 << 20},
 		candidates: make(map[string]*candidate), files: make(map[string]*bundleFile),
 		olderSeen: make(map[string]bool), trusts: make(map[plumbing.Hash]*trustFolder),
 		disk: o.Disk, floors: o.floorFiles(),
@@ -253,19 +254,26 @@ func (r *Repository) Floor() (Revision, bool, error) {
 	return r.floor.revision(r.mirror), true, nil
 }
 
-// resetMirror empties a damaged mirror. The floor is outside and stays.
+// resetMirror empties a damaged mirror, and fills it again from its copy if that
+// is whole. The floor is outside and stays.
 func (r *Repository) resetMirror(cause error) error {
 	r.log.Warn("mirror damaged, emptied", "cause", cause)
 	r.mirror.close()
-	path := filepath.Join(r.dir, mirrorFolder)
-	if err := r.disk.RemoveAll(path); err != nil {
-		return fmt.Errorf("empty damaged mirror: %w", err)
+	filled := false
+	for _, try := range []func() (bool, error){r.refill, func() (bool, error) { return true, nil }} {
+		path := filepath.Join(r.dir, mirrorFolder)
+		if err := r.disk.RemoveAll(path); err != nil {
+			return fmt.Errorf("empty damaged mirror: %w", err)
+		}
+		mirror, err := openStore(r.disk, path)
+		if err != nil {
+			return err
+		}
+		r.forget(mirror)
+		if filled, err = try(); filled || err != nil {
+			return err
+		}
+		mirror.close()
 	}
-	mirror, err := openStore(r.disk, path)
-	if err != nil {
-		return err
-	}
-	r.mirror, r.checked, r.tags = mirror, plumbing.ZeroHash, nil
-	r.candidates, r.files = make(map[string]*candidate), make(map[string]*bundleFile)
 	return nil
 }

@@ -77,6 +77,16 @@ func (s *store) open() {
 	})
 }
 
+// reopen forgets what was read of the folder: its packs are others now.
+func (s *store) reopen() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.git.Close() // an error is about what is not read any more
+	s.open()
+}
+
+func (s *store) packDir() string { return filepath.Join(s.dir, "objects", "pack") }
+
 func (s *store) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +207,7 @@ func (s *store) tree(h plumbing.Hash) ([]entry, error) {
 func (s *store) adopt(pack, index string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	dir := filepath.Join(s.dir, "objects", "pack")
+	dir := s.packDir()
 	for _, file := range []string{pack, index} { // the index last: it makes the pack visible
 		err := s.disk.SyncFile(file)
 		if err == nil {
@@ -228,7 +238,7 @@ func (s *store) syncUp(dir string) error {
 // dropLonePacks removes packs whose index never came: go-git reads nothing at all
 // of a repository that has one.
 func (s *store) dropLonePacks() error {
-	packs, err := filepath.Glob(filepath.Join(s.dir, "objects", "pack", "*.pack"))
+	packs, err := filepath.Glob(filepath.Join(s.packDir(), "*.pack"))
 	if err != nil {
 		return err
 	}

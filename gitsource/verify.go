@@ -222,6 +222,9 @@ func (r *Repository) raise(to floor, c *candidate, started time.Time) error {
 	}
 	r.floor = &to
 	r.log.Info("revision accepted", "revision", to.Commit[:12], "signer", to.Signer.String(), "source", c.source, "took", time.Since(started))
+	if err := r.keepCopy(); err != nil {
+		r.log.Warn("mirror not copied", "error", err)
+	}
 	return r.mirror.setRef(floorRef, to.hash())
 }
 
