@@ -60,8 +60,10 @@ func TestNeverBackwards(t *testing.T) {
 					switch {
 					case strings.Contains(restart, "without"):
 						require.NoError(t, os.RemoveAll(filepath.Join(o.Dir, "mirror")))
+						require.NoError(t, os.RemoveAll(filepath.Join(o.Dir, "copy")))
 					case strings.Contains(restart, "damaged"):
 						damagePacks(t, o.Dir)
+						require.NoError(t, os.RemoveAll(filepath.Join(o.Dir, "copy")))
 					}
 					r = open(t, o)
 				}
@@ -188,6 +190,7 @@ func TestOfflineStart(t *testing.T) {
 
 	require.NoError(t, r.Close())
 	require.NoError(t, os.RemoveAll(filepath.Join(o.Dir, "mirror")))
+	require.NoError(t, os.RemoveAll(filepath.Join(o.Dir, "copy")))
 	r = open(t, o)
 	_, found, err = r.Floor()
 	require.ErrorContains(t, err, "is not in the mirror")
