@@ -97,7 +97,7 @@ func (r *Repository) admit(c *candidate, s *staged) error {
 	err := r.descends(objects, c.tip)
 	switch {
 	case errors.Is(err, ErrOlder), errors.Is(err, ErrRewritten):
-		c.refuse = &Refused{Source: c.source, Commit: c.tip.String(), Reason: err}
+		c.refuse = &Refused{Source: c.source, Commit: c.tip.String(), Reason: err, lag: !c.file}
 	case err != nil:
 		return err
 	case s != nil && r.isClone(s) && r.mirror.overgrown(r.grown):
@@ -225,7 +225,7 @@ func (r *Repository) fetchBundle(ctx context.Context, path string) error {
 	if known != nil && known.stat == stat && !again {
 		return known.err
 	}
-	c, err := r.readBundle(ctx, &candidate{source: path}, path)
+	c, err := r.readBundle(ctx, &candidate{source: path, file: true}, path)
 	if err != nil && ctx.Err() == nil {
 		err = bundleError{err}
 		refused := &Refused{Source: path, Reason: err}

@@ -47,6 +47,8 @@ type Refused struct {
 	Source string // URL without credentials, or path of the bundle
 	Commit string // hex; empty if the source could not be read that far
 	Reason error
+
+	lag bool // it may only be that the source is behind; never so for a bundle
 }
 
 func (r *Refused) Error() string {
@@ -108,6 +110,7 @@ type candidate struct {
 	tip    plumbing.Hash
 	refuse *Refused                 // why it is refused, once known
 	tags   map[string]plumbing.Hash // by name without refs/tags/
+	file   bool                     // a bundle in a folder
 	part   bool                     // more of the same source builds on it
 	by     *tagIndex                // with which it was judged; nil if it was not
 	at     string                   // the floor then

@@ -112,4 +112,9 @@ func TestTwoHonestRemotesAtDifferentCommits(t *testing.T) {
 	o.Remotes = []string{gitsourcetest.Serve(t, lagging), f.url}
 	r := open(t, o)
 	require.Equal(t, f.Head(), poll(t, r).Commit())
+	require.Equal(t, f.Head(), poll(t, r).Commit(), "one that lags is no fault")
+	newest := f.Head()
+	f.Git("reset", "-q", "--hard", "HEAD^")
+	rev, _ := pollRefused(t, r, gitsource.ErrOlder)
+	require.Equal(t, newest, rev.Commit(), "both going back is one")
 }

@@ -63,7 +63,30 @@ func (r *Repository) judgeAll(ctx context.Context) (refused []error, damage erro
 			refused = append(refused, err)
 		}
 	}
+	if r.current() {
+		refused = slices.DeleteFunc(refused, isLag)
+	}
 	return refused, nil
+}
+
+// current tells whether a source has the floor, or what follows it. Another one
+// that is older then only lags; else, it would be the fleet that goes back.
+func (r *Repository) current() bool {
+	return r.floor != nil && slices.ContainsFunc(r.ordered(), func(c *candidate) bool {
+		return !c.file && !errors.Is(c.refusal(), ErrOlder) && !errors.Is(c.refusal(), ErrRewritten)
+	})
+}
+
+func (c *candidate) refusal() error {
+	if c.refuse == nil {
+		return nil
+	}
+	return c.refuse.Reason
+}
+
+func isLag(err error) bool {
+	refused := new(Refused)
+	return errors.As(err, &refused) && refused.lag && errors.Is(err, ErrOlder)
 }
 
 // ordered lists candidates: sources as configured, then bundles by path.
@@ -125,7 +148,7 @@ func (r *Repository) follow(ctx context.Context, c *candidate) error {
 		return nil
 	}
 	if errors.Is(err, ErrOlder) || errors.Is(err, ErrRewritten) {
-		c.refuse = &Refused{Source: c.source, Commit: c.tip.String(), Reason: err}
+		c.refuse = &Refused{Source: c.source, Commit: c.tip.String(), Reason: err, lag: !c.file}
 		return nil
 	}
 	if err != nil {
