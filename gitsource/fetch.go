@@ -44,10 +44,17 @@ func (r *Repository) fetchRemote(ctx context.Context, m *remote) error {
 			return fmt.Errorf("branch %s %w", r.branch, err)
 		}
 	}
-	if err := r.admit(c, s); err != nil || c.refuse != nil {
+	if err := r.admit(c, s); err != nil || r.refusal(c) != nil {
 		return err
 	}
 	return r.store().setRef(m.ref, tip)
+}
+
+// refusal is why an admitted candidate is refused: it is judged meanwhile.
+func (r *Repository) refusal(c *candidate) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return c.refusal()
 }
 
 func (r *Repository) candidate(source string) *candidate {
@@ -268,10 +275,14 @@ func (r *Repository) readBundle(ctx context.Context, c *candidate, path string) 
 	if err := r.admit(c, s); err != nil {
 		return c, err
 	}
-	if c.refuse != nil && errors.Is(c.refuse, ErrOlder) {
-		if c.once, err = digestFile(ctx, file); err != nil {
+	if errors.Is(r.refusal(c), ErrOlder) {
+		digest, err := digestFile(ctx, file)
+		if err != nil {
 			return c, err
 		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		c.once = digest
 	}
 	return c, nil
 }

@@ -56,7 +56,7 @@ func (r *Repository) fetchMirror(ctx context.Context, m *staticMirror) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.name(), err)
 		}
-		if c.refuse != nil { // what follows builds on what was not taken
+		if r.refusal(c) != nil { // what follows builds on what was not taken
 			m.unchanged = unchanged
 			return nil
 		}
