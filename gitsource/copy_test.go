@@ -31,8 +31,8 @@ func newHost(t *testing.T) *host {
 	return h
 }
 
-func (h *host) next(n int) string {
-	return h.Commit(gitsourcetest.Commit{By: h.key, Files: map[string]string{"n": fmt.Sprint(n), fmt.Sprintf("dir/%d", n): "x"}})
+func (h *host) next(n int) {
+	h.Commit(gitsourcetest.Commit{By: h.key, Files: map[string]string{"n": fmt.Sprint(n), fmt.Sprintf("dir/%d", n): "x"}})
 }
 
 func (h *host) open(t *testing.T) *Repository {
