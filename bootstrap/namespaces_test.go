@@ -23,6 +23,25 @@ import (
 
 const insideVariable = "HOLDFAST_TEST_INSIDE"
 
+// machineDirs are where Kubernetes leaves things whatever its configuration
+// says. Each node of the tests has its own mounted over them.
+var machineDirs = []string{"/var/lib/kubelet", "/var/log/containers", "/var/lib/cni"}
+
+// TestMain makes the folders of machineDirs that are missing, for all tests.
+func TestMain(m *testing.M) {
+	var made []string
+	for _, dir := range machineDirs {
+		if os.Mkdir(dir, 0o755) == nil {
+			made = append(made, dir)
+		}
+	}
+	code := m.Run()
+	for _, dir := range made {
+		os.Remove(dir)
+	}
+	os.Exit(code)
+}
+
 // shortDir returns a folder for a node, whatever becomes of it, removed with the test.
 func shortDir(t *testing.T) string {
 	t.Helper()
@@ -57,8 +76,7 @@ func inNamespaces(t *testing.T, dir, test string) bool {
 	if os.Getenv(insideVariable) != "" {
 		require.NoError(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 		require.NoError(t, unix.Mount("proc", "/proc", "proc", 0, ""))
-		for _, dir := range []string{"/var/lib/kubelet", "/var/log/containers", "/var/lib/cni"} {
-			require.NoError(t, os.MkdirAll(dir, 0o755))
+		for _, dir := range machineDirs {
 			require.NoError(t, unix.Mount("tmpfs", dir, "tmpfs", 0, ""))
 		}
 		return true
