@@ -18,6 +18,7 @@ var arrows = map[string][]string{
 	"durable":            {},
 	"fleet":              {},
 	"trust":              {},
+	"secrets":            {},
 	"identity":           {"durable"},
 	"content":            {"durable"},
 	"gitsource":          {"durable", "trust"},
@@ -40,7 +41,8 @@ var owners = map[string][]string{
 	"github.com/go-git/go-git":     {"gitsource"},
 	"github.com/ProtonMail":        {"trust"},
 	"github.com/google/go-contain": {"content"},
-	"go.yaml.in/yaml":              {"fleet", "trust", "render", "cmd/holdfast", "bootstrap/embedded"},
+	"filippo.io/age":               {"secrets"},
+	"go.yaml.in/yaml":              {"fleet", "trust", "secrets", "render", "cmd/holdfast", "bootstrap/embedded"},
 }
 
 func TestArrowsPointOneWay(t *testing.T) {
