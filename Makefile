@@ -10,7 +10,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Debian packages that the targets need beside Go.
 PACKAGES := gcc libc6-dev libseccomp-dev pkg-config git gnupg openssh-client openssh-server nginx-light iproute2 nftables curl procps
 
-.PHONY: help root deps build embedded demo test fuzz lint bench e2e clean
+.PHONY: help root deps build embedded demo test fuzz lint bench fleet e2e clean
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -92,6 +92,10 @@ END {
 }
 endef
 export BENCH_TABLE
+
+fleet: ## write the benchmark's fleet (SITES=10000 OUT=dir)
+	@[ -n "$(OUT)" ] || { echo "name the folder to write to: make fleet OUT=dir" >&2; exit 1; }
+	@go run ./fleet/fleettest/makefleet --sites $(or $(SITES),10000) "$(OUT)"
 
 e2e: demo ## the main job, end to end, checked
 

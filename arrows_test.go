@@ -30,6 +30,8 @@ var arrows = map[string][]string{
 	"cmd/holdfast":       {"*"},
 	"demo":               {"reconciler", "bootstrap"},
 	"fleet-example/app":  {},
+
+	"fleet/fleettest/makefleet": {"fleet/fleettest"},
 }
 
 // owners says which packages alone may import a library: the part of it that

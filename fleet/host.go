@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -114,18 +115,26 @@ func (l *loader) host(s *Site, file, name string) *Host {
 	return h
 }
 
+// Active returns the site's hosts that are not removed, in declared order.
+func (s *Site) Active() []*Host {
+	return slices.DeleteFunc(slices.Clone(s.Hosts), func(h *Host) bool { return h.State != Active })
+}
+
 // roles checks that the site's hosts can make a cluster.
 func (l *loader) roles(s *Site) {
-	active := 0
-	for _, h := range s.Hosts {
-		if h.State != Active {
-			continue
+	active := s.Active()
+	var control []*Host
+	for _, h := range active {
+		if h.Role == ControlPlane {
+			control = append(control, h)
 		}
-		if active++; active > 1 {
-			l.add(h.File, 0, "keep one host active", "a second active host at a site is not supported yet")
-		}
-		if active == 1 && h.Role != ControlPlane {
-			l.add(h.File, 0, "give it the role control-plane", "site %s has no control-plane host", s.Name)
-		}
+	}
+	switch n := len(control); {
+	case n == 0 && len(active) > 0:
+		l.add(active[0].File, 0, "give it the role control-plane", "site %s has no control-plane host", s.Name)
+	case n == 2:
+		l.add(control[1].File, 0, "have one or three; the others can be workers", "site %s has two control-plane hosts, which are less available than one", s.Name)
+	case n > 3:
+		l.add(control[3].File, 0, "have one or three; the others can be workers", "site %s has %d control-plane hosts", s.Name, n)
 	}
 }

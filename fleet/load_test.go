@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -50,6 +51,16 @@ func edited(edits map[string]string) fstest.MapFS {
 		}
 	}
 	return fsys
+}
+
+// hostsAt gives the site hosts in these roles, in place of its own.
+func hostsAt(roles ...string) map[string]string {
+	edits := map[string]string{"sites/emea/s1/hosts/s1-a.yaml": ""}
+	for n, role := range roles {
+		key := strings.TrimSuffix(keyA, "A") + string(rune('B'+n))
+		edits[fmt.Sprintf("sites/emea/s1/hosts/h%d.yaml", n)] = head + "Host\nspec:\n  identity: " + key + "\n  role: " + role + "\n"
+	}
+	return edits
 }
 
 func messages(err error) []string {
@@ -145,8 +156,11 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		{"two sites with one name", map[string]string{"sites/s1/site.yaml": small()[site]}, []string{"sites/s1/site.yaml: sites/emea/s1/site.yaml has the same name"}},
 		{"two hosts with one identity", map[string]string{"sites/s2/site.yaml": small()[site], "sites/s2/hosts/b.yaml": small()[host]},
 			[]string{"sites/s2/hosts/b.yaml:4: sites/emea/s1/hosts/s1-a.yaml has the same identity"}},
-		{"two hosts at a site", map[string]string{"sites/emea/s1/hosts/s1-b.yaml": head + "Host\nspec:\n  identity: " + keyB + "\n"},
-			[]string{"sites/emea/s1/hosts/s1-b.yaml: a second active host at a site is not supported yet"}},
+		{"two control-plane hosts", hostsAt("control-plane", "control-plane"),
+			[]string{"sites/emea/s1/hosts/h1.yaml: site s1 has two control-plane hosts, which are less available than one"}},
+		{"four control-plane hosts", hostsAt("control-plane", "control-plane", "control-plane", "control-plane"),
+			[]string{"sites/emea/s1/hosts/h3.yaml: site s1 has 4 control-plane hosts"}},
+		{"workers alone", hostsAt("worker", "worker"), []string{"sites/emea/s1/hosts/h0.yaml: site s1 has no control-plane host"}},
 		{"a lone worker", replaced(host, "spec:", "spec:\n  role: worker"), []string{host + ": site s1 has no control-plane host"}},
 		{"an unknown role", replaced(host, "spec:", "spec:\n  role: boss"), []string{host + ": site s1 has no control-plane host", host + ":4: unknown role boss"}},
 		{"a key that is none", replaced(host, keyA, "ssh-ed25519 AAAA"), []string{host + ":4: identity: the key is not an ed25519 public key"}},
@@ -179,6 +193,8 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 func TestLoadAcceptsWhatIsFine(t *testing.T) {
 	t.Parallel()
 	for name, edits := range map[string]map[string]string{
+		"one control-plane and workers":  hostsAt("worker", "control-plane", "worker"),
+		"three control-plane hosts":      hostsAt("control-plane", "control-plane", "control-plane", "worker"),
 		"no hosts":                       {"sites/emea/s1/hosts/s1-a.yaml": ""},
 		"no sites and no profiles":       {"sites/emea/s1/site.yaml": "", "sites/emea/s1/hosts/s1-a.yaml": "", "sites/emea/s1/addons/web/kustomization.yaml": ""},
 		"a removed host beside its heir": {"sites/emea/s1/hosts/s1-b.yaml": head + "Host\nspec:\n  state: removed\n  identity: " + keyB + " comment\n"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
@@ -137,6 +138,10 @@ func (s *session) load(rev gitsource.Revision) (*fleet.Host, error) {
 	}
 	if host.State == fleet.Removed {
 		return nil, fmt.Errorf("%s: state removed is not carried out by this version; %w", host.File, ErrFrozen)
+	}
+	if active := host.Site.Active(); len(active) > 1 {
+		return nil, &fleet.Problem{File: active[1].File, Tip: "keep one host active until the agents can",
+			Msg: "agents of this version run sites of one host, and " + host.Site.Name + " has " + strconv.Itoa(len(active))}
 	}
 	return host, nil
 }
