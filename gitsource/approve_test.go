@@ -258,7 +258,7 @@ func TestALateApprovalHealsFromAnotherSource(t *testing.T) {
 	o.BundleDirs = []string{dir}
 	mirror := filepath.Join(t.TempDir(), "mirror")
 	g.Git("clone", "-q", "--bare", g.Dir, mirror)
-	o.Remotes = []string{gitsourcetest.Serve(t, mirror)}
+	o.Sources = []gitsource.Source{{URL: gitsourcetest.Serve(t, mirror)}}
 	r := open(t, o)
 	poll(t, r)
 	c := g.change()

@@ -39,7 +39,7 @@ func BenchmarkFetchAndVerify(b *testing.B) {
 	var first, fetch, verify, quiet, gitFirst, gitFetch time.Duration
 	for b.Loop() {
 		repo.Git("update-ref", "refs/heads/main", line[0])
-		r, err := gitsource.Open(gitsource.Options{Dir: b.TempDir(), Remotes: []string{url}, Anchor: anchor})
+		r, err := gitsource.Open(gitsource.Options{Dir: b.TempDir(), Sources: []gitsource.Source{{URL: url}}, Anchor: anchor})
 		require.NoError(b, err)
 		bare := filepath.Join(b.TempDir(), "bare")
 		require.NoError(b, exec.Command("git", "init", "-q", "--bare", bare).Run())

@@ -40,11 +40,7 @@ type BundleRef struct {
 // gitformat-bundle(5). Version 3 with filters or SHA-256 is refused.
 func parseBundleHeader(r *bufio.Reader) (BundleInfo, error) {
 	var info BundleInfo
-	line, err := bundleLine(r)
-	if err != nil {
-		return info, err
-	}
-	switch line {
+	switch line, _ := bundleLine(r); line {
 	case "# v2 git bundle":
 		info.Version = 2
 	case "# v3 git bundle":
@@ -174,7 +170,7 @@ func openBundle(path string) (*os.File, *bufio.Reader, BundleInfo, error) {
 	info, err := parseBundleHeader(r)
 	if err != nil {
 		file.Close()
-		return nil, nil, BundleInfo{}, err
+		return nil, nil, BundleInfo{}, bundleError{err}
 	}
 	info.Size = stat.Size()
 	return file, r, info, nil
@@ -184,7 +180,7 @@ func openBundle(path string) (*os.File, *bufio.Reader, BundleInfo, error) {
 func InspectBundle(path string) (BundleInfo, error) {
 	file, _, info, err := openBundle(path)
 	if err != nil {
-		return BundleInfo{}, fmt.Errorf("inspect bundle %s: %w", path, err)
+		return BundleInfo{}, &hinted{fmt.Errorf("inspect bundle %s: %w", path, err), hint(err)}
 	}
 	file.Close()
 	return info, nil

@@ -24,7 +24,7 @@ func stick(t *testing.T, f *fleet) (gitsource.Options, string) {
 	o := f.options(t)
 	dir := filepath.Join(t.TempDir(), "stick")
 	require.NoError(t, os.Mkdir(dir, 0o755))
-	o.Remotes, o.BundleDirs = nil, []string{filepath.Join(dir, "absent"), dir}
+	o.Sources, o.BundleDirs = nil, []string{filepath.Join(dir, "absent"), dir}
 	return o, dir
 }
 
@@ -123,7 +123,7 @@ func TestBadBundlesLeaveNothing(t *testing.T) {
 		data []byte
 		want string
 	}{
-		{"empty", nil, "bundle is truncated in its header"},
+		{"empty", nil, "not a Git bundle of version 2 or 3"},
 		{"no bundle", []byte("hello\n"), "not a Git bundle of version 2 or 3"},
 		{"header cut", header[:30], "bundle is truncated in its header"},
 		{"pack missing", []byte(string(header) + "\n\n"), "pack is truncated"},

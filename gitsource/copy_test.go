@@ -27,7 +27,7 @@ func newHost(t *testing.T) *host {
 	anchor, err := trust.ParseKeyring(map[string][]byte{"allowed_signers": []byte(h.key.Public())})
 	require.NoError(t, err)
 	h.next(0)
-	h.options = Options{Dir: t.TempDir(), Remotes: []string{gitsourcetest.Serve(t, h.Dir)}, Anchor: anchor}
+	h.options = Options{Dir: t.TempDir(), Sources: []Source{{URL: gitsourcetest.Serve(t, h.Dir)}}, Anchor: anchor}
 	return h
 }
 
@@ -114,7 +114,7 @@ func TestAMirrorIsRebuiltFromItsCopy(t *testing.T) {
 			tt.damage(t, h.options.Dir)
 
 			offline := h.options
-			offline.Remotes = nil
+			offline.Sources = nil
 			alone, err := Open(offline)
 			require.NoError(t, err)
 			rev, found, err := alone.Floor()

@@ -65,7 +65,6 @@ type Options struct {
 	Dir        string         // state: required, made if missing
 	Second     string         // folder of the second copy of the floor; default Dir
 	Disk       durable.Disk   // what the state is written through
-	Remotes    []string       // sources that need nothing but a URL; they come before Sources
 	Sources    []Source       // in order; all are asked
 	Branch     string         // default main
 	BundleDirs []string       // folders in which *.bundle files may appear; they need not exist

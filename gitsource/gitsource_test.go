@@ -52,7 +52,7 @@ func anchorOf(t *testing.T, keys ...*gitsourcetest.Key) *trust.Keyring {
 }
 
 func (f *fleet) options(t *testing.T) gitsource.Options {
-	return gitsource.Options{Dir: filepath.Join(t.TempDir(), "state"), Remotes: []string{f.url}, Anchor: anchorOf(t, f.alice)}
+	return gitsource.Options{Dir: filepath.Join(t.TempDir(), "state"), Sources: []gitsource.Source{{URL: f.url}}, Anchor: anchorOf(t, f.alice)}
 }
 
 func open(t *testing.T, o gitsource.Options) *gitsource.Repository {

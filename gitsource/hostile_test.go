@@ -171,7 +171,7 @@ func TestOfflineStart(t *testing.T) {
 	rev := poll(t, r)
 	require.NoError(t, r.Close())
 
-	o.Remotes = []string{"http://127.0.0.1:1/gone"}
+	o.Sources = []gitsource.Source{{URL: "http://127.0.0.1:1/gone"}}
 	r = open(t, o)
 	kept, found, err := r.Floor()
 	require.NoError(t, err)

@@ -133,7 +133,7 @@ func TestFetchEndsWithItsContext(t *testing.T) {
 		close(arrived)
 		<-req.Context().Done()
 	}))
-	r, err := Open(Options{Dir: t.TempDir(), Anchor: anchor, Remotes: []string{url + "/x"}})
+	r, err := Open(Options{Dir: t.TempDir(), Anchor: anchor, Sources: []Source{{URL: url + "/x"}}})
 	require.NoError(t, err)
 	t.Cleanup(func() { r.Close() })
 	ctx, cancel := context.WithCancel(context.Background())

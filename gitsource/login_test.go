@@ -64,7 +64,7 @@ func TestHTTPSLogins(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			o := f.options(t)
-			o.Remotes, o.Sources = nil, []gitsource.Source{tt.source}
+			o.Sources = []gitsource.Source{tt.source}
 			r := open(t, o)
 			if tt.want == "" {
 				require.Equal(t, f.Head(), poll(t, r).Commit())
@@ -86,7 +86,7 @@ func TestASecretThatOthersCanReadIsNotUsed(t *testing.T) {
 	token := secretFile(t, "t0ken")
 	require.NoError(t, os.Chmod(token, 0o640))
 	o := f.options(t)
-	o.Remotes, o.Sources = nil, []gitsource.Source{{URL: url, Mirror: true, CAFile: ca.File, TokenFile: token}}
+	o.Sources = []gitsource.Source{{URL: url, Mirror: true, CAFile: ca.File, TokenFile: token}}
 	require.ErrorContains(t, open(t, o).Fetch(context.Background()), "others can read the secret")
 	require.Zero(t, asked.Load())
 }
@@ -166,13 +166,13 @@ func TestAProxyIsUsed(t *testing.T) {
 		bytesSeen.Add(n)
 	}))
 	o := f.options(t)
-	o.Remotes, o.Sources = nil, []gitsource.Source{{URL: ca.ServeTLS(backend, false) + "/fleet", CAFile: ca.File, Proxy: proxy}}
+	o.Sources = []gitsource.Source{{URL: ca.ServeTLS(backend, false) + "/fleet", CAFile: ca.File, Proxy: proxy}}
 	r := open(t, o)
 	require.Equal(t, f.Head(), poll(t, r).Commit())
 	require.EqualValues(t, 1, tunnels.Load())
 
 	o = f.options(t)
-	o.Remotes, o.Sources = nil, []gitsource.Source{{URL: f.url, Proxy: "http://127.0.0.1:1"}}
+	o.Sources = []gitsource.Source{{URL: f.url, Proxy: "http://127.0.0.1:1"}}
 	require.ErrorContains(t, open(t, o).Fetch(context.Background()), "proxyconnect")
 }
 
@@ -200,7 +200,7 @@ func TestSettingsThatMakeNoSenseAreRefused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			o := f.options(t)
-			o.Sources = []gitsource.Source{tt.source}
+			o.Sources = append(o.Sources, tt.source)
 			_, err := gitsource.Open(o)
 			require.ErrorContains(t, err, tt.want)
 			require.NotContains(t, err.Error(), "secret")

@@ -42,7 +42,7 @@ func (m *mirrored) publish(t *testing.T) gitsource.Published {
 
 func (m *mirrored) options(t *testing.T, url string) gitsource.Options {
 	o := m.fleet.options(t)
-	o.Remotes, o.Sources = nil, []gitsource.Source{{URL: url, Mirror: true, Idle: 2 * time.Second}}
+	o.Sources = []gitsource.Source{{URL: url, Mirror: true, Idle: 2 * time.Second}}
 	return o
 }
 

@@ -73,7 +73,6 @@ func TestASlowSourceKeepsNoOtherFromBeingHeard(t *testing.T) {
 		}
 	}
 	o := f.options(t)
-	o.Remotes = nil
 	o.Sources = []gitsource.Source{{URL: gitsourcetest.ServeHandler(t, http.HandlerFunc(drips)) + "/fleet"}, {URL: f.url}}
 	r := open(t, o)
 	heard := following(t, r, 50*time.Millisecond)
@@ -91,10 +90,10 @@ func TestASourceThatFailsIsAskedMoreRarely(t *testing.T) {
 	f := newFleet(t)
 	var bad atomic.Int32
 	o := f.options(t)
-	o.Remotes = append(o.Remotes, gitsourcetest.ServeHandler(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	o.Sources = append(o.Sources, gitsource.Source{URL: gitsourcetest.ServeHandler(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		bad.Add(1)
 		http.Error(w, "no", http.StatusInternalServerError)
-	}))+"/fleet")
+	})) + "/fleet"})
 	r := open(t, o)
 	heard := following(t, r, 20*time.Millisecond)
 	var at int32
@@ -105,7 +104,7 @@ func TestASourceThatFailsIsAskedMoreRarely(t *testing.T) {
 			n++
 		}
 	}
-	require.ErrorContains(t, r.Problems(), "fetch "+o.Remotes[1])
+	require.ErrorContains(t, r.Problems(), "fetch "+o.Sources[1].URL)
 	require.Less(t, at, int32(20))
 }
 
@@ -122,6 +121,6 @@ func TestTheDeadlineOfASourceEndsItsPoll(t *testing.T) {
 		backend.ServeHTTP(w, req)
 	}))
 	o := f.options(t)
-	o.Remotes, o.Sources = nil, []gitsource.Source{{URL: url + "/fleet", Deadline: 100 * time.Millisecond}}
+	o.Sources = []gitsource.Source{{URL: url + "/fleet", Deadline: 100 * time.Millisecond}}
 	require.ErrorContains(t, open(t, o).Fetch(context.Background()), "sent for longer than 100ms")
 }

@@ -27,8 +27,8 @@ func TestOneBadRemoteDoesNotHideAnother(t *testing.T) {
 	other.Commit(gitsourcetest.Commit{})
 	other.Git("branch", "-m", "trunk")
 	o := f.options(t)
-	o.Remotes = []string{
-		"http://127.0.0.1:1/refused", garbage + "/x", gitsourcetest.Serve(t, empty.Dir), gitsourcetest.Serve(t, other.Dir), f.url,
+	o.Sources = []gitsource.Source{
+		{URL: "http://127.0.0.1:1/refused"}, {URL: garbage + "/x"}, {URL: gitsourcetest.Serve(t, empty.Dir)}, {URL: gitsourcetest.Serve(t, other.Dir)}, {URL: f.url},
 	}
 	r := open(t, o)
 	err := r.Fetch(context.Background())
@@ -45,7 +45,7 @@ func TestOpenRefuses(t *testing.T) {
 	f := newFleet(t)
 	for _, remote := range []string{"file:///srv/fleet", "/srv/fleet", "git@example.com:fleet", "ssh://example.com/fleet", "git://example.com/x", "ext::sh -c id", "http://", "https://u:secret@", "https://u:secret@example.com/fleet"} {
 		o := f.options(t)
-		o.Remotes = []string{remote}
+		o.Sources = []gitsource.Source{{URL: remote}}
 		_, err := gitsource.Open(o)
 		require.Error(t, err, remote)
 		require.NotContains(t, err.Error(), "secret")
@@ -65,7 +65,7 @@ func TestARemoteMayNotSendTheHostToAFile(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	o := f.options(t)
-	o.Remotes = []string{gitsourcetest.ServeHandler(t, http.RedirectHandler("file:///etc/passwd", http.StatusFound)) + "/x"}
+	o.Sources = []gitsource.Source{{URL: gitsourcetest.ServeHandler(t, http.RedirectHandler("file:///etc/passwd", http.StatusFound)) + "/x"}}
 	require.ErrorContains(t, open(t, o).Fetch(context.Background()), "unsupported")
 }
 
@@ -78,10 +78,10 @@ func TestAPollWithNothingNewIsOneRoundTrip(t *testing.T) {
 	var requests atomic.Int32
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	o := f.options(t)
-	o.Remotes = []string{gitsourcetest.ServeHandler(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	o.Sources = []gitsource.Source{{URL: gitsourcetest.ServeHandler(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		requests.Add(1)
 		proxy.ServeHTTP(w, req)
-	})) + "/fleet"}
+	})) + "/fleet"}}
 	r := open(t, o)
 	poll(t, r)
 	require.EqualValues(t, 2, requests.Swap(0), "the first contact")
@@ -109,7 +109,7 @@ func TestTwoHonestRemotesAtDifferentCommits(t *testing.T) {
 	f.Git("clone", "-q", "--bare", f.Dir, lagging)
 	f.commit(map[string]string{"a": "2"})
 	o := f.options(t)
-	o.Remotes = []string{gitsourcetest.Serve(t, lagging), f.url}
+	o.Sources = []gitsource.Source{{URL: gitsourcetest.Serve(t, lagging)}, {URL: f.url}}
 	r := open(t, o)
 	require.Equal(t, f.Head(), poll(t, r).Commit())
 	require.Equal(t, f.Head(), poll(t, r).Commit(), "one that lags is no fault")

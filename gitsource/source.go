@@ -115,12 +115,8 @@ func withoutUser(u *url.URL) string {
 
 // addSources makes a poller of each source, and one of all bundle folders.
 func (r *Repository) addSources(o Options) error {
-	var sources []Source
-	for _, raw := range o.Remotes {
-		sources = append(sources, Source{URL: raw})
-	}
 	known := make(map[string]bool)
-	for i, s := range append(sources, o.Sources...) {
+	for i, s := range o.Sources {
 		u, err := s.address()
 		if err != nil {
 			return err

@@ -41,7 +41,7 @@ func TestSSHWithAKeyFileAndWithTheHostsOwnKey(t *testing.T) {
 			f := newFleet(t)
 			source.URL, source.KnownHostsFile = sshd.URL+f.Dir, sshd.KnownHosts
 			o := f.options(t)
-			o.Remotes, o.Sources = nil, []gitsource.Source{source}
+			o.Sources = []gitsource.Source{source}
 			r := open(t, o)
 			require.Equal(t, f.Head(), poll(t, r).Commit())
 			require.Equal(t, f.Head(), poll(t, r).Commit(), "nothing new")
@@ -90,9 +90,9 @@ func TestSSHRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			o := f.options(t)
-			o.Sources = []gitsource.Source{{URL: tt.url, KeyFile: tt.key, KnownHostsFile: tt.known}}
+			o.Sources = append(o.Sources, gitsource.Source{URL: tt.url, KeyFile: tt.key, KnownHostsFile: tt.known})
 			if tt.name == "a server that says nothing" {
-				o.Sources[0].Answer = time.Second
+				o.Sources[1].Answer = time.Second
 			}
 			r := open(t, o)
 			require.ErrorContains(t, r.Fetch(context.Background()), tt.want)

@@ -14,7 +14,18 @@ import (
 
 // ErrFrozen reports a host that the fleet does not list any more. It keeps
 // running what it has: leaving a host out is not an order to remove it.
-var ErrFrozen = errors.New("the fleet does not list this host any more; it keeps what it runs and changes nothing")
+var ErrFrozen error = frozen{}
+
+type frozen struct{}
+
+func (frozen) Error() string {
+	return "the fleet does not list this host any more; it keeps what it runs and changes nothing"
+}
+
+// Hint says how to take the host back, and how to let it go.
+func (frozen) Hint() string {
+	return "list its key in a file below the hosts folder of its site again, or switch the machine off"
+}
 
 // ErrWaiting reports a host that has nothing to run yet.
 var ErrWaiting = errors.New("waiting for the first revision")

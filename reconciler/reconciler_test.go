@@ -110,7 +110,7 @@ func object(kind, name, rest string) string {
 func (s *stage) start() {
 	anchor, err := trust.ParseKeyring(map[string][]byte{"anchor": []byte(s.key.AllowedSigner(""))})
 	require.NoError(s.t, err)
-	repo, err := gitsource.Open(gitsource.Options{Dir: filepath.Join(s.dir, "source"), Remotes: []string{s.url}, Anchor: anchor})
+	repo, err := gitsource.Open(gitsource.Options{Dir: filepath.Join(s.dir, "source"), Sources: []gitsource.Source{{URL: s.url}}, Anchor: anchor})
 	require.NoError(s.t, err)
 	store, err := content.Open(filepath.Join(s.dir, "content"))
 	require.NoError(s.t, err)

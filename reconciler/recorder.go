@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,11 +58,7 @@ func (r *recorder) finish(p Phase, err error) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
-	var h interface{ Hint() string }
-	hint := ""
-	if errors.As(err, &h) {
-		hint = h.Hint()
-	}
+	hint := strings.Join(hints(err, nil), "\n")
 	known := false
 	r.update(func(s *Status, now time.Time) {
 		known = slices.ContainsFunc(s.Failures, func(f Failure) bool { return f.Phase == p && f.Message == err.Error() })
@@ -70,6 +67,25 @@ func (r *recorder) finish(p Phase, err error) {
 	if !known {
 		r.log.Warn("phase stopped", "phase", string(p), "error", err)
 	}
+}
+
+// hints appends to known, once each, what errors joined in err say can be done.
+func hints(err error, known []string) []string {
+	if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
+		if slices.Contains(known, h.Hint()) {
+			return known
+		}
+		return append(known, h.Hint())
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return hints(e.Unwrap(), known)
+	case interface{ Unwrap() []error }:
+		for _, part := range e.Unwrap() {
+			known = hints(part, known)
+		}
+	}
+	return known
 }
 
 func (r *recorder) snapshot() Status {

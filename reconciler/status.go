@@ -95,7 +95,7 @@ type LayerStatus struct {
 type Failure struct {
 	Phase   Phase     `json:"phase"`
 	Message string    `json:"message"`
-	Hint    string    `json:"hint,omitempty"`
+	Hint    string    `json:"hint,omitempty"` // a line for each thing that can be done
 	Since   time.Time `json:"since"`
 }
 

@@ -2,9 +2,11 @@ package reconciler
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +43,19 @@ func TestStatusIsWrittenAndReadBack(t *testing.T) {
 	require.Equal(t, "store-042-a", s.Host)
 	require.Equal(t, "not signed", s.Failures[0].Message)
 	require.False(t, s.UpdatedAt.IsZero())
+}
+
+func TestEachHintOfAPhaseIsKept(t *testing.T) {
+	t.Parallel()
+	rec := newRecorder(t.TempDir(), Status{}, slog.New(slog.DiscardHandler))
+	unregistered := func(key string) error { return &Unregistered{key, errors.New("no host")} }
+	rec.finish(PhaseLoad, fmt.Errorf("load: %w", errors.Join(unregistered("one"), errors.New("no hint"), unregistered("two"), unregistered("one"))))
+	hints := strings.Split(rec.snapshot().Failures[0].Hint, "\n")
+	require.Len(t, hints, 2)
+	require.Contains(t, hints[0], "one")
+	require.Contains(t, hints[1], "two")
+	rec.finish(PhaseLoad, ErrFrozen)
+	require.Contains(t, rec.snapshot().Failures[0].Hint, "hosts folder")
 }
 
 func TestADamagedStatusIsAnErrorThatNamesIt(t *testing.T) {

@@ -27,9 +27,9 @@ type agentOptions struct {
 	config    string
 	anchor    string
 	recovery  string             // empty: nobody may recover
-	sources   []string           // of the flags --source
+	remotes   []string           // of the flags --source
 	mirrors   []string           // of the flags --mirror
-	more      []gitsource.Source // of the flags --mirror, then of the configuration
+	sources   []gitsource.Source // of both, then of the configuration
 	branch    string
 	bundles   []string
 	dataDir   string
@@ -71,7 +71,7 @@ before what it says; sources and bundle folders of both count.`,
 	f.StringVar(&opts.config, "config", "", "file that says what the flags do not; default "+defaultAgentConfig+" if it exists")
 	f.StringVar(&opts.anchor, "anchor", "", anchorUsage+" (required, here or in the configuration)")
 	f.StringVar(&opts.recovery, "recovery", "", "file of keys, kept offline, that may mend trust/ whatever its policy says")
-	f.StringArrayVar(&opts.sources, "source", nil, "URL of a Git repository; may be repeated")
+	f.StringArrayVar(&opts.remotes, "source", nil, "URL of a Git repository; may be repeated")
 	f.StringArrayVar(&opts.mirrors, "mirror", nil, "URL of a static mirror; may be repeated")
 	f.StringVar(&opts.branch, "branch", "main", "branch of the sources")
 	f.StringArrayVar(&opts.bundles, "bundles", nil, "folder to find Git bundles in, such as a stick's; may be repeated")
@@ -90,7 +90,7 @@ before what it says; sources and bundle folders of both count.`,
 const agentMemory = 48 << 20
 
 func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) error {
-	if len(opts.sources)+len(opts.more)+len(opts.bundles) == 0 {
+	if len(opts.sources)+len(opts.bundles) == 0 {
 		return usageError{errors.New("an agent needs a --source or a --bundles folder"), "name where commits come from: --source https://git.example.com/fleet.git"}
 	}
 	if opts.interval <= 0 {
@@ -111,7 +111,6 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	repo, err := gitsource.Open(gitsource.Options{
 		Dir:        sourceState(opts.dataDir).Dir,
 		Second:     sourceState(opts.dataDir).Second,
-		Remotes:    opts.sources,
 		Sources:    opts.withHostKey(),
 		Branch:     opts.branch,
 		BundleDirs: opts.bundles,
@@ -154,8 +153,8 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 // withHostKey lets sources log in with the key that the host is registered by,
 // which is made at its first use.
 func (o *agentOptions) withHostKey() []gitsource.Source {
-	for i := range o.more {
-		o.more[i].HostKey = func() (ssh.Signer, error) {
+	for i := range o.sources {
+		o.sources[i].HostKey = func() (ssh.Signer, error) {
 			id, err := identity.Load(filepath.Join(o.dataDir, "identity"))
 			if err != nil {
 				return nil, err
@@ -163,7 +162,7 @@ func (o *agentOptions) withHostKey() []gitsource.Source {
 			return id.Signer(), nil
 		}
 	}
-	return o.more
+	return o.sources
 }
 
 // maxAnchor is the largest file of keys that is read, in bytes.

@@ -124,8 +124,11 @@ func (s sourceConfig) source() gitsource.Source {
 // configure fills in what the command line does not say: from the file that it
 // names, or from the default one if there is one.
 func (o *agentOptions) configure(cmd *cobra.Command) error {
+	for _, url := range o.remotes {
+		o.sources = append(o.sources, gitsource.Source{URL: url})
+	}
 	for _, url := range o.mirrors {
-		o.more = append(o.more, gitsource.Source{URL: url, Mirror: true})
+		o.sources = append(o.sources, gitsource.Source{URL: url, Mirror: true})
 	}
 	path := o.config
 	if path == "" {
@@ -139,7 +142,7 @@ func (o *agentOptions) configure(cmd *cobra.Command) error {
 		return err
 	}
 	for _, s := range c.Spec.Sources {
-		o.more = append(o.more, s.source())
+		o.sources = append(o.sources, s.source())
 	}
 	o.bundles = append(o.bundles, c.Spec.Bundles...)
 	o.anchor, o.recovery = cmp.Or(o.anchor, c.Spec.Anchor), cmp.Or(o.recovery, c.Spec.Recovery)

@@ -71,13 +71,13 @@ func TestFlagsComeBeforeTheConfiguration(t *testing.T) {
 	require.Equal(t, []string{"/stick"}, o.bundles)
 	require.Equal(t, []gitsource.Source{
 		{URL: "https://one", Username: "u", PasswordFile: "/p", Deadline: time.Hour}, {URL: "https://two", Mirror: true},
-	}, o.more)
+	}, o.sources)
 	o = configured("--anchor", "/b", "--branch", "main", "--interval", "1m", "--mirror", "https://zero")
 	require.Equal(t, "/b", o.anchor)
 	require.Equal(t, "main", o.branch)
 	require.Equal(t, time.Minute, o.interval)
-	require.Equal(t, "https://zero", o.more[0].URL)
-	require.Len(t, o.more, 3)
+	require.Equal(t, "https://zero", o.sources[0].URL)
+	require.Len(t, o.sources, 3)
 }
 
 func FuzzAgentConfig(f *testing.F) {

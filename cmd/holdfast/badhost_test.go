@@ -111,7 +111,7 @@ func newBadHost(t *testing.T) *badHost {
 	keys, err := readAnchor(anchor)
 	require.NoError(t, err)
 	source, err := gitsource.Open(gitsource.Options{Dir: filepath.Join(h.dir, "source"), Anchor: keys,
-		Remotes: []string{gitsourcetest.Serve(t, h.repo.Dir)}, BundleDirs: []string{h.stick}})
+		Sources: []gitsource.Source{{URL: gitsourcetest.Serve(t, h.repo.Dir)}}, BundleDirs: []string{h.stick}})
 	require.NoError(t, err)
 	store, err := content.Open(filepath.Join(h.dir, "content"))
 	require.NoError(t, err)
@@ -170,9 +170,9 @@ func (h *badHost) refuses(t *testing.T, want, before string) reconciler.Status {
 	})
 	for _, f := range st.Failures {
 		requireReadable(t, shown(f))
-		requireReadable(t, f.Hint)
-		if f.Message != reconciler.ErrFrozen.Error() { // which says itself that there is nothing to do
-			require.NotEmpty(t, f.Hint, shown(f))
+		require.NotEmpty(t, f.Hint, shown(f))
+		for tip := range strings.SplitSeq(f.Hint, "\n") {
+			requireReadable(t, tip)
 		}
 	}
 	require.Equal(t, h.good, st.Confirmed.Revision)

@@ -37,7 +37,7 @@ type logLine struct {
 
 func startAgent(tb testing.TB, program string, opts agentOptions) *agentProcess {
 	tb.Helper()
-	args := []string{"agent", "--anchor", opts.anchor, "--data-dir", opts.dataDir, "--source", opts.sources[0], "--log-format", "json"}
+	args := []string{"agent", "--anchor", opts.anchor, "--data-dir", opts.dataDir, "--source", opts.sources[0].URL, "--log-format", "json"}
 	if opts.interval > 0 {
 		args = append(args, "--interval", opts.interval.String())
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/identity"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
@@ -128,7 +129,7 @@ func newBenchLine(b *testing.B) *benchLine {
 	l := &benchLine{line: newLine(b), program: filepath.Join(b.TempDir(), "holdfast")}
 	l.build(l.program, "-trimpath", "-ldflags", "-s -w", "./cmd/holdfast")
 	l.gate = newGate(b, filepath.Dir(l.repo.Dir))
-	l.opts.sources = []string{l.gate.url + "/fleet"}
+	l.opts.sources = []gitsource.Source{{URL: l.gate.url + "/fleet"}}
 	l.opts.bundles = nil
 	require.NoError(b, os.MkdirAll(l.opts.dataDir, 0o700))
 	id, err := identity.Load(filepath.Join(l.opts.dataDir, "identity"))

@@ -17,6 +17,7 @@ import (
 
 	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/content"
+	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
 	"github.com/holdfast-fleet/holdfast/identity"
 	"github.com/holdfast-fleet/holdfast/reconciler"
@@ -49,7 +50,7 @@ func newLine(t testing.TB) *line {
 	require.NoError(t, os.WriteFile(anchor, []byte(l.owner.Public()), 0o600))
 	l.opts = agentOptions{
 		anchor: anchor, branch: "main", dataDir: filepath.Join(dir, "host"), bundles: []string{filepath.Join(dir, "stick")},
-		sources:  []string{gitsourcetest.Serve(t, dir) + "/fleet"},
+		sources:  []gitsource.Source{{URL: gitsourcetest.Serve(t, dir) + "/fleet"}},
 		interval: 100 * time.Millisecond, logFormat: "text",
 	}
 	t.Cleanup(func() {

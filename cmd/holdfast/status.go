@@ -106,8 +106,8 @@ func printStatus(w io.Writer, st reconciler.Status, c paint, now time.Time) {
 	}
 	for _, f := range st.Failures {
 		fmt.Fprintf(w, "%s %s, for %s: %s\n", c("31", "failure   "), f.Phase, age(now, f.Since), lines(f.Message, "           "))
-		if f.Hint != "" {
-			fmt.Fprintf(w, "           hint: %s\n", printable(f.Hint))
+		for tip := range strings.Lines(f.Hint) {
+			fmt.Fprintf(w, "           hint: %s\n", printable(tip))
 		}
 	}
 }
