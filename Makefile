@@ -10,9 +10,9 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Debian packages that the targets need beside Go.
 PACKAGES := gcc libc6-dev libseccomp-dev pkg-config git gnupg openssh-client openssh-server nginx-light iproute2 nftables curl procps
 
-.PHONY: help root deps build embedded demo test fuzz lint bench fleet e2e clean
+.PHONY: help root deps build embedded demo test conformance fuzz lint bench fleet e2e clean
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## install the Debian packages that are missing
 	@command -v go >/dev/null || { echo "deps: Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }
@@ -40,6 +40,9 @@ root:
 test: root deps build embedded ## run all tests
 	go test -timeout $(TEST_TIMEOUT) ./...
 	cd bootstrap/embedded/kube && go test ./node ./pause
+
+conformance: ## show our SOPS documents to the real sops, and its own to us (builds it: minutes the first time)
+	@cd secrets/conformance && go vet . && go test .
 
 fuzz: ## fuzz every parser of outside bytes, one after the other (FUZZTIME=30s each)
 	@grep -rn --include='*_test.go' --exclude-dir=build -oE '^func Fuzz[A-Za-z0-9_]+' . | \

@@ -29,6 +29,9 @@ func Encrypt(file string, plain []byte, rule Rule, now time.Time) ([]byte, error
 	if FormatOf(file) == Binary {
 		m.Selection = Selection{} // there is one value
 	}
+	if m.isEmpty() {
+		m.UnencryptedSuffix = defaultSuffix // said, as sops does
+	}
 	key, err := m.newKey(to)
 	if err != nil {
 		return nil, fmt.Errorf("encrypt %s: %w", file, err)
@@ -135,7 +138,10 @@ func (s sealer) seal(m metadata, docs []mapping) ([]byte, error) {
 		return nil, err
 	}
 	format := FormatOf(s.file)
-	indent := s.indent[format]
+	indent, set := s.indent[format]
+	if !set {
+		indent = -1
+	}
 	if format == Binary {
 		format = JSON
 	}

@@ -115,14 +115,14 @@ func (r *jsonReader) end() error {
 	return nil
 }
 
-// writeJSON writes a document as sops does; 0 indents by tabs.
+// writeJSON writes a document as sops does; -1 indents by tabs.
 func writeJSON(m mapping, indent int) ([]byte, error) {
 	var flat, out bytes.Buffer
 	if err := flatJSON(&flat, m); err != nil {
 		return nil, err
 	}
 	by := "\t"
-	if indent > 0 {
+	if indent >= 0 {
 		by = strings.Repeat(" ", indent)
 	}
 	if err := json.Indent(&out, flat.Bytes(), "", by); err != nil {

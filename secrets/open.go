@@ -160,7 +160,7 @@ func (m mac) sum() string { return fmt.Sprintf("%X", m.Sum(nil)) }
 
 // Bytes returns the plaintext in the file's own format, without the metadata.
 func (p *Plaintext) Bytes() ([]byte, error) {
-	data, err := write(p.doc.format, p.docs, 0)
+	data, err := write(p.doc.format, p.docs, -1)
 	if err != nil {
 		err = fmt.Errorf("write what is in %s: %w", p.doc.file, err)
 	}

@@ -311,7 +311,7 @@ func TestWhatWasChangedDoesNotOpen(t *testing.T) {
 		"the type of a value":            []byte(strings.Replace(string(data), "type:str", "type:int", 1)),
 		"the type, to a comment":         []byte(strings.Replace(string(data), "type:str", "type:comment", 1)),
 		"the time":                       []byte(strings.Replace(string(data), noon.Format(time.RFC3339), noon.Add(time.Second).Format(time.RFC3339), 1)),
-		"which values are encrypted":     []byte(strings.Replace(string(data), "    version:", "    unencrypted_regex: ^a$\n    version:", 1)),
+		"which values are encrypted":     []byte(strings.Replace(string(data), "unencrypted_suffix: _unencrypted", "unencrypted_regex: ^a$", 1)),
 		"what the MAC is made of":        []byte(strings.Replace(string(data), "    version:", "    mac_only_encrypted: true\n    version:", 1)),
 	} {
 		t.Run(name, func(t *testing.T) {

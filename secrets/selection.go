@@ -39,6 +39,16 @@ func (s *Selection) rules() map[string]*string {
 	}
 }
 
+// isEmpty reports whether no rule is set.
+func (s *Selection) isEmpty() bool {
+	for _, value := range s.rules() {
+		if *value != "" {
+			return false
+		}
+	}
+	return true
+}
+
 // selector is a [Selection], ready to use.
 type selector struct {
 	onKey, onComment func(string) bool // one of them is not nil

@@ -61,6 +61,9 @@ func mappingNode(m mapping) (*yaml.Node, error) {
 			continue
 		}
 		key, err := scalarNode(p.key)
+		if p.key == "<<" {
+			key = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!merge", Value: p.key} // quoted, it would not merge
+		}
 		if err != nil {
 			return nil, err
 		}
