@@ -25,24 +25,6 @@ func FuzzBundleHeader(f *testing.F) {
 	})
 }
 
-func FuzzPack(f *testing.F) {
-	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := stage(t.Context(), dir, bytes.NewReader(data), nil, limits{pack: 1 << 16, object: 1 << 16, unpacked: 1 << 20, objects: 1 << 10})
-		if err == nil {
-			for h, kind := range s.types {
-				if kind == plumbing.BlobObject {
-					require.NoError(t, s.store.checkBlob(h))
-				}
-			}
-			s.discard()
-		}
-		left, err := os.ReadDir(dir)
-		require.NoError(t, err)
-		require.Empty(t, left)
-	})
-}
-
 func FuzzCommit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := parseCommit(plumbing.ZeroHash, data)
@@ -93,7 +75,7 @@ func FuzzTree(f *testing.F) {
 
 func TestFuzzSeedsExist(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"FuzzBundleHeader", "FuzzPack", "FuzzCommit", "FuzzTag", "FuzzTree", "FuzzMirrorHead"} {
+	for _, name := range []string{"FuzzBundleHeader", "FuzzPack", "FuzzThinPack", "FuzzCommit", "FuzzTag", "FuzzTree", "FuzzMirrorHead"} {
 		seeds, err := os.ReadDir(filepath.Join("testdata", "fuzz", name))
 		require.NoError(t, err)
 		require.NotEmpty(t, seeds, name)

@@ -16,17 +16,23 @@ type packEntry struct {
 	kind plumbing.ObjectType
 	base plumbing.Hash // of a REF_DELTA
 	data []byte
+	back int // of an OFS_DELTA: how many entries before it its base is
 }
 
-func handMadePack(t *testing.T, entries ...packEntry) []byte {
+func handMadePack(t testing.TB, entries ...packEntry) []byte {
 	t.Helper()
 	pack := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(len(entries)))
-	for _, e := range entries {
+	starts := make([]int, len(entries))
+	for i, e := range entries {
+		starts[i] = len(pack)
 		size := uint64(len(e.data))
 		pack = append(pack, 0x80|byte(e.kind)<<4|byte(size&15))
 		pack = binary.AppendUvarint(pack, size>>4)
-		if e.kind == plumbing.REFDeltaObject {
+		switch e.kind {
+		case plumbing.REFDeltaObject:
 			pack = append(pack, e.base[:]...)
+		case plumbing.OFSDeltaObject:
+			pack = append(pack, offset(starts[i]-starts[max(0, i-e.back)])...)
 		}
 		var z bytes.Buffer
 		w := zlib.NewWriter(&z)
@@ -35,8 +41,23 @@ func handMadePack(t *testing.T, entries ...packEntry) []byte {
 		require.NoError(t, w.Close())
 		pack = append(pack, z.Bytes()...)
 	}
+	return summed(pack)
+}
+
+// summed adds the checksum that a pack ends in.
+func summed(pack []byte) []byte {
 	sum := sha1.Sum(pack)
 	return append(pack, sum[:]...)
+}
+
+// offset is written as gitformat-pack(5) has it for OFS_DELTA.
+func offset(n int) []byte {
+	out := []byte{byte(n & 127)}
+	for n >>= 7; n > 0; n >>= 7 {
+		n--
+		out = append([]byte{0x80 | byte(n&127)}, out...)
+	}
+	return out
 }
 
 // appending is a delta that copies all of base and adds one letter.
@@ -60,7 +81,7 @@ func TestThinPacks(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(base.discard)
 	on := func(s, letter string) packEntry {
-		return packEntry{plumbing.REFDeltaObject, blobHash(s), appending(s, letter)}
+		return packEntry{kind: plumbing.REFDeltaObject, base: blobHash(s), data: appending(s, letter)}
 	}
 	for _, tt := range []struct {
 		name  string
