@@ -148,8 +148,12 @@ func (s *store) read(h plumbing.Hash, want plumbing.ObjectType, limit int64) (da
 	if data, err = io.ReadAll(io.LimitReader(r, limit+1)); err != nil {
 		return nil, damage(h, err)
 	}
-	if plumbing.ComputeHash(want, data) != h {
-		return nil, damage(h, errors.New("its bytes have another name"))
+	sum := plumbing.NewHasher(want, int64(len(data)))
+	if _, err := sum.Write(data); err != nil {
+		return nil, err
+	}
+	if err := checkNamed(h, sum.Hash); err != nil {
+		return nil, err
 	}
 	return data, nil
 }
@@ -168,14 +172,11 @@ func (s *store) checkBlob(h plumbing.Hash) (err error) {
 		return damage(h, err)
 	}
 	defer r.Close()
-	hasher := plumbing.NewHasher(plumbing.BlobObject, obj.Size())
-	if _, err := io.Copy(hasher, r); err != nil {
+	sum := plumbing.NewHasher(plumbing.BlobObject, obj.Size())
+	if _, err := io.Copy(sum, r); err != nil {
 		return damage(h, err)
 	}
-	if hasher.Sum() != h {
-		return damage(h, errors.New("its bytes have another name"))
-	}
-	return nil
+	return checkNamed(h, sum.Hash)
 }
 
 func (s *store) commit(h plumbing.Hash) (*commit, error) {
