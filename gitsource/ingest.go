@@ -228,16 +228,3 @@ func (c *contextReader) Read(p []byte) (int, error) {
 	}
 	return c.r.Read(p)
 }
-
-// prefixWriter keeps the first bytes written to it.
-type prefixWriter struct {
-	data  []byte
-	limit int
-}
-
-func (w *prefixWriter) Write(p []byte) (int, error) {
-	if room := w.limit - len(w.data); room > 0 {
-		w.data = append(w.data, p[:min(room, len(p))]...)
-	}
-	return len(p), nil
-}

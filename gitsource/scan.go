@@ -1,12 +1,11 @@
 package gitsource
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
@@ -75,8 +74,11 @@ func (s *scan) object(scanner *packfile.Scanner, lim limits) (int64, error) {
 	if header.Length > lim.object {
 		return 0, fmt.Errorf("object of %d bytes, at most %d are allowed", header.Length, lim.object)
 	}
-	head := &prefixWriter{limit: 2 * binary.MaxVarintLen64}
-	n, _, err := scanner.NextObject(head)
+	parts, out := new(delta), io.Discard
+	if header.Type.IsDelta() {
+		out = parts
+	}
+	n, _, err := scanner.NextObject(out)
 	if err != nil {
 		return 0, packError(err)
 	}
@@ -86,16 +88,44 @@ func (s *scan) object(scanner *packfile.Scanner, lim limits) (int64, error) {
 	if !header.Type.IsDelta() {
 		return n, nil
 	}
-	r := bytes.NewReader(head.data)
-	if _, err := binary.ReadUvarint(r); err != nil {
+	if !parts.whole() {
 		return 0, errors.New("corrupt pack: malformed delta")
 	}
-	result, err := binary.ReadUvarint(r)
-	if err != nil {
-		return 0, errors.New("corrupt pack: malformed delta")
+	if parts.sizes[1] > uint64(lim.object) {
+		return 0, fmt.Errorf("object of %d bytes, at most %d are allowed", parts.sizes[1], lim.object)
 	}
-	if result > uint64(lim.object) {
-		return 0, fmt.Errorf("object of %d bytes, at most %d are allowed", result, lim.object)
-	}
-	return int64(result), nil
+	return int64(parts.sizes[1]), nil
 }
+
+// delta follows the parts of a delta as it is unpacked (gitformat-pack(5)): two
+// sizes, then instructions. go-git names what an instruction makes that is cut
+// off, and cannot read it afterwards.
+type delta struct {
+	sizes [2]uint64 // of what it builds on, and of what it makes
+	known int       // how many of them were read
+	shift uint
+	skip  int // bytes that belong to the instruction
+}
+
+func (d *delta) Write(p []byte) (int, error) {
+	for i := 0; i < len(p); i++ {
+		c := p[i]
+		switch {
+		case d.known < len(d.sizes):
+			d.sizes[d.known] |= uint64(c&0x7f) << d.shift
+			if d.shift += 7; c < 0x80 {
+				d.known, d.shift = d.known+1, 0
+			}
+		case d.skip > 0:
+			n := min(d.skip, len(p)-i)
+			d.skip, i = d.skip-n, i+n-1
+		case c < 0x80:
+			d.skip = int(c) // bytes to add
+		default:
+			d.skip = bits.OnesCount8(c & 0x7f) // of where to copy from, and how many
+		}
+	}
+	return len(p), nil
+}
+
+func (d *delta) whole() bool { return d.known == len(d.sizes) && d.skip == 0 }

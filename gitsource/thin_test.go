@@ -103,6 +103,10 @@ func TestThinPacks(t *testing.T) {
 		},
 		{name: "a base that nobody has", pack: handMadePack(t, on("two", "!")), want: "builds on objects that are missing"},
 		{name: "nothing to build on", pack: handMadePack(t, on("one", "!")), bare: true, want: "builds on objects that are missing"},
+		{
+			name: "a delta whose last letters are cut off", want: "malformed delta",
+			pack: handMadePack(t, packEntry{kind: plumbing.REFDeltaObject, base: blobHash("one"), data: []byte("\x03\x09\x09four")}),
+		},
 		{name: "bases beyond the limit", pack: handMadePack(t, on("one", "!")), lim: func(l *limits) { l.unpacked = 6 }, want: "bytes unpacked"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
