@@ -159,7 +159,8 @@ func (j *court) heads(c *commit, reached *floor, folder *trustFolder) ([]Voucher
 	var vouchers []Voucher
 	covers := make(map[plumbing.Hash]bool)
 	for _, t := range j.tags.list {
-		if t.target == c.hash || !strings.HasPrefix(t.name, trust.ApprovalPrefix) {
+		// Who approved what is there already has not approved an empty commit on it.
+		if t.target == c.hash || t.target == reached.hash() || !strings.HasPrefix(t.name, trust.ApprovalPrefix) {
 			continue
 		}
 		head, err := j.tags.head(j.store, t)

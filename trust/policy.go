@@ -145,7 +145,19 @@ func (p *Policy) Check(by []Signer, paths []string) error {
 			few = fmt.Errorf("%w: %s needs %s, and has %s", ErrTooFew, n.Paths[0], who, strings.Join(n.Approved, ", "))
 		}
 	}
+	if len(paths) == 0 && !p.mayAnything(by) {
+		return fmt.Errorf("%w: nothing changes, and no rule of the policy lets %s change anything", ErrForbiddenPath, p.names(by))
+	}
 	return few
+}
+
+// mayAnything tells whether one of those who vouch may change some path: others
+// shall not even make an empty commit that hosts follow.
+func (p *Policy) mayAnything(by []Signer) bool {
+	people := p.people(by)
+	return slices.ContainsFunc(by, func(s Signer) bool { return s.Recovery }) || slices.ContainsFunc(p.rules, func(r rule) bool {
+		return slices.ContainsFunc(r.members, func(m string) bool { return slices.Contains(people, m) })
+	})
 }
 
 func (p *Policy) names(by []Signer) string {

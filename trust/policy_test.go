@@ -37,7 +37,8 @@ func TestPolicyCheck(t *testing.T) {
 		paths        []string
 		want         string
 	}{
-		{"nothing is changed", "nobody@x", nil, ""},
+		{"nothing is changed", "carol@x", nil, ""},
+		{"nothing is changed by somebody without a right", "nobody@x", nil, "forbidden path: nothing changes, and no rule of the policy lets nobody@x change anything"},
 		{"an allowed path", "carol@x", []string{"sites/emea/paris/site.yaml"}, ""},
 		{"either group", "bob@x", []string{"sites/emea/paris/site.yaml"}, ""},
 		{"an exact path", "olga@x", []string{"agent.yaml", "trust/policy.yaml"}, ""},
@@ -149,6 +150,7 @@ func TestPolicyThresholds(t *testing.T) {
 		{"a recovery key stands for all in trust", []trust.Signer{recovery}, "trust/x", nil},
 		{"and for nobody elsewhere", []trust.Signer{recovery}, "fleet.yaml", trust.ErrForbiddenPath},
 		{"also beside others", []trust.Signer{recovery, carol}, "both/x", trust.ErrTooFew},
+		{"also beside others, though its name is a member's", []trust.Signer{{Name: "bob@x", Key: "5", Recovery: true}, home, carol}, "both/x", trust.ErrTooFew},
 		{"a name that begins like trust", []trust.Signer{recovery}, "trusty", trust.ErrForbiddenPath},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
