@@ -207,14 +207,25 @@ func parseTree(raw []byte) ([]entry, error) {
 
 func checkName(name string) error {
 	switch {
-	case name == "" || name == "." || name == ".." || strings.EqualFold(name, ".git"),
-		strings.ContainsAny(name, "/\\"):
+	case name == "" || name == "." || name == ".." || isDotGit(name),
+		strings.ContainsAny(name, "/\\"), strings.ContainsFunc(name, isControl):
 		return fmt.Errorf("tree with the name %q", clip(name))
 	case len(name) > maxName:
 		return fmt.Errorf("tree with a name of %d bytes", len(name))
 	}
 	return nil
 }
+
+// isDotGit tells whether a name is .git to Git on any system: Windows leaves out
+// spaces and dots at the end and what a colon begins, and has short names.
+func isDotGit(name string) bool {
+	name, _, _ = strings.Cut(name, ":")
+	name = strings.ToLower(strings.TrimRight(name, " ."))
+	return name == ".git" || name == "git~1"
+}
+
+// isControl finds what could make a terminal show another path than there is.
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 func clip(s string) string {
 	if len(s) > 60 {
