@@ -50,9 +50,6 @@ func (k sshKey) verify(payload []byte, sig *sshsig.Signature, at time.Time) erro
 	if err := strongSSHKey(k.key); err != nil {
 		return err
 	}
-	if sig.Namespace != namespace {
-		return fmt.Errorf("%w: made in the namespace %q, not %q", ErrBadSignature, sig.Namespace, namespace)
-	}
 	if err := sshsig.Verify(bytes.NewReader(payload), sig, k.key, sig.HashAlgorithm, namespace); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadSignature, err)
 	}
