@@ -136,6 +136,7 @@ func TestBadBundlesLeaveNothing(t *testing.T) {
 		{"a filter", rest("# v3 git bundle\n@filter=blob:none\n" + second + " refs/heads/main"), "bundle needs filter=blob:none, which is not supported"},
 		{"SHA-256", rest("# v3 git bundle\n@object-format=sha256\n" + second + " refs/heads/main"), "bundle needs object-format=sha256, which is not supported"},
 		{"another branch", rest("# v2 git bundle\n" + second + " refs/heads/trunk"), "bundle has no branch main"},
+		{"a branch twice", rest("# v2 git bundle\n" + second + " refs/heads/main\n" + f.Head() + " refs/heads/main"), "bundle names refs/heads/main twice"},
 		{"no branch", rest("# v2 git bundle"), "bundle without a branch"},
 		{"a missing prerequisite", thinData, "missing prerequisite " + second},
 		{"a thin pack that says it is full", append([]byte("# v2 git bundle\n"+f.Head()+" refs/heads/main\n\n"), thinPack...), ""},

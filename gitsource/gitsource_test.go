@@ -132,6 +132,10 @@ func TestFirstContactRefuses(t *testing.T) {
 		{"a stranger's tip", func(t *testing.T, f *fleet) {
 			f.Commit(gitsourcetest.Commit{By: gitsourcetest.NewSSHKey(t, "alice@example.com", "ed25519")})
 		}, trust.ErrUnknownSigner},
+		{"a fleet that signs itself", func(t *testing.T, f *fleet) {
+			eve := gitsourcetest.NewSSHKey(t, "alice@example.com", "ed25519")
+			f.Commit(gitsourcetest.Commit{By: eve, Files: map[string]string{"trust/allowed_signers": eve.Public()}})
+		}, trust.ErrUnknownSigner},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

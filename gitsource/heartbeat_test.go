@@ -1,6 +1,7 @@
 package gitsource_test
 
 import (
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -37,6 +38,9 @@ func TestHeartbeats(t *testing.T) {
 			f.Tag(gitsourcetest.Tag{Name: "alive", On: "main", By: f.alice, At: at})
 			f.Git("update-ref", "refs/tags/"+gitsource.HeartbeatTag, "refs/tags/alive")
 		}, false},
+		{"of a tag that is none", func(_ *testing.T, f *fleet, _ string) {
+			f.Tag(gitsourcetest.Tag{Name: "alive", On: "main", By: f.alice, At: at})
+		}, false},
 		{"of a commit that the branch does not lead to", func(_ *testing.T, f *fleet, _ string) {
 			tip := f.Head()
 			held := f.commit(map[string]string{"a": "held back"})
@@ -63,4 +67,22 @@ func TestHeartbeats(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTheNewestHeartbeatCounts(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	at := time.Now().Add(time.Hour).Truncate(time.Second).UTC()
+	beat := func() string {
+		f.Tag(gitsourcetest.Tag{Name: gitsource.HeartbeatTag, On: "main", By: f.alice, At: at})
+		return f.Git("rev-parse", gitsource.HeartbeatTag)
+	}
+	o, dir := stick(t, f)
+	older := beat()
+	f.Bundle(filepath.Join(dir, "older.bundle"), "main", "refs/tags/"+gitsource.HeartbeatTag)
+	for newer := older; newer >= older; newer = beat() { // so that the newer one is looked at first
+		at = at.Add(time.Second)
+	}
+	f.Bundle(filepath.Join(dir, "newer.bundle"), "main", "refs/tags/"+gitsource.HeartbeatTag)
+	require.Equal(t, at, poll(t, open(t, o)).Heartbeat().UTC())
 }

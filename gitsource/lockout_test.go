@@ -2,6 +2,8 @@ package gitsource_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -114,6 +116,45 @@ func TestLockOutsAreRefused(t *testing.T) {
 			rev, err := fetchAndVerify(r)
 			require.ErrorContains(t, err, tt.want)
 			require.Equal(t, good.Commit(), rev.Commit())
+		})
+	}
+}
+
+func TestAFirstRevisionMustLeaveSomebodyInCharge(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	good := f.Head()
+	f.commit(map[string]string{"trust/policy.yaml": strings.Replace(policy, "alice@", "olga@", 1)})
+	r := open(t, f.options(t))
+	rev, err := fetchAndVerify(r)
+	require.ErrorContains(t, err, "has a key that is good")
+	require.True(t, rev.IsZero())
+	f.Git("reset", "-q", "--hard", good)
+	require.Equal(t, good, poll(t, r).Commit())
+}
+
+// A link is its target's name in Git: here one that reads like a key.
+func TestTrustIsMadeOfRegularFiles(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, path, want string }{
+		{"a link for the folder", "trust", "trust: is not a folder"},
+		{"a link for a file of keys", "trust/allowed_signers", "trust/allowed_signers: is not a regular file"},
+		{"a link for a policy", "trust/policy.yaml", "trust/policy.yaml: is not a regular file"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t)
+			r := open(t, f.options(t))
+			good := poll(t, r).Commit()
+			path := filepath.Join(f.Dir, tt.path)
+			require.NoError(t, os.RemoveAll(path))
+			require.NoError(t, os.Symlink(strings.TrimSpace(f.alice.Public()), path))
+			f.commit(nil)
+			_, err := fetchAndVerify(r)
+			require.ErrorContains(t, err, tt.want)
+			rev, _, err := r.Floor()
+			require.NoError(t, err)
+			require.Equal(t, good, rev.Commit())
 		})
 	}
 }

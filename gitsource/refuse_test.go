@@ -53,6 +53,17 @@ func TestRefusesAndKeepsTheGoodPrefix(t *testing.T) {
 			f.commit(map[string]string{"trust/allowed_signers": f.alice.Public() + bob.AllowedSigner(`valid-before="20200101Z"`)})
 			return f.Commit(gitsourcetest.Commit{By: bob})
 		}, trust.ErrExpired},
+		{"an expired SSH key on a back-dated commit", func(t *testing.T, f *fleet) string {
+			bob := gitsourcetest.NewSSHKey(t, "bob@example.com", "ed25519")
+			f.commit(map[string]string{"trust/allowed_signers": f.alice.Public() + bob.AllowedSigner(`valid-before="20200101Z"`)})
+			return f.Commit(gitsourcetest.Commit{By: bob, At: old.Add(-time.Hour)})
+		}, trust.ErrExpired},
+		{"an expired SSH key behind a back-dated commit", func(t *testing.T, f *fleet) string {
+			bob := gitsourcetest.NewSSHKey(t, "bob@example.com", "ed25519")
+			f.commit(map[string]string{"trust/allowed_signers": f.alice.Public() + bob.AllowedSigner(`valid-before="20200101Z"`)})
+			f.Commit(gitsourcetest.Commit{By: f.alice, At: old.Add(-time.Hour)})
+			return f.Commit(gitsourcetest.Commit{By: bob, At: old.Add(-time.Hour)})
+		}, trust.ErrExpired},
 		{"a revoked key", func(t *testing.T, f *fleet) string {
 			bob := gitsourcetest.NewOpenPGPKey(t, gitsourcetest.OpenPGP{Email: "bob@example.com", Algorithm: "ed25519"})
 			f.commit(map[string]string{bob.File(): bob.Public()})

@@ -134,3 +134,31 @@ func TestThinPacks(t *testing.T) {
 		})
 	}
 }
+
+func TestPacksReferToTheRightTypes(t *testing.T) {
+	t.Parallel()
+	blob := packEntry{kind: plumbing.BlobObject, data: []byte("one")}
+	name := blobHash("one")
+	who := "author A <a@x> 1 +0000\ncommitter C <c@x> 1 +0000\n\nm\n"
+	for _, tt := range []struct {
+		name string
+		with packEntry
+		want string
+	}{
+		{"a file", packEntry{kind: plumbing.TreeObject, data: append([]byte("100644 a\x00"), name[:]...)}, ""},
+		{"a folder that is a file", packEntry{kind: plumbing.TreeObject, data: append([]byte("40000 a\x00"), name[:]...)}, "as a tree"},
+		{"a commit of a file", packEntry{kind: plumbing.CommitObject, data: []byte("tree " + name.String() + "\n" + who)}, "as a tree"},
+		{"a tag of a file", packEntry{kind: plumbing.TagObject, data: []byte("object " + name.String() + "\ntype blob\ntag a\ntagger T <t@x> 1 +0000\n\nm\n")}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s, err := stage(t.Context(), t.TempDir(), bytes.NewReader(handMadePack(t, blob, tt.with)), nil, fuzzLimits())
+			if tt.want != "" {
+				require.ErrorContains(t, err, tt.want)
+				return
+			}
+			require.NoError(t, err)
+			s.discard()
+		})
+	}
+}

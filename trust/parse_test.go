@@ -3,6 +3,7 @@ package trust_test
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -60,6 +61,18 @@ func TestParseAllowedSigners(t *testing.T) {
 			require.Equal(t, tt.names, k.Names())
 		})
 	}
+}
+
+func TestCertificatesAreNoKeys(t *testing.T) {
+	t.Parallel()
+	authority := gitsourcetest.NewSSHKey(t, "ca@example.com", "ed25519").PrivateFile()
+	file := gitsourcetest.NewSSHKey(t, "alice@example.com", "ed25519").PrivateFile()
+	out, err := exec.Command("ssh-keygen", "-q", "-s", authority, "-I", "alice", "-n", "alice", file+".pub").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	certificate, err := os.ReadFile(file + "-cert.pub")
+	require.NoError(t, err)
+	_, err = trust.ParseKeyring(map[string][]byte{"f": append([]byte("alice@example.com "), certificate...)})
+	require.EqualError(t, err, "f:1: certificates are not supported, only plain keys")
 }
 
 func TestParseOpenPGP(t *testing.T) {

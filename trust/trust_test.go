@@ -2,11 +2,17 @@ package trust_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rand"
+	"io"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/hiddeco/sshsig"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
@@ -132,6 +138,84 @@ func TestVerifyOpenPGPTwoKeysInOneFile(t *testing.T) {
 	signer, err := k.Verify(payload, b.Sign(payload, ""), time.Now())
 	require.NoError(t, err)
 	require.Equal(t, "b@example.com", signer.Name)
+}
+
+func TestARetiredKeyVouchesForNothingEither(t *testing.T) {
+	t.Parallel()
+	created := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	key := gitsourcetest.NewOpenPGPKey(t, gitsourcetest.OpenPGP{Email: "a@example.com", Algorithm: "ed25519", Created: created})
+	key.SignAt(created.Add(time.Hour))
+	sig := key.Sign(payload, "git")
+	key.Retire(created.Add(72 * time.Hour))
+	k, before := keyring(t, map[string]string{"k.asc": key.Public()}), created.Add(2*time.Hour)
+	_, err := k.Verify(payload, sig, before)
+	require.ErrorIs(t, err, trust.ErrRevoked, "whoever has it can date what he signs before that")
+	require.Error(t, trust.EveryKey(k).Satisfiable(k, before))
+}
+
+// Of two user IDs of the same age go-crypto believes one, each time another.
+func TestTheStrictestUserIDDecidesWhenAKeyExpires(t *testing.T) {
+	t.Parallel()
+	created := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	config := &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, DefaultHash: crypto.SHA256, Time: func() time.Time { return created }}
+	key, err := openpgp.NewEntity("A", "", "a@example.com", config)
+	require.NoError(t, err)
+	require.NoError(t, key.AddUserId("B", "", "b@example.com", config))
+	for name, id := range key.Identities {
+		id.SelfSignature.IsPrimaryId = nil
+		if strings.HasPrefix(name, "B") {
+			hour := uint32(3600)
+			id.SelfSignature.KeyLifetimeSecs = &hour
+		}
+		require.NoError(t, id.SelfSignature.SignUserId(id.UserId.Id, key.PrimaryKey, key.PrivateKey, config))
+	}
+	var public, sig bytes.Buffer
+	w, err := armor.Encode(&public, openpgp.PublicKeyType, nil)
+	require.NoError(t, err)
+	require.NoError(t, key.Serialize(w))
+	require.NoError(t, w.Close())
+	require.NoError(t, openpgp.ArmoredDetachSign(&sig, key, bytes.NewReader(payload), config))
+	k := keyring(t, map[string]string{"k.asc": public.String() + "\n"})
+	_, err = k.Verify(payload, sig.Bytes(), created.Add(time.Minute))
+	require.NoError(t, err)
+	for range 50 {
+		_, err = k.Verify(payload, sig.Bytes(), created.Add(2*time.Hour))
+		require.ErrorIs(t, err, trust.ErrExpired)
+		require.Error(t, trust.EveryKey(k).Satisfiable(k, created.Add(2*time.Hour)))
+	}
+}
+
+// Whoever looks at the first alone, or at the last, sees another signer.
+func TestTwoSignaturesInOneArmorAreRefused(t *testing.T) {
+	t.Parallel()
+	a := gitsourcetest.NewOpenPGPKey(t, gitsourcetest.OpenPGP{Email: "a@example.com", Algorithm: "ed25519"})
+	b := gitsourcetest.NewOpenPGPKey(t, gitsourcetest.OpenPGP{Email: "b@example.com", Algorithm: "ed25519"})
+	var both bytes.Buffer
+	w, err := armor.Encode(&both, openpgp.SignatureType, nil)
+	require.NoError(t, err)
+	for _, key := range []*gitsourcetest.Key{a, b} {
+		block, err := armor.Decode(bytes.NewReader(key.Sign(payload, "")))
+		require.NoError(t, err)
+		_, err = io.Copy(w, block.Body)
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	_, err = keyring(t, map[string]string{"k.asc": a.Public() + b.Public()}).Verify(payload, both.Bytes(), time.Now())
+	require.ErrorIs(t, err, trust.ErrBadSignature)
+}
+
+func TestLargeSignaturesAreRefused(t *testing.T) {
+	t.Parallel()
+	key := gitsourcetest.NewSSHKey(t, "alice@example.com", "ed25519")
+	k, sig := keyring(t, map[string]string{"s": key.Public()}), key.Sign(payload, "git")
+	for _, size := range []int{1 << 10, 64 << 10} {
+		_, err := k.Verify(payload, append(bytes.Clone(sig), bytes.Repeat([]byte("\n"), size)...), time.Now())
+		if size < 64<<10 {
+			require.NoError(t, err)
+		} else {
+			require.ErrorIs(t, err, trust.ErrBadSignature)
+		}
+	}
 }
 
 func TestVerifySSH(t *testing.T) {

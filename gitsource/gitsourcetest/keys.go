@@ -122,6 +122,17 @@ func (k *Key) Revoke() {
 	k.gpg("--import", file)
 }
 
+// Retire revokes an OpenPGP key at a later time than it was made: not because
+// somebody stole it, but as no longer used.
+func (k *Key) Retire(at time.Time) {
+	k.t.Helper()
+	file := filepath.Join(k.home, "retired.asc")
+	cmd := exec.Command("gpg", append(fakedTime(at), "--no-tty", "--command-fd", "0", "--pinentry-mode", "loopback", "--passphrase", "", "-o", file, "--gen-revoke", k.Fingerprint)...)
+	cmd.Env, cmd.Stdin = append(os.Environ(), k.env()...), strings.NewReader("y\n3\n\ny\n")
+	run(k.t, cmd)
+	k.gpg("--import", file)
+}
+
 // RevokePublic revokes the key in what Public returns, while gpg goes on signing
 // with it: what a thief does who has the private half.
 func (k *Key) RevokePublic() {
