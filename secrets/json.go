@@ -181,7 +181,7 @@ func flatJSON(out *bytes.Buffer, v any) error {
 
 // writeBinary returns what a binary document holds.
 func writeBinary(m mapping) ([]byte, error) {
-	switch v, _ := m.get(binaryKey); v := v.(type) {
+	switch v := m.get(binaryKey).(type) {
 	case string:
 		return []byte(v), nil
 	case []byte:

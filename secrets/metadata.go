@@ -42,8 +42,7 @@ func (p pair) holdsMetadata(format Format) bool {
 // metadataOf returns the metadata as it is in the file.
 func metadataOf(format Format, docs []mapping) (raw mapping, found bool) {
 	if format != Dotenv {
-		v, _ := docs[0].get(metadataKey)
-		raw, found = v.(mapping)
+		raw, found = docs[0].get(metadataKey).(mapping)
 		return raw, found
 	}
 	var flat mapping
@@ -107,7 +106,7 @@ func readMetadata(file string, raw mapping) (metadata, error) {
 
 // text reads a scalar as text; it is empty if it is missing.
 func (r metadataReader) text(key string) (string, error) {
-	switch v, _ := r.raw.get(key); v := v.(type) {
+	switch v := r.raw.get(key).(type) {
 	case nil:
 		return "", nil
 	case string:
@@ -123,8 +122,7 @@ func (r metadataReader) text(key string) (string, error) {
 // keys reads to whom the document is encrypted.
 func (r metadataReader) keys() ([]wrappedKey, mapping, error) {
 	from := r.raw
-	groups, _ := r.raw.get("key_groups")
-	if l, _ := groups.(list); len(l) == 1 {
+	if l, _ := r.raw.get("key_groups").(list); len(l) == 1 {
 		if from, _ = l[0].(mapping); from == nil {
 			return nil, nil, problemf(r.file, 0, brokenTip, "key_groups of the sops metadata must be a list of mappings")
 		}
@@ -141,7 +139,7 @@ func (r metadataReader) keys() ([]wrappedKey, mapping, error) {
 			}
 		}
 	}
-	v, _ := from.get("age")
+	v := from.get("age")
 	entries, isList := v.(list)
 	if v != nil && !isList {
 		return nil, nil, problemf(r.file, 0, brokenTip, "age of the sops metadata must be a list")
@@ -165,11 +163,9 @@ func (r metadataReader) ageKeys(entries list) ([]wrappedKey, error) {
 			continue
 		}
 		m, _ := e.(mapping)
-		recipient, _ := m.get("recipient")
-		enc, _ := m.get("enc")
 		k := wrappedKey{}
-		k.recipient, _ = recipient.(string)
-		k.enc, _ = enc.(string)
+		k.recipient, _ = m.get("recipient").(string)
+		k.enc, _ = m.get("enc").(string)
 		if k.recipient == "" || k.enc == "" {
 			return nil, problemf(r.file, 0, brokenTip, "entry %d of age in the sops metadata lacks recipient or enc", len(keys)+1)
 		}

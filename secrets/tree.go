@@ -27,14 +27,14 @@ type comment struct {
 	inline bool // after a value, on the same line
 }
 
-// get returns the value of a key.
-func (m mapping) get(key string) (any, bool) {
+// get returns the value of a key, or nil.
+func (m mapping) get(key string) any {
 	for _, p := range m {
 		if p.note == nil && p.key == key {
-			return p.value, true
+			return p.value
 		}
 	}
-	return nil, false
+	return nil
 }
 
 // walk rewrites the scalars and comments of a document one by one, in order.

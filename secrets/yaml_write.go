@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -79,7 +80,7 @@ func mappingNode(m mapping) (*yaml.Node, error) {
 		put(&value.LineComment, &waiting.beside)
 		n.Content = append(n.Content, key, value)
 	}
-	rest := append(waiting.above, waiting.beside...)
+	rest := slices.Concat(waiting.above, waiting.beside)
 	if len(n.Content) == 0 {
 		put(&n.HeadComment, &rest)
 	} else {
@@ -110,7 +111,7 @@ func listNode(l list) (*yaml.Node, error) {
 		put(&item.LineComment, &waiting.beside)
 		n.Content = append(n.Content, item)
 	}
-	rest := append(waiting.above, waiting.beside...)
+	rest := slices.Concat(waiting.above, waiting.beside)
 	if len(n.Content) == 0 {
 		put(&n.HeadComment, &rest)
 	} else {
