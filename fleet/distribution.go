@@ -3,7 +3,6 @@ package fleet
 import (
 	"net/netip"
 	"regexp"
-	"strconv"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -22,22 +21,7 @@ func ParseDistribution(data []byte) (Distribution, error) {
 		return Distribution{}, r.err()
 	}
 	d := Distribution{PodCIDR: "10.244.0.0/24", ServiceCIDR: "10.96.0.0/16", APIPort: 6443}
-	d.Name = r.kubeObject(data, "Distribution", "", map[string]field{
-		"type": {true, func(n *yaml.Node) {
-			if d.Type = r.text(n, "type"); d.Type != Embedded && d.Type != "" {
-				r.problem(n, "the one type so far is "+Embedded, "unknown type of distribution %s", d.Type)
-			}
-		}},
-		"version": {true, func(n *yaml.Node) {
-			if d.Version = r.text(n, "version"); !kubernetesVersion.MatchString(d.Version) {
-				r.problem(n, "write it like v1.36.3", "%q is not a version of Kubernetes", d.Version)
-			}
-		}},
-		"controlPlane": {false, func(n *yaml.Node) { d.ControlPlane = r.boolean(n, "controlPlane") }},
-		"podCIDR":      {false, func(n *yaml.Node) { d.PodCIDR = r.cidr(n, "podCIDR") }},
-		"serviceCIDR":  {false, func(n *yaml.Node) { d.ServiceCIDR = r.cidr(n, "serviceCIDR") }},
-		"apiPort":      {false, func(n *yaml.Node) { d.APIPort = r.port(n, "apiPort") }},
-	})
+	d.Name = r.kubeObject(data, "Distribution", true, r.distributionFields(&d)).Name
 	if pod, err := netip.ParsePrefix(d.PodCIDR); err == nil {
 		if service, err := netip.ParsePrefix(d.ServiceCIDR); err == nil && pod.Overlaps(service) {
 			r.add(r.file, 0, "choose networks apart from each other", "podCIDR %s and serviceCIDR %s overlap", pod, service)
@@ -49,20 +33,29 @@ func ParseDistribution(data []byte) (Distribution, error) {
 	return d, nil
 }
 
-func (r reader) cidr(n *yaml.Node, what string) string {
-	text := r.text(n, what)
-	if p, err := netip.ParsePrefix(text); err != nil || p != p.Masked() {
-		r.problem(n, "write the first address of a network, like 10.96.0.0/16", "%s %q is not a network", what, text)
+func (r reader) distributionFields(d *Distribution) map[string]field {
+	return map[string]field{
+		"type": {true, "The driver that brings the node up", oneOf(Embedded), func(n *yaml.Node) {
+			if d.Type = r.text(n, "type"); d.Type != Embedded && d.Type != "" {
+				r.problem(n, "the one type so far is "+Embedded, "unknown type of distribution %s", d.Type)
+			}
+		}},
+		"version": {true, "Of Kubernetes, like v1.36.3", matching(kubernetesVersion.String()), func(n *yaml.Node) {
+			if d.Version = r.text(n, "version"); !kubernetesVersion.MatchString(d.Version) {
+				r.problem(n, "write it like v1.36.3", "%q is not a version of Kubernetes", d.Version)
+			}
+		}},
+		"controlPlane": {false, "No pods, the API alone; default false", booleanShape, func(n *yaml.Node) { d.ControlPlane = r.boolean(n, "controlPlane") }},
+		"podCIDR":      {false, "Network of the pods; default 10.244.0.0/24", matching(cidrPattern), func(n *yaml.Node) { d.PodCIDR = r.cidr(n, "podCIDR") }},
+		"serviceCIDR":  {false, "Network of the services; default 10.96.0.0/16", matching(cidrPattern), func(n *yaml.Node) { d.ServiceCIDR = r.cidr(n, "serviceCIDR") }},
+		"apiPort":      {false, "Default 6443", between(1, 65535), func(n *yaml.Node) { d.APIPort = r.number(n, "apiPort", 1, 65535) }},
 	}
-	return text
 }
 
-func (r reader) port(n *yaml.Node, what string) int {
-	n = deref(n)
-	port, err := strconv.Atoi(n.Value)
-	if err != nil || n.ShortTag() != "!!int" || port < 1 || port > 65535 {
-		r.problem(n, "the default is 6443", "%s must be a number from 1 to 65535", what)
-		return 0
+func (r reader) cidr(n *yaml.Node, what string) string {
+	text := r.text(n, what)
+	if err := network(text); err != nil {
+		r.problem(n, "write the first address of a network, like 10.96.0.0/16", "%s %s", what, err)
 	}
-	return port
+	return text
 }

@@ -5,6 +5,8 @@ package fleet
 
 import (
 	"errors"
+	"io/fs"
+	"regexp"
 	"time"
 )
 
@@ -28,12 +30,26 @@ type Fleet struct {
 // Profile is what a kind of site runs: one distribution and ordered layers.
 type Profile struct {
 	Name         string
+	Pin          Pin    // zero: as the revision itself has it
+	FS           fs.FS  // what it and bases/ are read from: the revision, or the tree of the pin
 	Dir          string // slash-separated path in the repository: profiles/<name>
 	Distribution string // path of its kustomization in the repository
 	Layers       []Layer
 	Variables    []Variable
 	Lock         Lock
+
+	declared map[string]struct{} // names of Variables
 }
+
+// Pin names the state of a profile that a site runs: a signed tag, and the
+// commit that it tagged.
+type Pin struct {
+	Tag    string
+	Commit string // 40 hex digits
+}
+
+// IsZero tells whether there is no pin.
+func (p Pin) IsZero() bool { return p == Pin{} }
 
 // Layer is one unit of add-ons: applied, waited for and pruned as a whole.
 type Layer struct {
@@ -43,14 +59,27 @@ type Layer struct {
 	Wait      bool          // health gates what depends on it; default true
 	Prune     bool          // objects that left it are deleted; default true
 	Timeout   time.Duration // for its health; default 5 minutes
+	Rollback  Rollback
+	Retry     int // how many more times it may fail before it is put back; default 0
 }
+
+// Rollback says whether a layer that fails is put back to what was last confirmed.
+type Rollback string
+
+// The ways. The zero one is auto, but hold for a layer that touches CRDs, storage or Jobs.
+const (
+	RollbackAuto Rollback = "auto"
+	RollbackHold Rollback = "hold"
+)
 
 // Variable is a typed, declared input of a profile.
 type Variable struct {
 	Name        string
 	Type        VariableType
 	Required    bool
-	Default     any // nil, or of Type
+	Default     any            // nil, or of Type
+	Values      []string       // of an enum
+	Pattern     *regexp.Regexp // that all of a string matches; nil: any
 	Description string
 	File        string // where it is declared
 	Line        int
@@ -59,20 +88,27 @@ type Variable struct {
 // VariableType names the scalar type a variable's values have.
 type VariableType string
 
-// The types of variables. A string is any text; the others are parsed as YAML 1.2 core scalars.
+// The types of variables. A string is any text; integers and booleans are parsed
+// as YAML 1.2 core scalars. The values of the others are texts of one form each:
+// one of a list, a network like 10.96.0.0/16, an address like 10.0.0.1 or fd00::1.
 const (
 	String  VariableType = "string"
 	Integer VariableType = "integer"
 	Boolean VariableType = "boolean"
+	Enum    VariableType = "enum"
+	CIDR    VariableType = "cidr"
+	Address VariableType = "address"
 )
 
 // Site is a place, and the one cluster in it.
 type Site struct {
 	Name      string
-	Dir       string // sites/[<group>/…]<name>
+	Dir       string   // sites/[<group>/…]<name>
+	Groups    []string // folders with a group.yaml that it inherits from, outermost first
 	Profile   *Profile
-	Variables map[string]any // checked against the profile's declarations, defaults filled in
-	Labels    map[string]string
+	ChosenIn  string            // the file that names its profile: site.yaml, or a group.yaml
+	Variables map[string]any    // checked against the profile's declarations, defaults filled in
+	Labels    map[string]string // its groups' too
 	Hosts     []*Host           // ordered by Name
 	Overlays  map[string]string // layer name → path of the site's kustomization over it; "distribution" likewise
 }

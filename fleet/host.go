@@ -8,8 +8,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // HostByIdentity returns the host that has the given public key, in the form
@@ -61,58 +59,15 @@ func wireString(b []byte) (s, rest []byte, ok bool) {
 	return b[:n], b[n:], true
 }
 
-func (l *loader) hosts(s *Site, dir string) {
-	for _, e := range l.entriesOf(dir) {
-		full := path.Join(dir, e.Name())
-		name, isYAML := strings.CutSuffix(e.Name(), ".yaml")
-		if e.IsDir() || !isYAML {
-			if e.Name() != "README.md" {
-				l.add(full, 0, "a host is a file hosts/<name>.yaml", "not a host")
-			}
-			continue
-		}
-		if h := l.host(s, full, name); h != nil {
-			s.Hosts = append(s.Hosts, h)
-		}
+// host adds a host to its site.
+func (l *loader) host(s *Site, from hostRecord) {
+	h := &Host{Name: from.Name, Site: s, File: path.Join(s.Dir, "hosts", from.Name+".yaml"), Identity: from.Identity, Role: from.Role, State: from.State}
+	s.Hosts = append(s.Hosts, h)
+	if first := l.identities[h.Identity]; first != "" {
+		l.add(h.File, from.Line, "every machine makes its own key; register it anew", "%s has the same identity", first)
+	} else if h.Identity != "" {
+		l.identities[h.Identity] = h.File
 	}
-}
-
-func (l *loader) host(s *Site, file, name string) *Host {
-	h := &Host{Name: name, Site: s, File: file, Role: ControlPlane, State: Active}
-	if !dnsLabel.MatchString(name) {
-		l.add(file, 0, nameTip, "%q is not a name for a host", name)
-	}
-	data, ok := l.read(file, "")
-	if !ok {
-		return nil
-	}
-	r := reader{file, l.problems}
-	r.kubeObject(data, "Host", name, map[string]field{
-		"identity": {true, func(n *yaml.Node) {
-			key, err := parseIdentity(r.text(n, "identity"))
-			if err != nil {
-				r.problem(n, "copy what \"holdfast register\" prints on the host", "identity: %s", err)
-				return
-			}
-			if first := l.identities[key]; first != "" {
-				r.problem(n, "every machine makes its own key; register it anew", "%s has the same identity", first)
-				return
-			}
-			l.identities[key] = file
-			h.Identity = key
-		}},
-		"role": {false, func(n *yaml.Node) {
-			if h.Role = Role(r.text(n, "role")); h.Role != ControlPlane && h.Role != Worker {
-				r.problem(n, "the roles are control-plane and worker", "unknown role %s", h.Role)
-			}
-		}},
-		"state": {false, func(n *yaml.Node) {
-			if h.State = State(r.text(n, "state")); h.State != Active && h.State != Removed {
-				r.problem(n, "the states are active and removed", "unknown state %s", h.State)
-			}
-		}},
-	})
-	return h
 }
 
 // Active returns the site's hosts that are not removed, in declared order.

@@ -1,11 +1,9 @@
 package fleet_test
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,7 +25,7 @@ func small() map[string]string {
 	return map[string]string{
 		"fleet.yaml": head + "Fleet\nmetadata:\n  name: small\n",
 		"profiles/shop/profile.yaml": head + "Profile\nspec:\n  layers:\n    - name: platform\n    - name: web\n      dependsOn: [platform]\n" +
-			"      timeout: 30s\n      prune: false\n  variables:\n    - name: STORE_ID\n      type: string\n      required: true\n" +
+			"      timeout: 30s\n      prune: false\n      rollback: hold\n      retry: 3\n  variables:\n    - name: STORE_ID\n      type: string\n      required: true\n" +
 			"    - name: REPLICAS\n      type: integer\n      default: 2\n    - name: OPEN\n      type: boolean\n",
 		"profiles/shop/distribution/kustomization.yaml":    "resources: []\n",
 		"profiles/shop/addons/platform/kustomization.yaml": "resources: []\n",
@@ -79,7 +77,7 @@ func TestLoad(t *testing.T) {
 	p := f.Profiles["shop"]
 	require.Equal(t, []fleet.Layer{
 		{Name: "platform", Path: "profiles/shop/addons/platform", Wait: true, Prune: true, Timeout: 5 * time.Minute},
-		{Name: "web", Path: "profiles/shop/addons/web", DependsOn: []string{"platform"}, Wait: true, Timeout: 30 * time.Second},
+		{Name: "web", Path: "profiles/shop/addons/web", DependsOn: []string{"platform"}, Wait: true, Timeout: 30 * time.Second, Rollback: fleet.RollbackHold, Retry: 3},
 	}, p.Layers)
 	require.Len(t, f.Sites, 1)
 	s := f.Sites[0]
@@ -88,6 +86,8 @@ func TestLoad(t *testing.T) {
 	require.Equal(t, map[string]any{"STORE_ID": "042", "REPLICAS": int64(2)}, s.Variables)
 	require.Equal(t, map[string]string{"country": "de"}, s.Labels)
 	require.Equal(t, map[string]string{"web": "sites/emea/s1/addons/web"}, s.Overlays)
+	require.Equal(t, "sites/emea/s1/site.yaml", s.ChosenIn)
+	require.Empty(t, s.Groups)
 	require.Equal(t, &fleet.Host{Name: "s1-a", Site: s, File: "sites/emea/s1/hosts/s1-a.yaml", Identity: keyA, Role: fleet.ControlPlane, State: fleet.Active}, s.Hosts[0])
 }
 
@@ -148,10 +148,15 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 			[]string{site + ":7: variable REPLICAS: must be of type integer, not text"}},
 		{"an octal integer", replaced(site, "STORE_ID: \"042\"", "STORE_ID: \"042\"\n    REPLICAS: 010"),
 			[]string{site + ":7: variable REPLICAS: \"010\" is not an integer"}},
-		{"a default of another type", replaced(profile, "default: 2", "default: two"), []string{profile + ":16: variable REPLICAS: must be of type integer, not text"}},
-		{"a variable declared twice", replaced(profile, "name: REPLICAS", "name: STORE_ID"), []string{profile + ":14: variable STORE_ID is declared twice"}},
+		{"a default of another type", replaced(profile, "default: 2", "default: two"), []string{profile + ":18: variable REPLICAS: must be of type integer, not text"}},
+		{"a variable declared twice", replaced(profile, "name: REPLICAS", "name: STORE_ID"), []string{profile + ":16: variable STORE_ID is declared twice"}},
+		{"a retry without end", replaced(profile, "retry: 3", "retry: 101"), []string{profile + ":11: retry must be a number from 0 to 100"}},
+		{"a way to roll back that is none", replaced(profile, "rollback: hold", "rollback: never"), []string{profile + ":10: unknown way to roll back never"}},
+		{"a label's name", replaced(site, "country: de", "-country: de"), []string{site + ":7: \"-country\" is not a name for a label"}},
+		{"a label's value", replaced(site, "country: de", "country: d e"), []string{site + ":7: label country: \"d e\" is not a value for a label"}},
+		{"a label that is a number", replaced(site, "country: de", "country: 49"), []string{site + ":7: label country must be a string, not a number"}},
 		{"an unknown type", replaced(profile, "type: integer", "type: int"),
-			[]string{profile + ":15: unknown type int", profile + ":16: variable REPLICAS: must be of type string, not a number"}},
+			[]string{profile + ":17: unknown type int", profile + ":18: variable REPLICAS: must be of type string, not a number"}},
 		{"a name that differs from the path", replaced(site, "spec:", "metadata:\n  name: s2\nspec:"), []string{site + ":4: metadata.name is s2, but the path says s1"}},
 		{"two sites with one name", map[string]string{"sites/s1/site.yaml": small()[site]}, []string{"sites/s1/site.yaml: sites/emea/s1/site.yaml has the same name"}},
 		{"two hosts with one identity", map[string]string{"sites/s2/site.yaml": small()[site], "sites/s2/hosts/b.yaml": small()[host]},
@@ -166,7 +171,6 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		{"a key that is none", replaced(host, keyA, "ssh-ed25519 AAAA"), []string{host + ":4: identity: the key is not an ed25519 public key"}},
 		{"an RSA key", replaced(host, keyA, "ssh-rsa AAAA"), []string{host + ":4: identity: not of the form \"ssh-ed25519 AAAA…\""}},
 		{"a key with options", replaced(host, keyA, "no-pty "+keyA), []string{host + ":4: identity: not of the form \"ssh-ed25519 AAAA…\""}},
-		{"a group with values", map[string]string{"sites/emea/group.yaml": "x"}, []string{"sites/emea/group.yaml: groups with inherited values are not supported yet"}},
 		{"hosts without a site", map[string]string{"sites/x/hosts/a.yaml": "x"}, []string{"sites/x/site.yaml: the file is missing beside sites/x/hosts"}},
 		{"a folder in profiles/ that is none", map[string]string{"profiles/common/x.yaml": "x"},
 			[]string{"profiles/common/profile.yaml: the file is missing"}},
@@ -174,7 +178,8 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		{"an empty file", map[string]string{site: "# nothing\n"}, []string{site + ": holds 0 YAML documents, not one Site"}},
 		{"broken YAML", map[string]string{site: "a: [\n"}, []string{site + ":1: not YAML: did not find expected node content"}},
 		{"a merge key", replaced(site, "  profile: shop", "  <<: {profile: shop}"),
-			[]string{site + ":4: spec lacks the field profile", site + ":4: unknown field << in spec"}},
+			[]string{site + ":4: unknown field << in spec"}},
+		{"no profile anywhere", replaced(site, "  profile: shop\n", ""), []string{site + ": site s1 has no profile"}},
 		{"a lock with a short digest", map[string]string{"profiles/shop/content.lock": head + "ContentLock\nspec:\n  images:\n    a: sha256:12\n"},
 			[]string{"profiles/shop/content.lock:5: the digest of a is not sha256:<64 hex digits>"}},
 	} {
@@ -273,44 +278,4 @@ func TestLoadRefusesLinks(t *testing.T) {
 	submodule["bases/sub"] = &fstest.MapFile{Mode: fs.ModeIrregular}
 	_, err = fleet.Load(submodule)
 	require.Equal(t, []string{"bases/sub: neither a file nor a folder (a submodule?)"}, messages(err))
-}
-
-func TestHostByIdentity(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "key")
-	out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "root@s1 box", "-f", file).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	line, err := os.ReadFile(file + ".pub")
-	require.NoError(t, err)
-	f, err := fleet.Load(edited(map[string]string{"sites/emea/s1/hosts/s1-a.yaml": head + "Host\nspec:\n  identity: " + string(line)}))
-	require.NoError(t, err)
-	for name, tt := range map[string]struct {
-		key, host string
-		want      error
-	}{
-		"with its comment":     {string(line), "s1-a", nil},
-		"with another comment": {strings.Join(strings.Fields(string(line))[:2], " ") + " other", "s1-a", nil},
-		"without a comment":    {strings.Join(strings.Fields(string(line))[:2], "\t"), "s1-a", nil},
-		"a key of nobody":      {keyB, "", fleet.ErrNoHost},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h, err := f.HostByIdentity(strings.TrimSpace(tt.key))
-			require.ErrorIs(t, err, tt.want)
-			if tt.want == nil {
-				require.Equal(t, tt.host, h.Name)
-			}
-		})
-	}
-	_, err = f.HostByIdentity("nonsense")
-	require.Error(t, err)
-	require.False(t, errors.Is(err, fleet.ErrNoHost))
-}
-
-func TestLoadExample(t *testing.T) {
-	t.Parallel()
-	f, err := fleet.Load(os.DirFS("../fleet-example"))
-	require.NoError(t, err)
-	require.Len(t, f.Sites, 3)
-	require.Empty(t, f.Sites[1].Hosts, "the demo registers the host of store-042")
 }

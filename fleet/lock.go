@@ -2,9 +2,6 @@ package fleet
 
 import (
 	"bytes"
-	"errors"
-	"io/fs"
-	"path"
 	"regexp"
 
 	"go.yaml.in/yaml/v3"
@@ -12,17 +9,6 @@ import (
 
 // Digest is the form of every digest in a fleet.
 var digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-
-// lock loads the profile's content.lock; a profile may lack one.
-func (l *loader) lock(p *Profile) {
-	file := path.Join(p.Dir, "content.lock")
-	if _, err := fs.Stat(l.fsys, file); errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	if data, ok := l.read(file, ""); ok {
-		p.Lock = reader{file, l.problems}.lock(data)
-	}
-}
 
 // ParseLock reads a content.lock; file names it in errors, which are [Problem]s.
 func ParseLock(file string, data []byte) (Lock, error) {
@@ -50,10 +36,10 @@ func (r reader) lock(data []byte) Lock {
 			})
 		}
 	}
-	r.kubeObject(data, "ContentLock", "content", map[string]field{
-		"distribution": {false, into(&lock.Distribution, "spec.distribution")},
-		"images":       {false, into(&lock.Images, "spec.images")},
-	})
+	r.named(r.kubeObject(data, "ContentLock", false, map[string]field{
+		"distribution": {read: into(&lock.Distribution, "spec.distribution")},
+		"images":       {read: into(&lock.Images, "spec.images")},
+	}), "content")
 	return lock
 }
 

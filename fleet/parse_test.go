@@ -21,7 +21,7 @@ func TestParseDistribution(t *testing.T) {
 		{"another type", "{type: k9s, version: v1.36.3}", "distribution:5: unknown type of distribution k9s"},
 		{"no version", "{type: embedded}", "distribution:5: spec lacks the field version"},
 		{"a version without v", "{type: embedded, version: 1.36.3}", "distribution:5: \"1.36.3\" is not a version of Kubernetes"},
-		{"an address for a network", "{type: embedded, version: v1.36.3, podCIDR: 10.0.0.1/24}", "distribution:5: podCIDR \"10.0.0.1/24\" is not a network"},
+		{"an address for a network", "{type: embedded, version: v1.36.3, podCIDR: 10.0.0.1/24}", "distribution:5: podCIDR \"10.0.0.1/24\" is not a network; 10.0.0.0/24 is"},
 		{"networks that overlap", "{type: embedded, version: v1.36.3, podCIDR: 10.96.1.0/24}", "distribution: podCIDR 10.96.1.0/24 and serviceCIDR 10.96.0.0/16 overlap"},
 		{"a port out of range", "{type: embedded, version: v1.36.3, apiPort: 70000}", "distribution:5: apiPort must be a number from 1 to 65535"},
 		{"a port in quotes", "{type: embedded, version: v1.36.3, apiPort: \"6443\"}", "distribution:5: apiPort must be a number from 1 to 65535"},

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -18,9 +17,11 @@ type reader struct {
 	*problems
 }
 
-// field says how a field of a mapping is read.
+// field says how a field of a mapping is read, and described in a JSON Schema.
 type field struct {
 	required bool
+	doc      string // for people who write it
+	is       shape  // what its value is like
 	read     func(*yaml.Node)
 }
 
@@ -32,49 +33,59 @@ func (r reader) problem(n *yaml.Node, tip, format string, args ...any) {
 	r.add(r.file, line, tip, format, args...)
 }
 
+// nameAt is metadata.name, and its line; empty if there is none.
+type nameAt struct {
+	Name string `json:",omitempty"`
+	Line int    `json:",omitempty"`
+}
+
 // kubeObject parses data as the one object of the given kind that the file
-// should hold, and reads its spec. metadata.name must equal name, if there is one.
-func (r reader) kubeObject(data []byte, kind, name string, spec map[string]field) (gotName string) {
+// should hold, and reads its spec. An object that is not named by its path needs a name.
+func (r reader) kubeObject(data []byte, kind string, needsName bool, spec map[string]field) (got nameAt) {
 	docs, err := ParseYAML(r.file, data, objectLimits())
 	if err != nil {
 		r.addErr(err)
-		return ""
+		return got
 	}
 	if len(docs) != 1 {
 		r.add(r.file, 0, "a file holds one object", "holds %d YAML documents, not one %s", len(docs), kind)
-		return ""
+		return got
 	}
-	root := docs[0].Content[0]
-	r.object(root, "the "+kind, map[string]field{
-		"apiVersion": {true, r.exactly("apiVersion", APIVersion)},
-		"kind":       {true, r.exactly("kind", kind)},
-		"metadata": {name == "", func(n *yaml.Node) {
-			gotName = r.metadata(n, name)
-		}},
-		"spec": {slices.ContainsFunc(slices.Collect(maps.Values(spec)), func(f field) bool { return f.required }), func(n *yaml.Node) {
-			r.object(n, "spec", spec)
-		}},
-	})
-	return gotName
+	r.object(docs[0].Content[0], "the "+kind, r.kubeFields(kind, needsName, spec, &got))
+	return got
 }
 
-// metadata reads the name, which must be the wanted one unless that is empty;
-// labels and annotations are for other tools.
-func (r reader) metadata(n *yaml.Node, want string) (name string) {
+func (r reader) kubeFields(kind string, needsName bool, spec map[string]field, name *nameAt) map[string]field {
+	needsSpec := false
+	for _, f := range spec {
+		needsSpec = needsSpec || f.required
+	}
+	metadata := r.metadataFields(name)
+	return map[string]field{
+		"apiVersion": {true, "", constant(APIVersion), r.exactly("apiVersion", APIVersion)},
+		"kind":       {true, "", constant(kind), r.exactly("kind", kind)},
+		"metadata":   {needsName, "", mapping(metadata), func(n *yaml.Node) { r.object(n, "metadata", metadata) }},
+		"spec":       {needsSpec, "", mapping(spec), func(n *yaml.Node) { r.object(n, "spec", spec) }},
+	}
+}
+
+// metadataFields are the name, and labels and annotations for other tools.
+func (r reader) metadataFields(name *nameAt) map[string]field {
 	texts := func(n *yaml.Node) {
 		r.entries(n, "metadata", func(key, value *yaml.Node) { r.text(value, key.Value) })
 	}
-	r.object(n, "metadata", map[string]field{
-		"name": {true, func(n *yaml.Node) {
-			name = r.name(n, "metadata.name")
-			if want != "" && name != "" && name != want {
-				r.problem(n, "give both the same name", "metadata.name is %s, but the path says %s", name, want)
-			}
-		}},
-		"labels":      {false, texts},
-		"annotations": {false, texts},
-	})
-	return name
+	return map[string]field{
+		"name":        {true, "", nameShape, func(n *yaml.Node) { *name = nameAt{r.name(n, "metadata.name"), n.Line} }},
+		"labels":      {false, "For other tools", mapOf(textShape), texts},
+		"annotations": {false, "For other tools", mapOf(textShape), texts},
+	}
+}
+
+// named checks that metadata.name, if there is one, is what the path says.
+func (r reader) named(got nameAt, want string) {
+	if got.Name != "" && got.Name != want {
+		r.add(r.file, got.Line, "give both the same name", "metadata.name is %s, but the path says %s", got.Name, want)
+	}
 }
 
 func (r reader) exactly(what, want string) func(*yaml.Node) {
@@ -89,7 +100,7 @@ func (r reader) exactly(what, want string) func(*yaml.Node) {
 func (r reader) object(n *yaml.Node, what string, fields map[string]field) {
 	n = deref(n)
 	if n.Kind != yaml.MappingNode {
-		r.problem(n, "write it as name: value, a line each", "%s must be a mapping, not %s", what, kindOf(n))
+		r.problem(n, "write it as name: value, a line each", "%s must be a mapping, not %s", what, kindOf(n.ShortTag()))
 		return
 	}
 	seen := map[string]bool{}
@@ -117,7 +128,7 @@ func (r reader) object(n *yaml.Node, what string, fields map[string]field) {
 func (r reader) entries(n *yaml.Node, what string, read func(key, value *yaml.Node)) {
 	n = deref(n)
 	if n.Kind != yaml.MappingNode {
-		r.problem(n, "write it as name: value, a line each", "%s must be a mapping, not %s", what, kindOf(n))
+		r.problem(n, "write it as name: value, a line each", "%s must be a mapping, not %s", what, kindOf(n.ShortTag()))
 		return
 	}
 	seen := map[string]bool{}
@@ -138,7 +149,7 @@ func (r reader) entries(n *yaml.Node, what string, read func(key, value *yaml.No
 func (r reader) items(n *yaml.Node, what string, read func(*yaml.Node)) {
 	n = deref(n)
 	if n.Kind != yaml.SequenceNode {
-		r.problem(n, "write it with a - before each entry", "%s must be a list, not %s", what, kindOf(n))
+		r.problem(n, "write it with a - before each entry", "%s must be a list, not %s", what, kindOf(n.ShortTag()))
 		return
 	}
 	for _, item := range n.Content {
@@ -150,7 +161,7 @@ func (r reader) items(n *yaml.Node, what string, read func(*yaml.Node)) {
 func (r reader) text(n *yaml.Node, what string) string {
 	n = deref(n)
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
-		r.problem(n, "quote it if the text is meant", "%s must be a string, not %s", what, kindOf(n))
+		r.problem(n, "quote it if the text is meant", "%s must be a string, not %s", what, kindOf(n.ShortTag()))
 		return ""
 	}
 	if n.Value == "" {
@@ -160,12 +171,22 @@ func (r reader) text(n *yaml.Node, what string) string {
 }
 
 func (r reader) boolean(n *yaml.Node, what string) bool {
-	v, err := scalar(Boolean, deref(n))
+	v, err := (&Variable{Type: Boolean}).check(scalarOf(what, n))
 	if err != nil {
 		r.problem(n, "write true or false", "%s %s", what, err)
 		return false
 	}
 	return v.(bool)
+}
+
+func (r reader) number(n *yaml.Node, what string, least, most int) int {
+	v, err := (&Variable{Type: Integer}).check(scalarOf(what, n))
+	number, _ := v.(int64)
+	if err != nil || number < int64(least) || number > int64(most) {
+		r.problem(n, "write it without quotes", "%s must be a number from %d to %d", what, least, most)
+		return 0
+	}
+	return int(number)
 }
 
 func (r reader) duration(n *yaml.Node, what string) time.Duration {
@@ -212,24 +233,4 @@ func deref(n *yaml.Node) *yaml.Node {
 		n = n.Alias
 	}
 	return n
-}
-
-func kindOf(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
-		return "a mapping"
-	case yaml.SequenceNode:
-		return "a list"
-	}
-	switch n.ShortTag() {
-	case "!!str":
-		return "text"
-	case "!!int", "!!float":
-		return "a number"
-	case "!!bool":
-		return "a boolean"
-	case "!!null":
-		return "nothing"
-	}
-	return fmt.Sprintf("a %s", strings.TrimLeft(n.ShortTag(), "!"))
 }

@@ -3,64 +3,15 @@ package fleet
 import (
 	"fmt"
 	"regexp"
-	"strconv"
+	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
 
-// coreInteger is an integer that every YAML version reads alike: 010 is 8 in
-// YAML 1.1 and 10 in YAML 1.2, so it is neither here.
-var coreInteger = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)$`)
-
-// Parse reads text as a value of type t: a string, an int64 or a bool.
-func (t VariableType) Parse(text string) (any, error) {
-	switch t {
-	case Integer:
-		if !coreInteger.MatchString(text) {
-			return nil, fmt.Errorf("%q is not an integer", text)
-		}
-		v, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%s does not fit 64 bits", text)
-		}
-		return v, nil
-	case Boolean:
-		switch text {
-		case "true":
-			return true, nil
-		case "false":
-			return false, nil
-		}
-		return nil, fmt.Errorf("%q is neither true nor false", text)
-	}
-	return text, nil
-}
-
-// scalar reads a YAML scalar that must have type t as written: "1" is no integer.
-func scalar(t VariableType, n *yaml.Node) (any, error) {
-	want := map[VariableType]string{String: "!!str", Integer: "!!int", Boolean: "!!bool"}[t]
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != want {
-		return nil, fmt.Errorf("must be of type %s, not %s", t, kindOf(n))
-	}
-	return t.Parse(n.Value)
-}
-
-// value reads a variable's value.
-func (r reader) value(n *yaml.Node, v Variable) (any, bool) {
-	n = deref(n)
-	got, err := scalar(v.Type, n)
-	if err != nil {
-		tip := fmt.Sprintf("it is declared as %s in %s:%d", v.Type, v.File, v.Line)
-		if v.Type == String && n.Kind == yaml.ScalarNode {
-			tip = "quote it"
-		}
-		r.problem(n, tip, "variable %s: %s", v.Name, err)
-		return nil, false
-	}
-	return got, true
-}
+const maxPattern = 1000 // bytes
 
 func (r reader) variables(n *yaml.Node) []Variable {
 	var list []Variable
@@ -83,33 +34,89 @@ func (r reader) variables(n *yaml.Node) []Variable {
 func (r reader) variable(n *yaml.Node) Variable {
 	v := Variable{Type: String, File: r.file, Line: n.Line}
 	var def *yaml.Node
-	r.object(n, "a variable", map[string]field{
-		"name": {true, func(n *yaml.Node) {
-			if v.Name = r.text(n, "a variable's name"); !variableName.MatchString(v.Name) && v.Name != "" {
-				r.problem(n, "use letters, digits and _, not starting with a digit", "%q is not a variable's name", v.Name)
-				v.Name = ""
-			}
-		}},
-		"type": {true, func(n *yaml.Node) {
-			switch t := VariableType(r.text(n, "a variable's type")); t {
-			case String, Integer, Boolean:
-				v.Type = t
-			default:
-				r.problem(n, "the types are string, integer and boolean", "unknown type %s", t)
-			}
-		}},
-		"required":    {false, func(n *yaml.Node) { v.Required = r.boolean(n, "required") }},
-		"default":     {false, func(n *yaml.Node) { def = n }},
-		"description": {false, func(n *yaml.Node) { v.Description = r.text(n, "description") }},
-	})
-	if def == nil || v.Name == "" {
+	r.object(n, "a variable", r.variableFields(&v, &def))
+	if v.Name == "" {
+		return v
+	}
+	switch {
+	case v.Type == Enum && len(v.Values) == 0:
+		r.problem(n, "add values: [one, another]", "variable %s is an enum without values", v.Name)
+		return v
+	case v.Type != Enum && len(v.Values) > 0:
+		r.problem(n, "make it of type enum, or drop them", "variable %s has values, but is of type %s", v.Name, v.Type)
+	case v.Type != String && v.Pattern != nil:
+		r.problem(n, "drop the pattern", "variable %s has a pattern, but is of type %s", v.Name, v.Type)
+	}
+	if def == nil {
 		return v
 	}
 	if v.Required {
 		r.problem(def, "drop one of the two", "variable %s is required, so its default is never used", v.Name)
 	}
-	if got, ok := r.value(def, v); ok {
+	if got, ok := r.value(r.file, scalarOf(v.Name, def), &v); ok {
 		v.Default = got
 	}
 	return v
+}
+
+func (r reader) variableFields(v *Variable, def **yaml.Node) map[string]field {
+	types := []string{string(String), string(Integer), string(Boolean), string(Enum), string(CIDR), string(Address)}
+	anyValue := func() schema { return schema{"type": []string{"string", "integer", "boolean"}} }
+	return map[string]field{
+		"name": {true, "As in ${NAME}", matching(variableName.String()), func(n *yaml.Node) {
+			if v.Name = r.text(n, "a variable's name"); !variableName.MatchString(v.Name) && v.Name != "" {
+				r.problem(n, "use letters, digits and _, not starting with a digit", "%q is not a variable's name", v.Name)
+				v.Name = ""
+			}
+		}},
+		"type": {true, "", oneOf(types...), func(n *yaml.Node) {
+			t := r.text(n, "a variable's type")
+			if !slices.Contains(types, t) {
+				r.problem(n, "the types are "+strings.Join(types, ", "), "unknown type %s", t)
+				return
+			}
+			v.Type = VariableType(t)
+		}},
+		"required":    {false, "Every site must have a value; default false", booleanShape, func(n *yaml.Node) { v.Required = r.boolean(n, "required") }},
+		"default":     {false, "The value of sites that give none", anyValue, func(n *yaml.Node) { *def = n }},
+		"description": {false, "For the people who set it", textShape, func(n *yaml.Node) { v.Description = r.text(n, "description") }},
+		"pattern": {false, "RE2 expression that the whole of a string matches", textShape, func(n *yaml.Node) {
+			v.Pattern = r.pattern(n)
+		}},
+		"values": {false, "What an enum may be", listOf(textShape), func(n *yaml.Node) {
+			r.items(n, "values", func(n *yaml.Node) {
+				text := r.text(n, "one of values")
+				if slices.Contains(v.Values, text) {
+					r.problem(n, "keep one of them", "%s is in values twice", text)
+					return
+				}
+				v.Values = append(v.Values, text)
+			})
+		}},
+	}
+}
+
+// pattern reads a regular expression, which must match all of a text.
+func (r reader) pattern(n *yaml.Node) *regexp.Regexp {
+	text := r.text(n, "pattern")
+	if len(text) > maxPattern {
+		r.problem(n, "", "the pattern is longer than %d bytes", maxPattern)
+		return nil
+	}
+	if _, err := regexp.Compile(text); err != nil { // by itself: in brackets it might close them
+		r.problem(n, "see https://github.com/google/re2/wiki/Syntax", "pattern: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return nil
+	}
+	whole, err := regexp.Compile(patternStart + text + patternEnd)
+	if err != nil {
+		r.problem(n, "make it shorter", "pattern: %s", err)
+		return nil
+	}
+	return whole
+}
+
+const patternStart, patternEnd = `\A(?:`, `)\z`
+
+func patternText(p *regexp.Regexp) string {
+	return strings.TrimSuffix(strings.TrimPrefix(p.String(), patternStart), patternEnd)
 }

@@ -86,6 +86,7 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 	}
 	r.mu.Lock()
 	r.applied[l.Name] = l.Digest
+	delete(r.failing, l.Digest)
 	r.mu.Unlock()
 	r.end(l, LayerReady, nil)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/render"
 )
 
@@ -45,11 +46,17 @@ func known(layers []render.Layer) []render.Layer {
 	return out
 }
 
-// rollsBack says whether a layer may be put back by applying an older version
-// of it. One that touches CRDs, storage or Jobs holds instead: undoing these
-// may lose more than it mends.
-func rollsBack(l render.Layer) bool {
-	return !slices.ContainsFunc(l.Objects, func(raw json.RawMessage) bool {
+// rollsBack says whether a layer may be put back by applying the older version
+// of it. Unless it says, one that touches CRDs, storage or Jobs in either version
+// holds instead: undoing these may lose more than it mends.
+func rollsBack(l, old render.Layer) bool {
+	switch l.Rollback {
+	case fleet.RollbackAuto:
+		return true
+	case fleet.RollbackHold:
+		return false
+	}
+	return !slices.ContainsFunc(slices.Concat(l.Objects, old.Objects), func(raw json.RawMessage) bool {
 		o, err := objectOf(raw)
 		return err != nil || slices.Contains([]string{
 			"CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim", "StatefulSet", "StorageClass", "Job", "CronJob",
@@ -57,24 +64,42 @@ func rollsBack(l render.Layer) bool {
 	})
 }
 
+// trial is how a layer's digest has failed so far.
+type trial struct {
+	since     time.Time
+	unhealthy int // times
+}
+
+// condemns counts a failure, and tells whether it is one too many. A layer that
+// is refused gets as long as one that does not become healthy.
+func (t *trial) condemns(l render.Layer, unhealthy bool, now time.Time) bool {
+	if t.since.IsZero() {
+		t.since = now
+	}
+	if unhealthy {
+		t.unhealthy++
+		return t.unhealthy > l.Retry
+	}
+	return now.Sub(t.since) >= time.Duration(1+l.Retry)*l.Timeout
+}
+
 // judge decides whether a failure condemns a layer's digest, so that the layer
 // is put back to what was last confirmed and not tried again until it changes.
-// A layer that is refused gets as long as one that does not become healthy.
 func (s *session) judge(l render.Layer, err error, unhealthy bool, now time.Time) {
-	if s.confirmed == nil || !rollsBack(l) {
+	if s.confirmed == nil {
 		return
 	}
 	old := s.confirmed.Desired.Cluster.Layers
 	i := slices.IndexFunc(old, func(c render.Layer) bool { return c.Name == l.Name })
-	if i < 0 || old[i].Digest == l.Digest || !rollsBack(old[i]) {
+	if i < 0 || old[i].Digest == l.Digest || !rollsBack(l, old[i]) {
 		return
 	}
-	first, failing := s.failing[l.Digest]
-	if !failing {
-		s.failing[l.Digest] = now
-		first = now
+	t := s.failing[l.Digest]
+	if t == nil {
+		t = new(trial)
+		s.failing[l.Digest] = t
 	}
-	if unhealthy || now.Sub(first) >= l.Timeout {
+	if t.condemns(l, unhealthy, now) {
 		s.bad[l.Digest] = err.Error()
 		s.Log.Warn("layer rolled back", "layer", l.Name, "digest", l.Digest, "to", old[i].Digest, "why", err)
 	}

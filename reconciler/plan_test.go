@@ -3,9 +3,11 @@ package reconciler
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/render"
 )
 
@@ -51,8 +53,30 @@ func TestLayersThatTouchStorageHold(t *testing.T) {
 	of := func(kind string) render.Layer {
 		return render.Layer{Objects: []json.RawMessage{json.RawMessage(`{"apiVersion":"v1","kind":"` + kind + `","metadata":{"name":"x"}}`)}}
 	}
-	require.True(t, rollsBack(of("ConfigMap")))
-	require.False(t, rollsBack(of("PersistentVolumeClaim")))
-	require.False(t, rollsBack(of("CustomResourceDefinition")))
-	require.False(t, rollsBack(of("Job")))
+	text, volume := of("ConfigMap"), of("PersistentVolumeClaim")
+	require.True(t, rollsBack(text, text))
+	require.False(t, rollsBack(volume, text))
+	require.False(t, rollsBack(text, volume))
+	require.False(t, rollsBack(of("CustomResourceDefinition"), text))
+	require.False(t, rollsBack(of("Job"), text))
+
+	volume.Rollback, text.Rollback = fleet.RollbackAuto, fleet.RollbackHold
+	require.True(t, rollsBack(volume, of("Job")), "who writes auto means it")
+	require.False(t, rollsBack(text, of("ConfigMap")))
+}
+
+func TestALayerIsTriedAgainAsOftenAsItSays(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_000_000, 0)
+	l := render.Layer{Timeout: time.Minute}
+	require.True(t, new(trial).condemns(l, true, now), "without retry, the first time that it does not become healthy")
+	l.Retry = 2
+	sick := new(trial)
+	require.False(t, sick.condemns(l, true, now))
+	require.False(t, sick.condemns(l, true, now.Add(time.Hour)))
+	require.True(t, sick.condemns(l, true, now.Add(2*time.Hour)))
+	refused := new(trial)
+	require.False(t, refused.condemns(l, false, now))
+	require.False(t, refused.condemns(l, false, now.Add(3*time.Minute-1)))
+	require.True(t, refused.condemns(l, false, now.Add(3*time.Minute)), "as long as three tries may take")
 }

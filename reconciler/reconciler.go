@@ -69,9 +69,9 @@ type session struct {
 	checked   map[string]bool   // digests of content that was verified to be there
 	applied   map[string]string // layer → digest that is known to be in the cluster
 
-	mu      sync.Mutex           // guards what layers side by side write
-	failing map[string]time.Time // digest of a layer → since when it fails
-	bad     map[string]string    // digest of a layer → why it was rolled back
+	mu      sync.Mutex        // guards what layers side by side write
+	failing map[string]*trial // digest of a layer → how it failed so far
+	bad     map[string]string // digest of a layer → why it was rolled back
 }
 
 // Run drives the host until ctx ends. It returns early only if it cannot start.
@@ -91,7 +91,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 }
 
 func (r *Reconciler) session() *session {
-	s := &session{Reconciler: *r, started: time.Now(), applied: map[string]string{}, checked: map[string]bool{}, failing: map[string]time.Time{}, bad: map[string]string{}}
+	s := &session{Reconciler: *r, started: time.Now(), applied: map[string]string{}, checked: map[string]bool{}, failing: map[string]*trial{}, bad: map[string]string{}}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}

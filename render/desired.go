@@ -5,6 +5,8 @@ package render
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
 )
 
 // Desired is what one host should run at one revision, in two halves: what its
@@ -30,6 +32,8 @@ type Layer struct {
 	Wait      bool              `json:"wait"`
 	Prune     bool              `json:"prune"`
 	Timeout   time.Duration     `json:"timeout"`
+	Rollback  fleet.Rollback    `json:"rollback,omitempty"`
+	Retry     int               `json:"retry,omitempty"`
 	Objects   []json.RawMessage `json:"objects"` // canonical JSON (sorted keys), in stable order
 	Digest    string            `json:"digest"`  // "sha256:" over the fields above
 }

@@ -140,7 +140,7 @@ func (v variables) objects(from built) ([]object, error) {
 }
 
 func newLayer(from fleet.Layer, objects []object) (Layer, error) {
-	l := Layer{Name: from.Name, DependsOn: from.DependsOn, Wait: from.Wait, Prune: from.Prune, Timeout: from.Timeout}
+	l := Layer{Name: from.Name, DependsOn: from.DependsOn, Wait: from.Wait, Prune: from.Prune, Timeout: from.Timeout, Rollback: from.Rollback, Retry: from.Retry}
 	for _, o := range objects {
 		raw, err := canonical(o.value)
 		if err != nil {

@@ -22,15 +22,15 @@ var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // variables are the values of a site for what its profile declares.
 type variables struct {
-	declared map[string]fleet.VariableType
+	declared map[string]*fleet.Variable
 	values   map[string]any
 	site     *fleet.Site
 }
 
 func newVariables(site *fleet.Site) variables {
-	v := variables{declared: map[string]fleet.VariableType{}, values: site.Variables, site: site}
-	for _, d := range site.Profile.Variables {
-		v.declared[d.Name] = d.Type
+	v := variables{declared: map[string]*fleet.Variable{}, values: site.Variables, site: site}
+	for i := range site.Profile.Variables {
+		v.declared[site.Profile.Variables[i].Name] = &site.Profile.Variables[i]
 	}
 	return v
 }
@@ -193,7 +193,7 @@ func (v variables) lookup(expr string) (any, error) {
 		return nil, &useError{expr, fmt.Sprintf("${%s} is not a variable", shorten(expr)),
 			fmt.Sprintf("write $${ for a ${ that should stay, or annotate the object with %s: disabled", optOut)}
 	}
-	typ, ok := v.declared[name]
+	variable, ok := v.declared[name]
 	if !ok {
 		return nil, &useError{name, fmt.Sprintf("variable %s is not declared by profile %s", name, v.site.Profile.Name),
 			fmt.Sprintf("declare it under spec.variables of %s/profile.yaml, or write $${%s} for the text itself", v.site.Profile.Dir, name)}
@@ -205,9 +205,9 @@ func (v variables) lookup(expr string) (any, error) {
 		return nil, &useError{name, fmt.Sprintf("variable %s has no value", name),
 			fmt.Sprintf("add it under spec.variables of %s/site.yaml, or give it a default", v.site.Dir)}
 	}
-	got, err := typ.Parse(def)
+	got, err := variable.Parse(def)
 	if err != nil {
-		return nil, &useError{name, fmt.Sprintf("the default of %s, which is of type %s: %s", name, typ, err), ""}
+		return nil, &useError{name, fmt.Sprintf("the default of %s, which is of type %s: %s", name, variable.Type, err), ""}
 	}
 	return got, nil
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 )
@@ -65,6 +66,10 @@ func (f Fleet) Write(dir string) error {
 	}
 	for n := range f.Sites {
 		f.site(w, n)
+		if group := n / SitesOfGroup; n%SitesOfGroup == 0 {
+			name := fmt.Sprintf("region-%03d", group)
+			w.file(path.Dir(SiteDir(n))+"/group.yaml", head+"Group\nmetadata:\n  name: "+name+"\nspec:\n  labels:\n    region: "+name+"\n  variables:\n    DOMAIN: "+name+".example.com\n")
+		}
 	}
 	return w.err
 }
@@ -128,6 +133,7 @@ const variables = `  variables:
     - name: SITE
       type: string
       required: true
+      pattern: "[0-9]{5}"
       description: The site's number, with its leading zeros
     - name: DOMAIN
       type: string

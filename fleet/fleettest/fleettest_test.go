@@ -1,6 +1,7 @@
 package fleettest_test
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -24,6 +25,7 @@ func TestTheFleetLoadsAndHasItsShape(t *testing.T) {
 		require.Equal(t, fleettest.ProfileName(fleettest.ProfileOf(n)), s.Profile.Name)
 		require.Len(t, s.Hosts, fleettest.HostsOfSite)
 		overlays += len(s.Overlays)
+		require.Equal(t, fmt.Sprintf("region-%03d.example.com", n/fleettest.SitesOfGroup), s.Variables["DOMAIN"])
 	}
 	require.Equal(t, 12, overlays)
 	of := map[string]int{}
