@@ -40,12 +40,9 @@ type Verdict struct {
 // OpenAudit opens the repository at dir, or above it. Where trust/ holds no key,
 // those of anchor vouch, which may be nil.
 func OpenAudit(dir string, anchor *trust.Keyring) (*Audit, error) {
-	repo, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
-	if errors.Is(err, git.ErrRepositoryNotExists) {
-		return nil, fmt.Errorf("%s: not a Git repository", dir)
-	}
+	repo, err := openClone(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", dir, err)
+		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	storage, ok := repo.Storer.(*filesystem.Storage)
 	if !ok {

@@ -28,11 +28,22 @@ func CreateBundle(ctx context.Context, w io.Writer, repoDir, ref, since string) 
 	return nil
 }
 
-func createBundle(ctx context.Context, w io.Writer, repoDir, ref, since string) error {
-	repo, err := git.PlainOpenWithOptions(repoDir, &git.PlainOpenOptions{DetectDotGit: true})
+// openClone opens somebody's repository, bare or with a working tree, at dir or above it.
+func openClone(dir string) (*git.Repository, error) {
+	o := git.PlainOpenOptions{EnableDotGitCommonDir: true}
+	repo, err := git.PlainOpenWithOptions(dir, &o)
 	if errors.Is(err, git.ErrRepositoryNotExists) {
-		return errors.New("not a Git repository")
+		o.DetectDotGit = true // which finds no bare one
+		repo, err = git.PlainOpenWithOptions(dir, &o)
 	}
+	if errors.Is(err, git.ErrRepositoryNotExists) {
+		return nil, errors.New("not a Git repository")
+	}
+	return repo, err
+}
+
+func createBundle(ctx context.Context, w io.Writer, repoDir, ref, since string) error {
+	repo, err := openClone(repoDir)
 	if err != nil {
 		return err
 	}

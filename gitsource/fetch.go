@@ -86,22 +86,23 @@ func (r *Repository) haves() []plumbing.Hash {
 func (r *Repository) admit(c *candidate, s *staged) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	objects := overlay{base: r.mirror}
+	objects := r.mirror
 	if s != nil {
-		if objects.top = s.store; s.base != r.mirror {
+		if s.base != r.mirror {
 			return errors.New("the mirror was emptied meanwhile, so it is fetched again")
 		}
+		objects = s.store.over(r.mirror)
 	}
 	if c.part && s != nil && r.floor != nil && !r.mirror.has(r.floor.hash()) && !s.store.has(r.floor.hash()) {
 		return r.mirror.adopt(s.pack, s.index) // the floor may be in what follows
 	}
-	err := r.descends(objects, c.tip)
+	err := r.descends(objects, c)
 	switch {
-	case errors.Is(err, ErrOlder), errors.Is(err, ErrRewritten):
+	case isOffLine(err):
 		c.refuse = &Refused{Source: c.source, Commit: c.tip.String(), Reason: err, lag: !c.file}
 	case err != nil:
 		return err
-	case s != nil && r.isClone(s) && r.mirror.overgrown(r.grown):
+	case s != nil && r.isClone(s) && r.mirror.overgrown(r.grown) && len(r.alarms) == 0: // a clone may lack what parts from it
 		if err := r.replaceMirror(s); err != nil {
 			return err
 		}
@@ -114,20 +115,15 @@ func (r *Repository) admit(c *candidate, s *staged) error {
 	return nil
 }
 
-// overlay reads commits of a staged pack and of the mirror.
-type overlay struct{ top, base *store }
-
-func (o overlay) commit(h plumbing.Hash) (*commit, error) {
-	if o.top != nil && o.top.has(h) {
-		return o.top.commit(h)
-	}
-	return o.base.commit(h)
+// isOffLine tells that a tip is not the floor and does not build on it.
+func isOffLine(err error) bool {
+	return errors.Is(err, ErrOlder) || errors.Is(err, ErrRewritten) || errors.Is(err, ErrDiverged)
 }
 
-// descends returns ErrOlder or ErrRewritten if the floor is not on the
-// first-parent line of tip. A mirror that lost the floor cannot tell older from
+// descends returns ErrOlder, ErrRewritten or a *Diverged if the floor is not on the
+// first-parent line of a tip. A mirror that lost the floor cannot tell older from
 // rewritten.
-func (r *Repository) descends(objects overlay, tip plumbing.Hash) error {
+func (r *Repository) descends(objects *store, c *candidate) error {
 	if r.floorErr != nil {
 		return r.floorErr
 	}
@@ -137,7 +133,7 @@ func (r *Repository) descends(objects overlay, tip plumbing.Hash) error {
 	for _, walk := range []struct {
 		from, to plumbing.Hash
 		found    error
-	}{{tip, r.floor.hash(), nil}, {r.floor.hash(), tip, ErrOlder}} {
+	}{{c.tip, r.floor.hash(), nil}, {r.floor.hash(), c.tip, ErrOlder}} {
 		if walk.found != nil && !r.mirror.has(walk.from) {
 			break
 		}
@@ -145,15 +141,15 @@ func (r *Repository) descends(objects overlay, tip plumbing.Hash) error {
 			if h == walk.to {
 				return walk.found
 			}
-			c, err := objects.commit(h)
+			at, err := objects.commit(h)
 			if err != nil {
 				return err
 			}
-			if len(c.parents) == 0 {
+			if len(at.parents) == 0 {
 				break
 			}
-			h = c.parents[0]
+			h = at.parents[0]
 		}
 	}
-	return ErrRewritten
+	return r.forked(objects, c)
 }

@@ -100,7 +100,9 @@ type Repository struct {
 	checked    plumbing.Hash          // tree that was read completely since the start
 	trusts     map[plumbing.Hash]*trustFolder
 	beat       heartbeat
-	tags       *tagIndex // of all candidates; nil if one of them has changed
+	alarms     map[string]bool // that were logged and last
+	parted     []byte          // what partedFile holds; nil: it is not there
+	tags       *tagIndex       // of all candidates; nil if one of them has changed
 }
 
 // candidate is the tip of a source.
@@ -113,6 +115,8 @@ type candidate struct {
 	part   bool                     // more of the same source builds on it
 	by     *tagIndex                // with which it was judged; nil if it was not
 	at     string                   // the floor then
+	steps  []floor                  // from there on, that are vouched for, oldest first
+	alarm  *Refused                 // that another one parts from them
 	once   string                   // digest of a bundle whose refusal is reported only once, or empty
 }
 
@@ -199,7 +203,10 @@ func (r *Repository) openState() (err error) {
 	if r.floor != nil && r.floor.Reset != nil {
 		r.log.Warn("floor was reset by hand", "to", r.floor.Commit, "from", r.floor.Reset.From, "at", r.floor.Reset.At)
 	}
-	if r.mirror, err = openStore(r.disk, filepath.Join(r.dir, mirrorFolder)); err != nil || r.floor == nil || r.floor.pending() {
+	if r.mirror, err = openStore(r.disk, filepath.Join(r.dir, mirrorFolder)); err != nil {
+		return err
+	}
+	if err := r.restoreParted(); err != nil || r.floor == nil || r.floor.pending() {
 		return err
 	}
 	if err := r.checkTree(r.floor.hash(), r.floor.tree()); isDamage(err) {

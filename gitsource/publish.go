@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"golang.org/x/sys/unix"
 
@@ -104,10 +103,7 @@ func publishMirror(ctx context.Context, dir, repoDir, branch string) (Published,
 // nextHead names the tip to publish, and the files that stay: none if the history
 // that they lead along was left.
 func nextHead(repoDir, branch string, old *mirrorHead) (*mirrorHead, error) {
-	repo, err := git.PlainOpenWithOptions(repoDir, &git.PlainOpenOptions{DetectDotGit: true})
-	if errors.Is(err, git.ErrRepositoryNotExists) {
-		return nil, errors.New("not a Git repository")
-	}
+	repo, err := openClone(repoDir)
 	if err != nil {
 		return nil, err
 	}

@@ -38,6 +38,8 @@ type store struct {
 	dir  string
 	disk durable.Disk
 
+	under *store // read for what this one does not hold; nil: nothing
+
 	mu  sync.Mutex
 	git *filesystem.Storage
 }
@@ -95,6 +97,10 @@ func (s *store) close() error {
 
 // has tells whether the store knows the object; not whether it can be read.
 func (s *store) has(h plumbing.Hash) bool {
+	return s.holds(h) || s.under != nil && s.under.has(h)
+}
+
+func (s *store) holds(h plumbing.Hash) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.git.HasEncodedObject(h) == nil
@@ -127,6 +133,9 @@ func (s *store) kind(h plumbing.Hash) (t plumbing.ObjectType, err error) {
 // read returns an object of the given type, of at most limit bytes. The error
 // is a *damaged if what is on disk cannot be trusted any more, or wraps errMissing.
 func (s *store) read(h plumbing.Hash, want plumbing.ObjectType, limit int64) (data []byte, err error) {
+	if s.under != nil && !s.holds(h) {
+		return s.under.read(h, want, limit)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer recoverDamage(h, &err)

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing"
-
 	"github.com/holdfast-fleet/holdfast/trust"
 )
 
@@ -56,24 +54,54 @@ func (r *Repository) judgeAll(ctx context.Context) (refused []error, damage erro
 		return nil, nil
 	}
 	r.court() // reads the tags that have come
-	for _, c := range r.ordered() {
-		if err := r.judge(ctx, c); isDamage(err) {
-			return nil, err
-		} else if err != nil {
+	list, started := r.ordered(), time.Now()
+	var errs error
+	if r.floor == nil {
+		errs = errors.Join(r.look(ctx, list), r.meet(list))
+	}
+	if r.floor != nil {
+		errs = errors.Join(errs, r.look(ctx, list), r.advance(list, started))
+	}
+	if isDamage(errs) {
+		return nil, errs
+	}
+	if errs != nil {
+		refused = append(refused, errs)
+	}
+	return append(refused, r.refused(list)...), nil
+}
+
+// refused says what is not acted upon, and sounds the alarms.
+func (r *Repository) refused(list []*candidate) []error {
+	var refused []error
+	var alarms []*Refused
+	for _, c := range list {
+		if r.candidates[c.source] != c {
+			continue
+		}
+		if err := r.once(c); err != nil {
 			refused = append(refused, err)
 		}
+		if c.alarm != nil && !slices.Contains(alarms, c.alarm) {
+			alarms = append(alarms, c.alarm)
+			refused = append(refused, c.alarm)
+		}
 	}
+	if err := r.keepParted(list); err != nil {
+		refused = append(refused, err)
+	}
+	r.alarm(Alarms(errors.Join(refused...)))
 	if r.current() {
 		refused = slices.DeleteFunc(refused, isLag)
 	}
-	return refused, nil
+	return refused
 }
 
 // current tells whether a source has the floor, or what follows it. Another one
 // that is older then only lags; else, it would be the fleet that goes back.
 func (r *Repository) current() bool {
 	return r.floor != nil && slices.ContainsFunc(r.ordered(), func(c *candidate) bool {
-		return !c.file && !errors.Is(c.refusal(), ErrOlder) && !errors.Is(c.refusal(), ErrRewritten)
+		return !c.file && !isOffLine(c.refusal())
 	})
 }
 
@@ -110,18 +138,8 @@ func (r *Repository) ordered() []*candidate {
 	return list
 }
 
-// judge raises the floor as far as a candidate allows, and returns a *Refused if
-// that is not its tip. What was judged once is judged again only if other tags
-// have come, as one of them may approve it.
-func (r *Repository) judge(ctx context.Context, c *candidate) error {
-	if c.refuse != nil && c.by != nil && c.by != r.tags {
-		c.refuse = nil
-	}
-	if c.refuse == nil && (c.by != r.tags || r.floor == nil || c.at != r.floor.Commit) {
-		if err := r.follow(ctx, c); err != nil {
-			return err
-		}
-	}
+// once is why a candidate is refused; of a bundle that is older, only once.
+func (r *Repository) once(c *candidate) error {
 	switch {
 	case c.refuse == nil:
 		return nil
@@ -134,30 +152,57 @@ func (r *Repository) judge(ctx context.Context, c *candidate) error {
 	return c.refuse
 }
 
-// follow sets c.refuse, or returns the error that kept it from knowing.
-func (r *Repository) follow(ctx context.Context, c *candidate) error {
+// look judges each candidate. What was judged once is judged again only from
+// another floor, or if other tags have come, as one of them may approve it.
+func (r *Repository) look(ctx context.Context, list []*candidate) error {
+	var errs []error
+	for _, c := range list {
+		if c.refuse != nil && c.by != nil && c.by != r.tags {
+			c.refuse = nil
+		}
+		at := ""
+		if r.floor != nil {
+			at = r.floor.Commit
+		}
+		if c.refuse != nil || c.by == r.tags && c.at == at {
+			continue
+		}
+		c.steps = nil
+		if err := r.judge(ctx, c); isDamage(err) {
+			return err
+		} else if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		c.by, c.at = r.tags, at
+	}
+	return errors.Join(errs...)
+}
+
+// judge sets c.steps and c.refuse, or returns the error that kept it from knowing.
+func (r *Repository) judge(ctx context.Context, c *candidate) error {
 	if r.floor == nil {
 		return r.firstContact(c)
 	}
 	if c.tip == r.floor.hash() {
 		return nil
 	}
-	line, err := r.line(c.tip)
+	line, err := r.line(c)
 	if errors.Is(err, ErrOlder) && r.files[c.source] != nil {
 		delete(r.candidates, c.source) // a bundle that has served
 		return nil
 	}
-	if errors.Is(err, ErrOlder) || errors.Is(err, ErrRewritten) {
+	if isOffLine(err) {
 		c.refuse = &Refused{Source: c.source, Commit: c.tip.String(), Reason: err, lag: !c.file}
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	started, reached, court := time.Now(), r.floor, r.court()
+	reached, court := r.floor, r.court()
 	for len(line) > 0 {
 		if err := ctx.Err(); err != nil {
-			return errors.Join(err, r.raise(*reached, c, started))
+			return err
 		}
 		to, steps, refused, err := court.next(reached, line)
 		if err != nil {
@@ -170,12 +215,8 @@ func (r *Repository) follow(ctx context.Context, c *candidate) error {
 		if to == nil {
 			break
 		}
-		reached, line = to, line[steps:]
+		reached, line, c.steps = to, line[steps:], append(c.steps, *to)
 	}
-	if err := r.raise(*reached, c, started); err != nil {
-		return err
-	}
-	c.by, c.at = r.tags, r.floor.Commit
 	return nil
 }
 
@@ -191,7 +232,7 @@ func (c *commit) floor(signer trust.Signer, bound time.Time) floor {
 	return floor{Commit: c.hash.String(), Tree: c.tree.String(), Time: c.time, Bound: latest(c.time, bound), Signer: signer}
 }
 
-// firstContact takes a commit that the anchor vouches for as the floor.
+// firstContact finds a commit that the anchor vouches for.
 func (r *Repository) firstContact(c *candidate) error {
 	tip, err := r.mirror.commit(c.tip)
 	if err != nil {
@@ -203,20 +244,20 @@ func (r *Repository) firstContact(c *candidate) error {
 	}
 	if err != nil {
 		c.refuse = &Refused{Source: c.source, Commit: tip.hash.String(), Reason: err}
-		c.by = r.tags
 		r.log.Warn("first contact refused", "source", c.source, "commit", tip.hash.String(), "reason", err)
 		return nil
 	}
-	return r.raise(*first, c, time.Now())
+	c.steps = []floor{*first}
+	return nil
 }
 
-// line returns the commits after the floor up to tip, oldest first.
-func (r *Repository) line(tip plumbing.Hash) ([]*commit, error) {
-	if err := r.descends(overlay{base: r.mirror}, tip); err != nil {
+// line returns the commits after the floor up to a tip, oldest first.
+func (r *Repository) line(tip *candidate) ([]*commit, error) {
+	if err := r.descends(r.mirror, tip); err != nil {
 		return nil, err
 	}
 	var line []*commit
-	for h := tip; h != r.floor.hash(); {
+	for h := tip.tip; h != r.floor.hash(); {
 		c, err := r.mirror.commit(h)
 		if err != nil {
 			return nil, err

@@ -24,6 +24,7 @@ func (s *session) follow(ctx context.Context, revisions chan<- gitsource.Revisio
 func (s *session) verify(ctx context.Context) gitsource.Revision {
 	rev, err := s.Source.Verify(ctx)
 	s.rec.finish(PhaseVerify, err)
+	alarms := gitsource.Alarms(err)
 	stale, err := s.fresh.look(heard{rev.Commit(), rev.Heartbeat(), time.Now(), time.Since(s.started)})
 	if err != nil {
 		s.Log.Error("age of the news not kept", "error", err)
@@ -32,7 +33,7 @@ func (s *session) verify(ctx context.Context) gitsource.Revision {
 		if stale != nil && st.Stale == nil {
 			s.Log.Warn("fleet is stale", "why", stale.Why)
 		}
-		st.Stale = stale
+		st.Stale, st.Diverged = stale, alarms
 		if rev.Commit() == "" {
 			return
 		}

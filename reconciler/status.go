@@ -44,10 +44,14 @@ type Status struct {
 	Since       time.Time     `json:"since"`               // of Phase and Settled
 	Stale       *Stale        `json:"stale,omitempty"`     // nothing new is heard of the fleet
 	Layers      []LayerStatus `json:"layers,omitempty"`
-	Failures    []Failure     `json:"failures,omitempty"` // at most one a phase, in their order
-	Held        []Object      `json:"held,omitempty"`     // should be deleted, but deleting them takes intent
-	Repairs     int           `json:"repairs"`            // drifted objects put right since the agent started
-	UpdatedAt   time.Time     `json:"updatedAt"`
+
+	// Diverged are alarms: signed histories that part from each other.
+	Diverged []*gitsource.Diverged `json:"diverged,omitempty"`
+
+	Failures  []Failure `json:"failures,omitempty"` // at most one a phase, in their order
+	Held      []Object  `json:"held,omitempty"`     // should be deleted, but deleting them takes intent
+	Repairs   int       `json:"repairs"`            // drifted objects put right since the agent started
+	UpdatedAt time.Time `json:"updatedAt"`
 }
 
 // AgentStatus describes the process.

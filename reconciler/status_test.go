@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/gitsource"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -56,6 +59,33 @@ func TestEachHintOfAPhaseIsKept(t *testing.T) {
 	require.Contains(t, hints[1], "two")
 	rec.finish(PhaseLoad, ErrFrozen)
 	require.Contains(t, rec.snapshot().Failures[0].Hint, "hosts folder")
+}
+
+func TestAnAlarmIsInTheStatus(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	alarm := &gitsource.Diverged{Fork: "f", Ours: gitsource.Side{Commit: "a"}, Other: gitsource.Side{Source: "x", Commit: "b"}}
+	source := &alarming{err: errors.Join(errors.New("other"), fmt.Errorf("refused: %w", alarm))}
+	r := Reconciler{Dir: dir, Source: source}
+	s := r.session()
+	s.verify(context.Background())
+	s.rec.write()
+	st, err := ReadStatus(dir)
+	require.NoError(t, err)
+	require.Equal(t, []*gitsource.Diverged{alarm}, st.Diverged)
+	require.Contains(t, st.Failures[0].Hint, "trust reset")
+	source.err = nil
+	s.verify(context.Background())
+	require.Empty(t, s.rec.snapshot().Diverged)
+}
+
+type alarming struct {
+	Source
+	err error
+}
+
+func (a *alarming) Verify(context.Context) (gitsource.Revision, error) {
+	return gitsource.Revision{}, a.err
 }
 
 func TestADamagedStatusIsAnErrorThatNamesIt(t *testing.T) {

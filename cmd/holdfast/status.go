@@ -87,6 +87,9 @@ func printStatus(w io.Writer, st reconciler.Status, c paint, now time.Time) {
 	if st.Stale != nil {
 		fmt.Fprintf(w, "%s %s\n", c("33", "stale     "), printable(st.Stale.Why))
 	}
+	for _, d := range st.Diverged {
+		fmt.Fprintf(w, "%s %s\n", c("31", "alarm     "), printable(d.Error()))
+	}
 	if st.Accepted != nil && st.Accepted.Reset != nil {
 		printReset(w, st.Accepted.Reset, c, now)
 	}
