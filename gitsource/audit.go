@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -30,6 +31,7 @@ type Verdict struct {
 	Waits    bool         `json:"waits"`          // no tag releases it yet, so it is not judged
 	Accepted bool         `json:"accepted"`
 	Reason   string       `json:"reason,omitempty"` // why it is not accepted
+	Warning  string       `json:"warning,omitempty"`
 	Vouchers []Voucher    `json:"vouchers"`
 	Needs    []trust.Need `json:"needs"`
 
@@ -57,7 +59,7 @@ func OpenAudit(dir string, anchor *trust.Keyring) (*Audit, error) {
 	}
 	return &Audit{
 		repo: repo, bounds: make(map[plumbing.Hash]*floor),
-		court: &court{store: &store{git: storage}, anchor: anchor, trusts: make(map[plumbing.Hash]*trustFolder), tags: newTagIndex(tags)},
+		court: &court{store: &store{git: storage}, anchor: anchor, trusts: make(map[plumbing.Hash]*trustFolder), tags: newTagIndex(tags), limit: time.Now().Add(ahead)},
 	}, nil
 }
 
@@ -105,7 +107,7 @@ func shallow(err error) error {
 }
 
 func (a *Audit) explain(c *commit) (Verdict, error) {
-	v := Verdict{Commit: c.hash.String(), Subject: c.subject(), Mode: "commit"}
+	v := Verdict{Commit: c.hash.String(), Subject: c.subject(), Mode: "commit", Warning: a.tooNew(c)}
 	if len(c.parents) == 0 {
 		v.Accepted, v.Reason = true, "the beginning of history: the anchor of a host decides"
 		return v, nil
@@ -139,6 +141,14 @@ func (a *Audit) explain(c *commit) (Verdict, error) {
 		v.Reason, v.Err = "", nil
 	}
 	return v, nil
+}
+
+// tooNew warns of a commit that is dated ahead of time.
+func (a *Audit) tooNew(c *commit) string {
+	if !c.time.After(a.court.limit) {
+		return ""
+	}
+	return "it is dated " + c.time.Format(time.RFC3339) + ", over a day ahead: hosts judge it by the keys that are valid then"
 }
 
 // beside lists approvals of what a commit merges that do not cover it.
@@ -185,7 +195,7 @@ func (a *Audit) reached(h plumbing.Hash) (*floor, error) {
 		h = c.parents[0]
 	}
 	for _, c := range slices.Backward(line) {
-		next := c.floor(trust.Signer{}, last.Bound)
+		next := a.court.floor(c, trust.Signer{}, last.Bound)
 		a.bounds[c.hash], last = &next, &next
 	}
 	return last, nil

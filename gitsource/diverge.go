@@ -153,8 +153,8 @@ func (r *Repository) forked(objects *store, c *candidate) error {
 	for name, other := range r.candidates {
 		candidates[name] = other
 	}
-	court := &court{store: objects, anchor: r.anchor, recovery: r.recover, trusts: make(map[plumbing.Hash]*trustFolder), tags: objects.index(candidates)}
-	at := fork.floor(trust.Signer{}, r.floor.Bound)
+	court := &court{store: objects, anchor: r.anchor, recovery: r.recover, trusts: make(map[plumbing.Hash]*trustFolder), tags: objects.index(candidates), limit: r.clock.limit()}
+	at := court.floor(fork, trust.Signer{}, r.floor.Bound)
 	var reached *floor
 	for len(line) > 0 {
 		to, steps, _, err := court.next(&at, line)

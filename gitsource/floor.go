@@ -25,7 +25,7 @@ type floor struct {
 	Commit string       `json:"commit"`
 	Tree   string       `json:"tree"`  // empty after a reset, until the commit was seen
 	Time   time.Time    `json:"time"`  // committer's
-	Bound  time.Time    `json:"bound"` // latest time of a commit on the verified line: no later one is judged earlier
+	Bound  time.Time    `json:"bound"` // latest time of a commit on the verified line, at most a day ahead of a clock that is right: no later one is judged earlier
 	Signer trust.Signer `json:"signer"`
 	Reset  *Override    `json:"reset,omitempty"`
 }

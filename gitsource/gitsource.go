@@ -70,7 +70,8 @@ type Options struct {
 	BundleDirs []string       // folders in which *.bundle files may appear; they need not exist
 	Anchor     *trust.Keyring // vouches for the first commit: required
 	Recovery   *trust.Keyring // may change the folder trust of any later one, whatever its policy says; may be nil
-	Log        *slog.Logger   // nil discards
+	Clock      Clock
+	Log        *slog.Logger // nil discards
 }
 
 // Repository is what a host knows of its fleet: a mirror, and the floor outside of it.
@@ -80,6 +81,7 @@ type Repository struct {
 	anchor  *trust.Keyring
 	recover *trust.Keyring
 	bundles []string
+	clock   Clock
 	log     *slog.Logger
 	lock    *os.File
 	pollers []*poller
@@ -139,7 +141,7 @@ func Open(o Options) (*Repository, error) {
 		branch: o.Branch, dir: o.Dir, anchor: o.Anchor, recover: o.Recovery, bundles: o.BundleDirs, log: o.Log, limits: defaultLimits(), grown: growth{packs: 256, bytes: 64 << 20},
 		candidates: make(map[string]*candidate), files: make(map[string]*bundleFile),
 		olderSeen: make(map[string]bool), trusts: make(map[plumbing.Hash]*trustFolder),
-		disk: o.Disk, floors: o.floorFiles(),
+		disk: o.Disk, floors: o.floorFiles(), clock: o.Clock,
 	}
 	if r.branch == "" {
 		r.branch = "main"

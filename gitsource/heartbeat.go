@@ -37,7 +37,7 @@ func (r *Repository) heard() (time.Time, error) {
 		if t.name != HeartbeatTag || !t.time.After(beat.time) {
 			continue
 		}
-		if v := court.weighTag(folder, t, r.floor.Time); v.err != nil {
+		if v := court.weighTag(folder, t, r.floor.Bound); v.err != nil {
 			r.log.Warn("heartbeat refused", "commit", t.target.String(), "reason", v.err)
 			continue
 		}

@@ -32,7 +32,7 @@ func (a *Audit) Merged(base, head string) (Verdict, error) {
 }
 
 func (a *Audit) merged(base, head *commit) (Verdict, error) {
-	v := Verdict{Commit: head.hash.String(), Base: base.hash.String(), Subject: head.subject(), Mode: "commit"}
+	v := Verdict{Commit: head.hash.String(), Base: base.hash.String(), Subject: head.subject(), Mode: "commit", Warning: a.tooNew(head)}
 	reached, err := a.reached(base.hash)
 	if err != nil {
 		return v, err

@@ -99,7 +99,7 @@ func (j *court) next(reached *floor, line []*commit) (*floor, int, *Refused, err
 		case err != nil:
 			refused = &Refused{Commit: c.hash.String(), Reason: err}
 		case h.refusal == nil:
-			to := c.floor(h.signer, reached.Bound)
+			to := j.floor(c, h.signer, reached.Bound)
 			return &to, i + 1, nil, nil
 		default:
 			refused = &Refused{Commit: c.hash.String(), Reason: h.refusal}
@@ -209,6 +209,6 @@ func (j *court) begin(c *commit, vouchers []Voucher) (*floor, error) {
 	if err := j.loads(c.tree, nil, time.Time{}); err != nil {
 		return nil, err
 	}
-	first := c.floor(signers[0], time.Time{})
+	first := j.floor(c, signers[0], time.Time{})
 	return &first, nil
 }

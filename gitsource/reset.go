@@ -70,7 +70,7 @@ func (r *Repository) settle() error {
 		err = fmt.Errorf("the floor was reset to commit %.12s: %w", r.floor.Commit, err)
 		return &hinted{err, cmp.Or(hint(err), resetTip)}
 	}
-	to := c.floor(signer, r.floor.Bound)
+	to := r.court().floor(c, signer, r.floor.Bound)
 	to.Reset = r.floor.Reset
 	return r.raise(to, &candidate{source: "reset"}, time.Now())
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/holdfast-fleet/holdfast/trust"
 )
 
 // Verify returns the newest trustworthy revision of all sources: at least the
@@ -52,6 +50,9 @@ func (r *Repository) judgeAll(ctx context.Context) (refused []error, damage erro
 	}
 	if r.floor != nil && r.floor.pending() {
 		return nil, nil
+	}
+	if r.floor != nil {
+		r.floor.limit(r.clock.limit()) // its time may be from before the clock was right
 	}
 	r.court() // reads the tags that have come
 	list, started := r.ordered(), time.Now()
@@ -225,11 +226,7 @@ func (r *Repository) court() *court {
 	if r.tags == nil {
 		r.tags = r.mirror.index(r.candidates)
 	}
-	return &court{store: r.mirror, anchor: r.anchor, recovery: r.recover, trusts: r.trusts, tags: r.tags}
-}
-
-func (c *commit) floor(signer trust.Signer, bound time.Time) floor {
-	return floor{Commit: c.hash.String(), Tree: c.tree.String(), Time: c.time, Bound: latest(c.time, bound), Signer: signer}
+	return &court{store: r.mirror, anchor: r.anchor, recovery: r.recover, trusts: r.trusts, tags: r.tags, limit: r.clock.limit()}
 }
 
 // firstContact finds a commit that the anchor vouches for.

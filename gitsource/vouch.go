@@ -24,6 +24,7 @@ type court struct {
 	recovery *trust.Keyring                 // may change the folder trust whatever a policy says; nil: nobody
 	trusts   map[plumbing.Hash]*trustFolder // the folder read last, by its tree
 	tags     *tagIndex
+	limit    time.Time // of the time that a commit sets for those after it; zero: none
 }
 
 // trustFolder is the trust folder of a tree, read.

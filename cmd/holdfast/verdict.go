@@ -78,6 +78,9 @@ func printVerdict(w io.Writer, v gitsource.Verdict, explain bool) {
 	if v.Reason != "" {
 		fmt.Fprintf(w, "%-10s %s\n", "reason", v.Reason)
 	}
+	if v.Warning != "" {
+		fmt.Fprintf(w, "%-10s %s\n", "warning", v.Warning)
+	}
 	if tip := hint(v.Err); explain && v.Err != nil && tip != "" {
 		fmt.Fprintf(w, "%-10s %s\n", "hint", strings.ReplaceAll(tip, "COMMIT", v.Commit[:12]))
 	}
