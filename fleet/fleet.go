@@ -21,6 +21,7 @@ type Fleet struct {
 	Name     string
 	Profiles map[string]*Profile // by name
 	Sites    []*Site             // ordered by Dir
+	Agent    *Agent              // nil: the fleet does not say
 
 	// Freshness is how long a host may hear nothing new before it reports that
 	// the fleet is stale; 0 is for ever.

@@ -52,6 +52,7 @@ func LoadWith(fsys fs.FS, options Options) (*Fleet, error) {
 	if !l.root() {
 		return nil, l.err()
 	}
+	l.agent()
 	for _, name := range profileNames(fsys, l.problems) {
 		l.fleet.Profiles[name] = loadProfile(fsys, name, l.problems)
 	}
@@ -66,7 +67,7 @@ func LoadWith(fsys fs.FS, options Options) (*Fleet, error) {
 // deep, and whatever is neither a file nor a folder, in all of the fleet.
 func (l *loader) survey() []place {
 	files := 0
-	for _, root := range []string{"fleet.yaml", "profiles", "bases", "sites"} {
+	for _, root := range []string{"fleet.yaml", agentFile, "profiles", "bases", "sites"} {
 		if info, err := fs.Lstat(l.fsys, root); err == nil && !info.IsDir() {
 			l.regular(root, fs.FileInfoToDirEntry(info))
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -70,7 +70,7 @@ func TestLock(t *testing.T) {
 // FuzzLoad gives one text to each kind of file of a fleet.
 func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, name := range []string{"fleet.yaml", "profiles/shop/profile.yaml", "profiles/shop/content.lock", "sites/emea/s1/site.yaml", "sites/emea/s1/hosts/s1-a.yaml"} {
+		for _, name := range []string{"fleet.yaml", "profiles/shop/profile.yaml", "profiles/shop/content.lock", "sites/emea/group.yaml", "agent.yaml", "sites/emea/s1/site.yaml", "sites/emea/s1/hosts/s1-a.yaml"} {
 			fsys := edited(nil)
 			fsys[name] = &fstest.MapFile{Data: []byte(text)}
 			got, err := fleet.Load(fsys)
@@ -109,9 +109,18 @@ func FuzzParseLock(f *testing.F) {
 
 func TestCorpusIsNotEmpty(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"FuzzLoad", "FuzzParseDistribution", "FuzzParseLock"} {
+	for _, name := range []string{"FuzzLoad", "FuzzParseAgent", "FuzzParseDistribution", "FuzzParseLock"} {
 		seeds, err := os.ReadDir(filepath.Join("testdata/fuzz", name))
 		require.NoError(t, err)
 		require.NotEmpty(t, seeds)
 	}
+}
+
+func FuzzParseAgent(f *testing.F) {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if a, err := fleet.ParseAgent("agent.yaml", data); err == nil {
+			require.NotEmpty(t, a.Version)
+			require.NotEmpty(t, a.Digests)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -89,5 +90,22 @@ func TestDeclarationsSayWhatIsWrong(t *testing.T) {
 			_, err := fleet.Load(edited(declaring(declaration, "")))
 			require.Contains(t, messages(err), at+want)
 		})
+	}
+}
+
+func TestTheFleetSaysWhichAgentRuns(t *testing.T) {
+	t.Parallel()
+	digest := "sha256:" + strings.Repeat("0a", 32)
+	f, err := fleet.Load(edited(map[string]string{"agent.yaml": head + "Agent\nspec:\n  version: v1.2.3\n  digests: {amd64: \"" + digest + "\"}\n"}))
+	require.NoError(t, err)
+	require.Equal(t, &fleet.Agent{Version: "v1.2.3", Digests: map[string]string{"amd64": digest}}, f.Agent)
+	for text, want := range map[string]string{
+		"spec: {version: v1, digests: {amd64: \"" + digest + "\"}}": "agent.yaml:3: \"v1\" is not a version of the agent",
+		"spec: {version: v1.2.3, digests: {}}":                      "agent.yaml:3: digests is empty",
+		"spec: {version: v1.2.3, digests: {amd64: \"sha256:1\"}}":   "agent.yaml:3: the digest for amd64 is not sha256:<64 hex digits>",
+		"spec: {version: v1.2.3}":                                   "agent.yaml:3: spec lacks the field digests",
+	} {
+		_, err := fleet.Load(edited(map[string]string{"agent.yaml": head + "Agent\n" + text + "\n"}))
+		require.Equal(t, []string{want}, messages(err))
 	}
 }

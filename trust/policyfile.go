@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,6 +59,9 @@ type policyRule struct {
 	Groups    []lined[string] `yaml:"groups"`
 	Threshold lined[int]      `yaml:"threshold"`
 }
+
+// PolicyForm is the type that a policy file is read into, for its schema.
+func PolicyForm() reflect.Type { return reflect.TypeFor[policyFile]() }
 
 // ParsePolicy reads a TrustPolicy, strictly: the name is for errors, which are
 // *[Problem]s.
