@@ -1,92 +1,173 @@
 package render
 
 import (
-	"errors"
+	"encoding/json"
 	"fmt"
-	"io/fs"
-	"path"
+	"slices"
+	"strings"
 	"sync"
 
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
-
-	"github.com/holdfast-fleet/holdfast/fleet"
 )
 
 // kustomize keeps the OpenAPI schema that it merges by in globals: one build
 // at a time, and none may see what another left there.
 var kustomizeLock sync.Mutex
 
-// built is what kustomize made of a folder, before variables.
+// built is what kustomize made of a kustomization, before variables.
 type built struct {
-	objects []object
-	texts   map[string][]byte // the files it was made of, by path
-	file    string            // its kustomization, for errors
+	templates []template
+	varies    bool                     // variables make a difference
+	plain     bool                     // no two of the same, and no name that variables decide; then templates are in order
+	file      string                   // the kustomization, for errors
+	texts     func() map[string][]byte // the files that it was made of, by path, for errors
 }
 
-// builder builds kustomizations of one fleet. It remembers those of profiles,
-// because many sites share them.
-type builder struct {
-	fsys   fs.FS
-	shared map[string]built // by folder
+// once is a result that all who ask for it share.
+type once[T any] struct {
+	sync.Once
+	value T
+	err   error
 }
 
-func newBuilder(fsys fs.FS) *builder { return &builder{fsys: fsys, shared: map[string]built{}} }
-
-// close frees the schema that kustomize keeps once it has merged a patch.
-func (b *builder) close() {
-	kustomizeLock.Lock()
-	defer kustomizeLock.Unlock()
-	openapi.ResetOpenAPI()
+func (o *once[T]) do(find func() (T, error)) (T, error) {
+	o.Do(func() { o.value, o.err = find() })
+	return o.value, o.err
 }
 
-// build builds the kustomization in dir with what is in reach.
-func (b *builder) build(dir string, r reach) (built, error) {
-	isShared := under(dir, r.profile)
-	if isShared {
-		if done, ok := b.shared[dir]; ok {
-			return done, nil
-		}
-		r.site = ""
+// build returns what kustomize makes of an input. What profiles share is kept.
+func (r *Renderer) build(in *input) (*built, error) {
+	if !under(in.dir, in.reach.profile) {
+		return r.makeBuilt(in)
 	}
-	s := newScan(b.fsys, r)
-	s.kustomization(dir, place{}, "")
-	if len(s.problems) > 0 {
-		return built{}, errors.Join(s.problems...)
+	r.mu.Lock()
+	known := r.builds[in.key]
+	if known == nil {
+		known = new(once[*built])
+		r.builds[in.key] = known
 	}
-	out := built{texts: s.texts, file: kustomizationFile(s, dir)}
-	m, err := runKustomize(s, dir)
-	if err != nil {
-		return built{}, kustomizeProblem(out.file, err)
+	r.mu.Unlock()
+	return known.do(func() (*built, error) { return r.makeBuilt(in) })
+}
+
+func (r *Renderer) makeBuilt(in *input) (*built, error) {
+	b := &built{file: in.file, texts: func() map[string][]byte { return textsOf(in) }}
+	var err error
+	if b.templates, err = r.templates(in); err != nil {
+		return nil, err
 	}
-	for _, res := range m.Resources() {
-		obj, err := newObject(res.YNode(), out.file)
+	seen := map[string]bool{}
+	b.plain = true
+	for i := range b.templates {
+		t := &b.templates[i]
+		id := t.object().id()
+		b.plain = b.plain && !t.Named && !seen[id]
+		b.varies = b.varies || t.varies()
+		seen[id] = true
+	}
+	if b.plain {
+		sortTemplates(b.templates)
+	}
+	return b, nil
+}
+
+func sortTemplates(list []template) {
+	slices.SortStableFunc(list, func(a, b template) int { return compareObjects(a.object(), b.object()) })
+}
+
+func textsOf(in *input) map[string][]byte {
+	if in.scan == nil {
+		again, err := scanInput(in.dir, in.reach, in.files)
 		if err != nil {
-			return built{}, err
+			return nil
 		}
-		out.objects = append(out.objects, obj)
+		return again.scan.texts
 	}
-	if isShared {
-		b.shared[dir] = out
-	}
-	return out, nil
+	return in.scan.texts
 }
 
-func kustomizationFile(s *scan, dir string) string {
-	for _, name := range fleet.KustomizationFiles() {
-		if file := path.Join(dir, name); s.texts[file] != nil {
-			return file
+func (r *Renderer) templates(in *input) ([]template, error) {
+	name := "build " + in.key
+	if kept, ok := r.memo.Get(name); ok {
+		var list []template
+		if err := json.Unmarshal(kept, &list); err == nil && wellFormed(list) {
+			return list, nil
 		}
 	}
-	return dir
+	if in.scan == nil {
+		again, err := scanInput(in.dir, in.reach, in.files)
+		if err != nil {
+			return nil, err
+		}
+		in = again
+	}
+	list, err := r.pool.build(job{Dir: in.dir, File: in.file, Files: in.scan.texts, OpenAPI: in.scan.openapi})
+	if err != nil {
+		return nil, err
+	}
+	if kept, err := json.Marshal(list); err == nil {
+		r.memo.Put(name, kept)
+	}
+	return list, nil
 }
 
-func runKustomize(s *scan, dir string) (m resmap.ResMap, err error) {
+// wellFormed keeps a record that is not of our making from doing harm.
+func wellFormed(list []template) bool {
+	for _, t := range list {
+		at := 0
+		for _, s := range t.Slots {
+			if s.From < at || s.To < s.From || s.To > len(t.Text) {
+				return false
+			}
+			at = s.To
+		}
+	}
+	return true
+}
+
+// job is one run of kustomize: all the files that it may see, by path.
+type job struct {
+	Dir     string            `json:"dir"`
+	File    string            `json:"file"` // the kustomization in Dir, for errors
+	Files   map[string][]byte `json:"files"`
+	OpenAPI bool              `json:"openAPI"` // a kustomization changes the schema that kustomize merges by
+}
+
+// run runs kustomize in this process.
+func (j job) run() ([]template, error) {
+	m, err := j.kustomize()
+	if err != nil {
+		return nil, kustomizeProblem(j.File, err)
+	}
+	var list []template
+	for _, res := range m.Resources() {
+		o, err := newObject(res.YNode(), j.File)
+		if err != nil {
+			return nil, err
+		}
+		t, err := newTemplate(o, true)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s: %w", o, err)
+		}
+		list = append(list, t)
+	}
+	return list, nil
+}
+
+func (j job) kustomize() (m resmap.ResMap, err error) {
+	mem := filesys.MakeFsInMemory()
+	for name, data := range j.Files {
+		if err := mem.WriteFile("/"+name, data); err != nil {
+			return nil, err
+		}
+	}
 	kustomizeLock.Lock()
 	defer kustomizeLock.Unlock()
-	if s.openapi {
+	if j.OpenAPI {
 		openapi.ResetOpenAPI()
 		defer openapi.ResetOpenAPI()
 	}
@@ -99,5 +180,5 @@ func runKustomize(s *scan, dir string) (m resmap.ResMap, err error) {
 		Reorder:          krusty.ReorderOptionUnspecified,
 		LoadRestrictions: types.LoadRestrictionsNone, // mem holds only what was scanned
 		PluginConfig:     types.DisabledPluginConfig(),
-	}).Run(s.mem, "/"+dir)
+	}).Run(mem, "/"+strings.TrimPrefix(j.Dir, "/"))
 }

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -176,15 +177,13 @@ func rank(kind string) int {
 	return len(first)
 }
 
-// sortObjects puts objects into the one order that depends on nothing but what they are.
-func sortObjects(objects []object) {
-	slices.SortFunc(objects, func(a, b object) int {
-		if d := rank(a.kind) - rank(b.kind); d != 0 {
-			return d
-		}
-		return strings.Compare(strings.Join([]string{a.kind, a.apiVersion, a.namespace, a.name}, "\x00"),
-			strings.Join([]string{b.kind, b.apiVersion, b.namespace, b.name}, "\x00"))
-	})
+// compareObjects is the one order that depends on nothing but what they are.
+func compareObjects(a, b object) int {
+	if d := rank(a.kind) - rank(b.kind); d != 0 {
+		return d
+	}
+	return cmp.Or(strings.Compare(a.kind, b.kind), strings.Compare(a.apiVersion, b.apiVersion),
+		strings.Compare(a.namespace, b.namespace), strings.Compare(a.name, b.name))
 }
 
 // canonical is the JSON of a value with sorted keys and no space.

@@ -1,25 +1,105 @@
 package render
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+
+	"sigs.k8s.io/kustomize/kyaml/openapi"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
 )
 
+// Memo keeps what a pure function returned, under a name that says all that it
+// was given. Whether it does changes the time of rendering alone.
+type Memo interface {
+	Get(name string) ([]byte, bool)
+	Put(name string, value []byte)
+}
+
+// Options make rendering faster. The zero Options will do.
+type Options struct {
+	Memo   Memo             // outlives the Renderer; used if the file system has a method Digest(name string) (string, error)
+	Worker func() *exec.Cmd // a program that calls Work, with nothing but its name and arguments set; nil: all is built in this process
+}
+
+// Renderer renders the sites of one fleet. It runs kustomize once for each
+// distinct input, and puts the variables in afterwards. It is safe for
+// concurrent use.
+type Renderer struct {
+	fsys fs.FS
+	memo Memo
+	pool *pool
+
+	mu     sync.Mutex
+	inputs map[folder]*once[*input] // of profiles
+	builds map[string]*once[*built] // of profiles, by the key of their input
+	fixed  map[fixed]*once[*filled]
+	// profiles says what each declares.
+	profiles map[*fleet.Profile]*once[string]
+}
+
+// folder is one of a profile, which may be there in several states.
+type folder struct {
+	profile *fleet.Profile
+	dir     string
+}
+
+// fixed is a layer that is the same at all sites of a profile without an overlay.
+type fixed struct {
+	profile *fleet.Profile
+	layer   string
+}
+
+// New makes a Renderer, which is closed after use.
+func New(fsys fs.FS, o Options) *Renderer {
+	if o.Memo == nil {
+		o.Memo = forgetful{}
+	}
+	return &Renderer{fsys: fsys, memo: o.Memo, pool: newPool(o.Worker),
+		inputs: map[folder]*once[*input]{}, builds: map[string]*once[*built]{}, fixed: map[fixed]*once[*filled]{},
+		profiles: map[*fleet.Profile]*once[string]{}}
+}
+
+type forgetful struct{}
+
+func (forgetful) Get(string) ([]byte, bool) { return nil, false }
+func (forgetful) Put(string, []byte)        {}
+
+// Close ends the workers, and frees the schema that kustomize keeps once it has
+// merged a patch.
+func (r *Renderer) Close() {
+	r.pool.close()
+	kustomizeLock.Lock()
+	defer kustomizeLock.Unlock()
+	openapi.ResetOpenAPI()
+}
+
 // Host renders what one host should run. Its error joins [fleet.Problem]s.
 func Host(fsys fs.FS, host *fleet.Host) (Desired, error) {
-	b := newBuilder(fsys)
-	defer b.close()
-	cluster, err := b.cluster(host.Site)
-	node, nodeErr := b.node(host.Site)
+	r := New(fsys, Options{})
+	defer r.Close()
+	return r.Host(host)
+}
+
+// Site renders the half that is the same on all hosts of a site. Its error
+// joins [fleet.Problem]s.
+func Site(fsys fs.FS, site *fleet.Site) (Cluster, error) {
+	r := New(fsys, Options{})
+	defer r.Close()
+	return r.Site(site)
+}
+
+// Host renders what one host should run. Its error joins [fleet.Problem]s.
+func (r *Renderer) Host(host *fleet.Host) (Desired, error) {
+	cluster, err := r.Site(host.Site)
+	node, nodeErr := r.node(host.Site)
 	if err := fleet.Join(err, nodeErr); err != nil {
 		return Desired{}, err
 	}
@@ -28,54 +108,34 @@ func Host(fsys fs.FS, host *fleet.Host) (Desired, error) {
 
 // Site renders the half that is the same on all hosts of a site. Its error
 // joins [fleet.Problem]s.
-func Site(fsys fs.FS, site *fleet.Site) (Cluster, error) {
-	b := newBuilder(fsys)
-	defer b.close()
-	return b.cluster(site)
-}
-
-// All renders every site of the fleet, with or without hosts, for what is
-// wrong with them: its error joins the [fleet.Problem]s in a stable order.
-func All(fsys fs.FS, f *fleet.Fleet) error {
-	b := newBuilder(fsys)
-	defer b.close()
-	var errs []error
-	for _, site := range f.Sites {
-		_, err := b.cluster(site)
-		_, nodeErr := b.node(site)
-		errs = append(errs, err, nodeErr)
-	}
-	return fleet.Join(errs...)
-}
-
-func (b *builder) cluster(site *fleet.Site) (Cluster, error) {
+func (r *Renderer) Site(site *fleet.Site) (Cluster, error) {
 	c := Cluster{Images: map[string]string{}}
 	vars := newVariables(site)
 	owners := map[string]string{}
 	var errs []error
 	for _, layer := range inOrder(site.Profile.Layers) {
-		objects, err := b.layer(site, layer, vars)
+		got, err := r.layer(site, layer, vars)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		for _, o := range objects {
-			if other := owners[o.id()]; other != "" {
+		for _, o := range got.objects {
+			if other := owners[o.id]; other != "" {
 				errs = append(errs, &fleet.Problem{File: layer.Path, Tip: "keep it in one layer, and let the other depend on that",
-					Msg: fmt.Sprintf("%s is in layer %s and in layer %s of site %s", o, other, layer.Name, site.Name)})
+					Msg: fmt.Sprintf("%s is in layer %s and in layer %s of site %s", o.name, other, layer.Name, site.Name)})
 			}
-			owners[o.id()] = layer.Name
-			pin(o, site.Profile.Lock.Images, c.Images)
+			owners[o.id] = layer.Name
 		}
-		out, err := newLayer(layer, objects)
-		errs = append(errs, err)
-		c.Layers = append(c.Layers, out)
+		for _, i := range got.images {
+			c.Images[i.Ref] = i.Digest
+		}
+		c.Layers = append(c.Layers, got.layer)
 	}
 	if err := fleet.Join(errs...); err != nil {
 		return Cluster{}, err
 	}
 	var err error
-	c.Digest, err = digestOf(c)
+	c.Digest, err = c.digest()
 	return c, err
 }
 
@@ -97,88 +157,29 @@ func inOrder(layers []fleet.Layer) []fleet.Layer {
 	return out
 }
 
-// layer renders the objects of a layer, before images are pinned.
-func (b *builder) layer(site *fleet.Site, layer fleet.Layer, vars variables) ([]object, error) {
-	dir := layer.Path
-	if overlay, ok := site.Overlays[layer.Name]; ok {
-		dir = overlay
-	}
-	from, err := b.build(dir, reach{profile: site.Profile.Dir, site: site.Dir})
-	if err != nil {
-		return nil, err
-	}
-	objects, err := vars.objects(from)
-	if err != nil {
-		return nil, err
-	}
-	if len(objects) == 0 {
-		return nil, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("layer %s of site %s has no objects", layer.Name, site.Name),
-			Tip: "to delete what it had, remove the layer from profile.yaml"}
-	}
-	return objects, nil
-}
-
-// objects replaces the variables in all that was built, and refuses two of the same.
-func (v variables) objects(from built) ([]object, error) {
-	var objects []object
-	var errs []error
-	seen := map[string]bool{}
-	for _, o := range from.objects {
-		o, err := v.object(o, from)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if seen[o.id()] {
-			errs = append(errs, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s is there twice (site %s)", o, v.site.Name), Tip: "keep one of them"})
-		}
-		seen[o.id()] = true
-		objects = append(objects, o)
-	}
-	sortObjects(objects)
-	return objects, errors.Join(errs...)
-}
-
-func newLayer(from fleet.Layer, objects []object) (Layer, error) {
-	l := Layer{Name: from.Name, DependsOn: from.DependsOn, Wait: from.Wait, Prune: from.Prune, Timeout: from.Timeout, Rollback: from.Rollback, Retry: from.Retry}
-	for _, o := range objects {
-		raw, err := canonical(o.value)
-		if err != nil {
-			return Layer{}, fmt.Errorf("encode %s: %w", o, err)
-		}
-		l.Objects = append(l.Objects, raw)
-	}
-	var err error
-	l.Digest, err = digestOf(l)
-	return l, err
-}
-
 // node renders the half that belongs to one host.
-func (b *builder) node(site *fleet.Site) (Node, error) {
-	dir := site.Profile.Distribution
-	if overlay, ok := site.Overlays["distribution"]; ok {
-		dir = overlay
-	}
-	from, err := b.build(dir, reach{profile: site.Profile.Dir, site: site.Dir})
+func (r *Renderer) node(site *fleet.Site) (Node, error) {
+	in, err := r.inputOf(site, fleet.Layer{Name: "distribution", Path: site.Profile.Distribution})
 	if err != nil {
 		return Node{}, err
 	}
-	objects, err := newVariables(site).objects(from)
+	from, err := r.build(in)
 	if err != nil {
 		return Node{}, err
 	}
-	if len(objects) != 1 || objects[0].kind != "Distribution" || objects[0].apiVersion != fleet.APIVersion {
+	got, err := newVariables(site).fill(from, nil)
+	if err != nil {
+		return Node{}, err
+	}
+	if len(got.objects) != 1 || got.objects[0].kind != "Distribution" || got.objects[0].apiVersion != fleet.APIVersion {
 		var names []string
-		for _, o := range objects {
-			names = append(names, o.String())
+		for _, o := range got.objects {
+			names = append(names, o.name)
 		}
 		return Node{}, &fleet.Problem{File: from.file, Tip: "it makes exactly one Distribution of " + fleet.APIVersion,
-			Msg: fmt.Sprintf("the distribution makes %d objects: %s", len(objects), strings.Join(names, ", "))}
+			Msg: fmt.Sprintf("the distribution makes %d objects: %s", len(names), strings.Join(names, ", "))}
 	}
-	raw, err := canonical(objects[0].value)
-	if err != nil {
-		return Node{}, fmt.Errorf("encode %s: %w", objects[0], err)
-	}
+	raw := got.layer.Objects[0]
 	if _, err := fleet.ParseDistribution(raw); err != nil {
 		return Node{}, inFile(err, from.file)
 	}
@@ -197,12 +198,22 @@ func inFile(err error, file string) error {
 	return errors.Join(errs...)
 }
 
-// digestOf is "sha256:" over the JSON of a value whose own digest is still empty.
-func digestOf(v any) (string, error) {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return "", err
+// each calls do for every site, on all processors, and joins the errors.
+func each(sites []*fleet.Site, do func(i int, site *fleet.Site) error) error {
+	errs := make([]error, len(sites))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := range next {
+				errs[i] = do(i, sites[i])
+			}
+		})
 	}
-	sum := sha256.Sum256(data)
-	return "sha256:" + hex.EncodeToString(sum[:]), nil
+	for i := range sites {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return fleet.Join(errs...)
 }

@@ -122,10 +122,10 @@ func TestImagesArePinned(t *testing.T) {
 	require.Equal(t, []string{"holdfast.dev/a:1@" + digest, "holdfast.dev/b:1", "holdfast.dev/c@sha256:" + strings.Repeat("1", 64), "holdfast.dev/v:1@" + digest}, refs)
 
 	// Sites share what kustomize built: pinning for one leaves the other alone.
-	b := newBuilder(fsys)
-	defer b.close()
+	r := New(fsys, Options{})
+	defer r.Close()
 	for _, s := range f.Sites {
-		c, err := b.cluster(s)
+		c, err := r.Site(s)
 		require.NoError(t, err)
 		require.Equal(t, d.Cluster.Images, c.Images)
 		require.Equal(t, d.Cluster.Layers[0].Digest, c.Layers[0].Digest)
@@ -146,17 +146,17 @@ func TestSchemasOfOneBuildStayInIt(t *testing.T) {
 	alone, err := site(t, trimmed, "s1")
 	require.NoError(t, err)
 	require.NotContains(t, objectsOf(alone), `"main"`, "the trimmed schema does not merge lists: the trap would not show")
-	// One builder, as for a whole fleet: the schema is not freed between the two.
+	// The schema of one build is not there in the next.
 	for range 2 {
-		b := newBuilder(trimmed)
-		_, err = b.cluster(load(t, trimmed).Sites[0])
+		r := New(trimmed, Options{})
+		_, err = r.Site(load(t, trimmed).Sites[0])
 		require.NoError(t, err)
-		b.fsys = plain
-		b.shared = map[string]built{}
-		got, err := b.cluster(load(t, plain).Sites[0])
+		r.fsys, r.inputs = plain, map[folder]*once[*input]{}
+		r.fixed = map[fixed]*once[*filled]{}
+		got, err := r.Site(load(t, plain).Sites[0])
 		require.NoError(t, err)
 		require.Equal(t, want.Digest, got.Digest)
-		b.close()
+		r.Close()
 	}
 }
 

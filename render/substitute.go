@@ -41,14 +41,12 @@ type useError struct{ name, msg, tip string }
 func (e *useError) Error() string { return e.msg }
 
 // object returns a copy of o with its variables replaced. Only scalars are
-// touched, each for itself, so no value can add structure.
-func (v variables) object(o object, from built) (object, error) {
+// touched, each for itself, so no value can add structure. It is for what
+// variables give its name, and does what filling in a template does.
+func (v variables) object(o object, from *built) (object, error) {
 	meta, _ := o.value["metadata"].(map[string]any)
 	annotations, _ := meta["annotations"].(map[string]any)
 	switch annotations[optOut] {
-	case "disabled":
-		o.value = clone(o.value).(map[string]any)
-		return o, nil
 	case nil:
 	default:
 		return object{}, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s: the annotation %s can only be disabled", o, optOut), Tip: "write disabled, or drop it"}
@@ -64,36 +62,18 @@ func (v variables) object(o object, from built) (object, error) {
 	return identify(value.(map[string]any), from.file)
 }
 
-// clone copies a value: what was built is shared between sites.
-func clone(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for key, item := range v {
-			out[key] = clone(item)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, item := range v {
-			out[i] = clone(item)
-		}
-		return out
-	}
-	return v
-}
-
 // problem says in which file the variable is used, as far as that is known.
-func (v variables) problem(err error, o object, from built) error {
+func (v variables) problem(err error, o object, from *built) error {
 	p := &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s (site %s, %s)", err, v.site.Name, o)}
 	var use *useError
 	if !errors.As(err, &use) {
 		return p
 	}
 	p.Tip = use.tip
-	for _, file := range slices.Sorted(maps.Keys(from.texts)) {
-		if at := bytes.Index(from.texts[file], []byte("${"+use.name)); at >= 0 {
-			p.File, p.Line = file, 1+bytes.Count(from.texts[file][:at], []byte("\n"))
+	texts := from.texts()
+	for _, file := range slices.Sorted(maps.Keys(texts)) {
+		if at := bytes.Index(texts[file], []byte("${"+use.name)); at >= 0 {
+			p.File, p.Line = file, 1+bytes.Count(texts[file][:at], []byte("\n"))
 			break
 		}
 	}
@@ -126,30 +106,12 @@ func (w *walker) value(v any, at []string) any {
 		if err != nil {
 			w.errs = append(w.errs, err)
 		}
-		if _, isText := got.(string); err != nil || isText || !w.wantsText(at) {
+		if _, isText := got.(string); err != nil || isText || !wantsText(w.kind, at) {
 			return got
 		}
 		return fmt.Sprint(got)
 	}
 	return v
-}
-
-// wantsText reports whether Kubernetes knows the field as a string: an
-// environment variable or a label takes the text of a number.
-func (w *walker) wantsText(at []string) bool {
-	if at[0] == "metadata" {
-		return true
-	}
-	kustomizeLock.Lock()
-	defer kustomizeLock.Unlock()
-	schema := openapi.SchemaForResourceType(w.kind)
-	if schema == nil {
-		return false
-	}
-	if schema = schema.Lookup(at...); schema == nil || schema.Schema == nil {
-		return false
-	}
-	return slices.Equal(schema.Schema.Type, []string{"string"}) && schema.Schema.Format != "int-or-string"
 }
 
 // text replaces the variables in one scalar: ${NAME}, ${NAME:=default}, and

@@ -1,0 +1,140 @@
+package render
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// digester is a file system that knows the digest of what is in a file or folder.
+type digester interface {
+	Digest(name string) (string, error)
+}
+
+// input is a kustomization and all that it reads.
+type input struct {
+	dir   string
+	reach reach
+	files files
+	file  string // its kustomization.yaml, for errors
+	key   string // digest of what it reads, and of how
+	scan  *scan  // nil if the key was known without
+}
+
+// files are those of a site, and of its profile: at a pin, they are from elsewhere.
+type files struct {
+	fs.FS
+	profile fs.FS
+	at      reach
+}
+
+func (f files) of(name string) fs.FS {
+	if under(name, f.at.profile) || under(name, "bases") {
+		return f.profile
+	}
+	return f.FS
+}
+
+func (f files) Open(name string) (fs.File, error)          { return f.of(name).Open(name) }
+func (f files) Stat(name string) (fs.FileInfo, error)      { return fs.Stat(f.of(name), name) }
+func (f files) Lstat(name string) (fs.FileInfo, error)     { return fs.Lstat(f.of(name), name) }
+func (f files) ReadLink(name string) (string, error)       { return fs.ReadLink(f.of(name), name) }
+func (f files) ReadFile(name string) ([]byte, error)       { return fs.ReadFile(f.of(name), name) }
+func (f files) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(f.of(name), name) }
+
+func (f files) digest(name string) (string, error) {
+	known, ok := f.of(name).(digester)
+	if !ok {
+		return "", errors.ErrUnsupported
+	}
+	return known.Digest(name)
+}
+
+// input finds out what the kustomization in dir reads. Those of profiles are
+// found out once, because many sites share them.
+func (r *Renderer) input(dir string, at reach, p *fleet.Profile) (*input, error) {
+	shared := under(dir, at.profile)
+	if shared {
+		at.site = ""
+	}
+	f := files{r.fsys, p.FS, at}
+	if p.FS == nil {
+		f.profile = r.fsys
+	}
+	if !shared {
+		return r.findInput(dir, at, f)
+	}
+	r.mu.Lock()
+	key := folder{p, dir}
+	known := r.inputs[key]
+	if known == nil {
+		known = new(once[*input])
+		r.inputs[key] = known
+	}
+	r.mu.Unlock()
+	return known.do(func() (*input, error) { return r.findInput(dir, at, f) })
+}
+
+func (r *Renderer) findInput(dir string, at reach, f files) (*input, error) {
+	name := f.folders(dir)
+	if name != "" {
+		if found, ok := r.memo.Get(name); ok {
+			if key, file, ok := strings.Cut(string(found), " "); ok {
+				return &input{dir: dir, reach: at, files: f, key: key, file: file}, nil
+			}
+		}
+	}
+	in, err := scanInput(dir, at, f)
+	if err == nil && name != "" {
+		r.memo.Put(name, []byte(in.key+" "+in.file))
+	}
+	return in, err
+}
+
+// folders names the content of all folders in reach; it is empty if that is not known.
+func (f files) folders(dir string) string {
+	name := "input " + dir
+	for _, folder := range []string{f.at.profile, "bases", f.at.site} {
+		var digest string
+		var err error
+		if folder != "" {
+			digest, err = f.digest(folder)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return ""
+		}
+		name += "\x00" + folder + " " + digest
+	}
+	return name
+}
+
+func scanInput(dir string, at reach, f files) (*input, error) {
+	s := newScan(f, at)
+	s.kustomization(dir, place{}, "")
+	if len(s.problems) > 0 {
+		return nil, errors.Join(s.problems...)
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %t\n", dir, s.openapi)
+	for _, file := range slices.Sorted(maps.Keys(s.texts)) {
+		fmt.Fprintf(h, "%s %x\n", file, sha256.Sum256(s.texts[file]))
+	}
+	return &input{dir: dir, reach: at, files: f, scan: s, key: hex.EncodeToString(h.Sum(nil)), file: kustomizationFile(s, dir)}, nil
+}
+
+func kustomizationFile(s *scan, dir string) string {
+	for _, name := range fleet.KustomizationFiles() {
+		if file := path.Join(dir, name); s.texts[file] != nil {
+			return file
+		}
+	}
+	return dir
+}

@@ -1,0 +1,162 @@
+package render
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// filled is a layer with the values of a site in it.
+type filled struct {
+	layer   Layer
+	objects []called // as in the layer
+	images  []image
+}
+
+// called says what an object is.
+type called struct{ id, name, kind, apiVersion string }
+
+// inputOf finds what a site makes a layer from: its overlay, if it has one.
+func (r *Renderer) inputOf(site *fleet.Site, layer fleet.Layer) (*input, error) {
+	dir := layer.Path
+	if overlay, ok := site.Overlays[layer.Name]; ok {
+		dir = overlay
+	}
+	return r.input(dir, reach{profile: site.Profile.Dir, site: site.Dir}, site.Profile)
+}
+
+func (r *Renderer) layer(site *fleet.Site, layer fleet.Layer, vars variables) (*filled, error) {
+	in, err := r.inputOf(site, layer)
+	if err != nil {
+		return nil, err
+	}
+	from, err := r.build(in)
+	if err != nil {
+		return nil, err
+	}
+	if from.varies || !from.plain || !under(in.dir, in.reach.profile) {
+		return newLayer(site, layer, vars, from)
+	}
+	r.mu.Lock()
+	at := fixed{site.Profile, layer.Name}
+	known := r.fixed[at]
+	if known == nil {
+		known = new(once[*filled])
+		r.fixed[at] = known
+	}
+	r.mu.Unlock()
+	return known.do(func() (*filled, error) { return newLayer(site, layer, vars, from) })
+}
+
+func newLayer(site *fleet.Site, layer fleet.Layer, vars variables, from *built) (*filled, error) {
+	got, err := vars.fill(from, site.Profile.Lock.Images)
+	if err != nil {
+		return nil, err
+	}
+	if len(got.objects) == 0 {
+		return nil, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("layer %s of site %s has no objects", layer.Name, site.Name),
+			Tip: "to delete what it had, remove the layer from profile.yaml"}
+	}
+	objects := got.layer.Objects
+	got.layer = Layer{Name: layer.Name, DependsOn: layer.DependsOn, Wait: layer.Wait, Prune: layer.Prune, Timeout: layer.Timeout,
+		Rollback: layer.Rollback, Retry: layer.Retry, Objects: objects}
+	got.layer.Digest, err = got.layer.digest()
+	return got, err
+}
+
+// fill puts a site's values into all that was built, and refuses two of the same.
+func (v variables) fill(from *built, locked map[string]string) (*filled, error) {
+	templates := from.templates
+	var errs []error
+	if !from.plain {
+		templates = make([]template, 0, len(from.templates))
+		for _, t := range from.templates {
+			var err error
+			if t.Named {
+				t, err = t.named(v, from)
+			}
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			templates = append(templates, t)
+		}
+		sortTemplates(templates)
+	}
+	out := &filled{objects: make([]called, 0, len(templates))}
+	seen := map[string]bool{}
+	for i := range templates {
+		t := &templates[i]
+		o := t.object()
+		raw, images, err := t.fill(v, locked)
+		if err != nil {
+			errs = append(errs, v.problems(err, o, from))
+			continue
+		}
+		c := called{id: o.id(), name: o.String(), kind: o.kind, apiVersion: o.apiVersion}
+		if !from.plain && seen[c.id] {
+			errs = append(errs, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s is there twice (site %s)", o, v.site.Name), Tip: "keep one of them"})
+		}
+		seen[c.id] = true
+		out.objects, out.images, out.layer.Objects = append(out.objects, c), append(out.images, images...), append(out.layer.Objects, raw)
+	}
+	return out, errors.Join(errs...)
+}
+
+// problems says in which file each variable is used.
+func (v variables) problems(err error, o object, from *built) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return v.problem(err, o, from)
+	}
+	var errs []error
+	for _, err := range joined.Unwrap() {
+		errs = append(errs, v.problem(err, o, from))
+	}
+	return errors.Join(errs...)
+}
+
+// digest is "sha256:" over the JSON of the layer, its own digest still empty.
+func (l Layer) digest() (string, error) {
+	objects := l.Objects
+	l.Objects, l.Digest = []json.RawMessage{}, ""
+	around, err := json.Marshal(l)
+	if err != nil {
+		return "", err
+	}
+	before, after, _ := bytes.Cut(around, []byte("[]"))
+	h := sha256.New()
+	h.Write(before)
+	for i, o := range objects {
+		h.Write([]byte{"[,"[min(i, 1)]})
+		h.Write(o) // canonical, so as it would be encoded
+	}
+	h.Write([]byte("]"))
+	h.Write(after)
+	return "sha256:" + hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// digest is "sha256:" over the names and digests of the layers, and the images.
+func (c Cluster) digest() (string, error) {
+	layers := slices.Clone(c.Layers)
+	for i, l := range layers {
+		layers[i] = Layer{Name: l.Name, Digest: l.Digest}
+	}
+	return digestOf(Cluster{Layers: layers, Images: c.Images})
+}
+
+// digestOf is "sha256:" over the JSON of a value whose own digest is still empty.
+func digestOf(v any) (string, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(data)
+	return "sha256:" + hex.EncodeToString(sum[:]), nil
+}
