@@ -16,6 +16,7 @@ const module = "github.com/holdfast-fleet/holdfast/"
 // of docs/design.md; a package that is not listed must earn its row first.
 var arrows = map[string][]string{
 	"durable":            {},
+	"memo":               {},
 	"fleet":              {},
 	"trust":              {},
 	"secrets":            {},

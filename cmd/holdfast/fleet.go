@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/memo"
+	"github.com/holdfast-fleet/holdfast/render"
 )
 
 // loadFleet loads the fleet in dir.
@@ -17,9 +20,24 @@ func loadFleet(dir string) (fs.FS, *fleet.Fleet, error) {
 	if err := isFolder(dir, fleetTip); err != nil {
 		return nil, nil, err
 	}
-	fsys := os.DirFS(dir)
+	fsys := memo.Dir(dir)
 	f, err := fleet.Load(fsys)
 	return fsys, f, err
+}
+
+// newRenderer renders with all that makes it fast: what earlier runs kept, and
+// workers. What close says concerns nothing but the speed of the next run.
+func newRenderer(fsys fs.FS) (r *render.Renderer, close func() error) {
+	store := openMemo()
+	o := render.Options{Worker: func() *exec.Cmd { return exec.Command("/proc/self/exe", renderWorker) }}
+	if store != nil {
+		o.Memo = store
+	}
+	r = render.New(fsys, o)
+	return r, func() error {
+		r.Close()
+		return store.Close()
+	}
 }
 
 const fleetTip = "name the folder that has fleet.yaml in it"

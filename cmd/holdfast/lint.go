@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
-	"github.com/holdfast-fleet/holdfast/render"
 )
 
 func newLintCmd() *cobra.Command {
@@ -76,5 +75,7 @@ func lint(dir string, found *linted) error {
 	for _, s := range f.Sites {
 		found.Hosts += len(s.Hosts)
 	}
-	return render.All(fsys, f)
+	r, done := newRenderer(fsys)
+	_, err = r.Digests(f.Sites)
+	return errors.Join(err, done())
 }

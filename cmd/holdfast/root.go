@@ -51,6 +51,7 @@ makes no sense, and nothing was tried.`,
 			root.AddCommand(cmd)
 		}
 	}
+	root.AddCommand(newRenderWorkerCmd())
 	root.SetHelpCommandGroupID("self")
 	root.SetCompletionCommandGroupID("self")
 	root.InitDefaultCompletionCmd()

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-fleet/holdfast/memo"
+	"github.com/holdfast-fleet/holdfast/render"
+)
+
+// cacheVariable names the folder of what earlier runs kept, or is "off".
+const cacheVariable = "HOLDFAST_CACHE"
+
+// openMemo opens what earlier runs of the same program kept; nil if it cannot.
+func openMemo() *memo.Store {
+	dir := os.Getenv(cacheVariable)
+	if dir == "off" {
+		return nil
+	}
+	id, err := buildID()
+	if err != nil {
+		return nil
+	}
+	if dir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return nil
+		}
+		dir = filepath.Join(user, "holdfast")
+	}
+	store, err := memo.Open(dir, id)
+	if err != nil {
+		return nil
+	}
+	return store
+}
+
+// buildID tells programs apart that may render differently. The Go linker notes
+// it in the section .note.go.buildid: name length, length, type, "Go\0\0", ID.
+func buildID() (string, error) {
+	file, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	section := file.Section(".note.go.buildid")
+	if section == nil {
+		return "", errors.New("the program has no build ID")
+	}
+	note, err := section.Data()
+	if err != nil {
+		return "", err
+	}
+	_, id, found := bytes.Cut(note, []byte("Go\x00\x00"))
+	if !found || len(id) == 0 {
+		return "", errors.New("the program has no build ID")
+	}
+	return hex.EncodeToString(id), nil
+}
+
+const renderWorker = "render-worker"
+
+func newRenderWorkerCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:    renderWorker,
+		Short:  "Build kustomizations for another process of holdfast",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE:   func(cmd *cobra.Command, _ []string) error { return render.Work(cmd.InOrStdin(), cmd.OutOrStdout()) },
+	}
+}
