@@ -10,7 +10,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Debian packages that the targets need beside Go.
 PACKAGES := gcc libc6-dev libseccomp-dev pkg-config git gnupg openssh-client openssh-server nginx-light iproute2 nftables curl procps
 
-.PHONY: help root deps build embedded demo test conformance fuzz lint bench fleet e2e clean
+.PHONY: help root deps build embedded demo test conformance fuzz mutate lint bench fleet e2e clean
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -50,6 +50,10 @@ fuzz: ## fuzz every parser of outside bytes, one after the other (FUZZTIME=30s e
 		echo "fuzz: $$package $$target"; \
 		(cd $$package && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . </dev/null) || exit 1; \
 	done
+
+mutate: ## take each check of trust out of the source, and see its test fail (minutes; WRITE=1 writes docs/reference/attacks.md)
+	@cd tools && go build -o ../build/mutate ./mutate
+	@build/mutate $(if $(WRITE),-write)
 
 lint: ## check the source
 	@cd tools && go build -o ../build/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
