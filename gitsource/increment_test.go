@@ -20,6 +20,18 @@ func longFile(n int) map[string]string {
 	return map[string]string{"sites/a/site.yaml": strings.Repeat("a line that stays\n", 200) + fmt.Sprintln(n), "n": fmt.Sprint(n)}
 }
 
+// onStick is a host that has read a base bundle of a fleet from the folder dir.
+func onStick(t *testing.T) (f *fleet, o gitsource.Options, dir string, r *gitsource.Repository) {
+	t.Helper()
+	f = newFleet(t)
+	f.commit(longFile(0))
+	o, dir = stick(t, f)
+	f.Bundle(filepath.Join(dir, "m.bundle"))
+	r = open(t, o)
+	require.Equal(t, f.Head(), poll(t, r).Commit())
+	return f, o, dir, r
+}
+
 // Long, because it is one table.
 func TestIncrementsAreFollowed(t *testing.T) {
 	t.Parallel()
@@ -44,12 +56,7 @@ func TestIncrementsAreFollowed(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			f := newFleet(t)
-			f.commit(longFile(0))
-			o, dir := stick(t, f)
-			f.Bundle(filepath.Join(dir, "m.bundle"))
-			r := open(t, o)
-			poll(t, r)
+			f, o, dir, r := onStick(t)
 			// Named so that each comes before the one that it needs.
 			for n := 1; n <= 4; n++ {
 				since := f.Head()
@@ -78,12 +85,8 @@ func wholeByGit(t *testing.T, dir string) {
 
 func TestAnIncrementWaitsForWhatItNeeds(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t)
-	f.commit(longFile(0))
-	o, dir := stick(t, f)
-	f.Bundle(filepath.Join(dir, "base.bundle"))
-	r := open(t, o)
-	floor := poll(t, r).Commit()
+	f, _, dir, r := onStick(t)
+	floor := f.Head()
 	f.commit(longFile(1))
 	middle := f.Head()
 	between := filepath.Join(t.TempDir(), "between")
@@ -106,12 +109,8 @@ func TestAnIncrementWaitsForWhatItNeeds(t *testing.T) {
 
 func TestAnIncrementThatIsBadLeavesNothing(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t)
-	f.commit(longFile(0))
-	o, dir := stick(t, f)
-	f.Bundle(filepath.Join(dir, "base.bundle"))
-	r := open(t, o)
-	floor := poll(t, r).Commit()
+	f, o, dir, r := onStick(t)
+	floor := f.Head()
 	f.commit(longFile(1))
 	path := filepath.Join(dir, "next.bundle")
 	f.Bundle(path, floor+"..main")
