@@ -76,6 +76,7 @@ func TestTheFloorIsKeptTwice(t *testing.T) {
 					require.NoError(t, fetched)
 					require.ErrorIs(t, err, gitsource.ErrRewritten)
 				} else {
+					require.ErrorContains(t, fetched, tt.want, "nor is anything stored")
 					require.ErrorContains(t, err, tt.want)
 					var h interface{ Hint() string }
 					require.ErrorAs(t, err, &h)

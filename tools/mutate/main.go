@@ -168,7 +168,7 @@ func test(root, overlay string, list ...mutation) (output string, err error) {
 	var tests, rows []string
 	for _, m := range list {
 		name, row, _ := strings.Cut(m.Test, "/")
-		tests, rows = append(tests, regexp.QuoteMeta(name)), append(rows, regexp.QuoteMeta(row))
+		tests, rows = append(tests, regexp.QuoteMeta(name)), append(rows, cmp.Or(regexp.QuoteMeta(row), ".*"))
 	}
 	pattern := "^(" + strings.Join(tests, "|") + ")$/^(" + strings.Join(rows, "|") + ")$"
 	args := []string{"test", "-vet=off", "-ldflags=-s -w", "-count=1", "-timeout=10m", "-v", "-run", pattern}
