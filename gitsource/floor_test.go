@@ -42,6 +42,12 @@ func TestTheFloorIsKeptTwice(t *testing.T) {
 		{"the first empty", replace("state/floor", ""), ""},
 		{"the second torn", replace("second/floor.second", torn), ""},
 		{"the first with another sum", replace("state/floor", "{}\nsha256:00\n"), ""},
+		{"the first edited", func(t *testing.T, dir string) {
+			path := filepath.Join(dir, "state/floor")
+			data, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(path, []byte(strings.Replace(string(data), `"commit":"`, `"commit":"`+strings.Repeat("0", 40)+`","was":"`, 1)), 0o600))
+		}, ""},
 		{"the first lost and no mirror", both(remove("state/floor"), func(t *testing.T, dir string) {
 			require.NoError(t, os.RemoveAll(filepath.Join(dir, "state", "mirror")))
 		}), ""},

@@ -5,6 +5,7 @@ import (
 	"compress/zlib"
 	"crypto/sha1"
 	"encoding/binary"
+	"strings"
 	"testing"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -106,6 +107,10 @@ func TestThinPacks(t *testing.T) {
 		{
 			name: "a delta whose last letters are cut off", want: "malformed delta",
 			pack: handMadePack(t, packEntry{kind: plumbing.REFDeltaObject, base: blobHash("one"), data: []byte("\x03\x09\x09four")}),
+		},
+		{
+			name: "a delta that makes too much", want: "object of 2000 bytes, at most 1024 are allowed",
+			pack: handMadePack(t, packEntry{kind: plumbing.REFDeltaObject, base: blobHash(strings.Repeat("x", 1000)), data: []byte("\xe8\x07\xd0\x0f\xb0\xe8\x03\xb0\xe8\x03")}),
 		},
 		{name: "bases beyond the limit", pack: handMadePack(t, on("one", "!")), lim: func(l *limits) { l.unpacked = 6 }, want: "bytes unpacked"},
 	} {
