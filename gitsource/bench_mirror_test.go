@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -42,11 +41,11 @@ func BenchmarkStaticMirror(b *testing.B) {
 	poll()
 	const polls = 200
 	for b.Loop() {
-		before := cpu(b)
+		before := cpu()
 		for range polls {
 			poll()
 		}
-		b.ReportMetric(float64((cpu(b)-before).Microseconds())/1000/polls, "ms-cpu/poll")
+		b.ReportMetric(float64((cpu()-before).Microseconds())/1000/polls, "ms-cpu/poll")
 		took := ask(b, nginx.URL+"/head.json", 5*time.Second)
 		b.ReportMetric(float64(len(took))/5, "polls/s")
 		b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "ms-p99")
@@ -92,11 +91,4 @@ func ask(b *testing.B, url string, during time.Duration) []time.Duration {
 	wg.Wait()
 	slices.Sort(all)
 	return all
-}
-
-func cpu(b *testing.B) time.Duration {
-	b.Helper()
-	var usage syscall.Rusage
-	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

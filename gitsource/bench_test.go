@@ -1,44 +1,30 @@
 package gitsource_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/hiddeco/sshsig"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/crypto/ssh"
 
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
-	"github.com/holdfast-fleet/holdfast/trust"
-)
-
-const (
-	benchFiles   = 10_000
-	benchCommits = 1_000
 )
 
 // BenchmarkFetchAndVerify follows 1,000 signed commits of a repository of 10,000
 // files from its first one, and runs git fetch of the same beside it.
 func BenchmarkFetchAndVerify(b *testing.B) {
-	key := gitsourcetest.NewSSHKey(b, "alice@example.com", "ed25519")
+	h := history{commits: 1_000, files: 10_000, keys: []benchKey{newSSHBenchKey(b)}, path: func(n int) string { return fmt.Sprintf("sites/%d/%d.yaml", n/5, n) }}
 	repo := gitsourcetest.NewRepo(b)
-	line := signedHistory(b, repo, key)
-	url := gitsourcetest.Serve(b, repo.Dir)
-	anchor, err := trust.ParseKeyring(map[string][]byte{"allowed_signers": []byte(key.Public())})
-	require.NoError(b, err)
+	line := h.write(b, repo)
+	url, anchor := gitsourcetest.Serve(b, repo.Dir), h.anchor(b)
 	ctx := context.Background()
 	var first, fetch, verify, quiet, gitFirst, gitFetch time.Duration
 	for b.Loop() {
-		repo.Git("update-ref", "refs/heads/main", line[0])
+		repo.Git("update-ref", "refs/heads/main", line[0].hash)
 		r, err := gitsource.Open(gitsource.Options{Dir: b.TempDir(), Sources: []gitsource.Source{{URL: url}}, Anchor: anchor})
 		require.NoError(b, err)
 		bare := filepath.Join(b.TempDir(), "bare")
@@ -49,7 +35,7 @@ func BenchmarkFetchAndVerify(b *testing.B) {
 		first += timed(b, func() error { return r.Fetch(ctx) })
 		first += timed(b, func() error { _, err := r.Verify(ctx); return err })
 		gitFirst += timed(b, git)
-		repo.Git("update-ref", "refs/heads/main", line[len(line)-1])
+		repo.Git("update-ref", "refs/heads/main", line[len(line)-1].hash)
 		fetch += timed(b, func() error { return r.Fetch(ctx) })
 		verify += timed(b, func() error { _, err := r.Verify(ctx); return err })
 		gitFetch += timed(b, git)
@@ -57,7 +43,7 @@ func BenchmarkFetchAndVerify(b *testing.B) {
 		quiet += timed(b, func() error { _, err := r.Verify(ctx); return err })
 		rev, _, err := r.Floor()
 		require.NoError(b, err)
-		require.Equal(b, line[len(line)-1], rev.Commit())
+		require.Equal(b, line[len(line)-1].hash, rev.Commit())
 		require.NoError(b, r.Close())
 	}
 	n := float64(b.N)
@@ -77,55 +63,51 @@ func timed(b *testing.B, f func() error) time.Duration {
 	return time.Since(started)
 }
 
-// signedHistory makes the commits with git fast-import, and signs them here,
-// which takes a second instead of a minute; it returns them oldest first.
-func signedHistory(b *testing.B, repo *gitsourcetest.Repo, key *gitsourcetest.Key) []string {
-	b.Helper()
-	var in bytes.Buffer
-	for n := range benchCommits {
-		fmt.Fprintf(&in, "commit refs/heads/unsigned\ncommitter A <a@example.com> %d +0000\ndata 1\nx\n", 1_700_000_000+n)
-		if n == 0 {
-			fmt.Fprintf(&in, "M 644 inline trust/allowed_signers\ndata %d\n%s\n", len(key.Public()), key.Public())
-			for i := range benchFiles {
-				fmt.Fprintf(&in, "M 644 inline sites/%d/%d.yaml\ndata %d\n%0*d\n", i/5, i, 400, 400, i)
+// BenchmarkTenThousandCommits follows 10,000 signed commits from the first one,
+// in a process of its own, beside the bare cost of their signature checks.
+func BenchmarkTenThousandCommits(b *testing.B) {
+	for _, bb := range []struct {
+		name, unit string
+		extra      map[string]string
+	}{
+		{"each key may do everything", "keys", nil},
+		{"rules by path", "rules", map[string]string{"trust/policy.yaml": benchPolicy}},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			h := history{
+				commits: 10_001, files: 10_000, keys: []benchKey{newSSHBenchKey(b), newPGPBenchKey(b)}, extra: bb.extra,
+				path: func(n int) string { return fmt.Sprintf("sites/%d/%d/%d.yaml", n/500, n/10, n) },
 			}
-		}
-		fmt.Fprintf(&in, "M 644 inline sites/%d/%d.yaml\ndata %d\n%0*d\n", n, n*5, 400, 400, n)
+			repo := gitsourcetest.NewRepo(b)
+			line := h.write(b, repo)
+			host := child{URL: gitsourcetest.Serve(b, repo.Dir), Anchor: h.anchorFiles()}
+			for b.Loop() {
+				host.Dir = b.TempDir()
+				repo.Git("update-ref", "refs/heads/main", line[0].hash)
+				require.Equal(b, line[0].hash, host.run(b).Commit)
+				repo.Git("update-ref", "refs/heads/main", line[len(line)-1].hash)
+				cost := host.run(b)
+				require.Equal(b, line[len(line)-1].hash, cost.Commit)
+				floor, floorTook := bare(b, line[1:])
+				b.ReportMetric(1000*cost.FetchTook.Seconds(), "10k-"+bb.unit+"-fetch-ms")
+				b.ReportMetric(1000*cost.VerifyTook.Seconds(), "10k-"+bb.unit+"-verify-ms")
+				b.ReportMetric(1000*floorTook.Seconds(), "10k-"+bb.unit+"-bare-ms")
+				b.ReportMetric(1000*cost.Verify.Seconds(), "10k-"+bb.unit+"-verify-cpu-ms")
+				b.ReportMetric(1000*floor.Seconds(), "10k-"+bb.unit+"-bare-cpu-ms")
+				b.ReportMetric(cost.PeakMB, "10k-"+bb.unit+"-peak-MB")
+			}
+		})
 	}
-	cmd := exec.Command("git", "-C", repo.Dir, "fast-import", "--quiet")
-	cmd.Stdin = &in
-	out, err := cmd.CombinedOutput()
-	require.NoError(b, err, "%s", out)
-
-	pem, err := os.ReadFile(key.PrivateFile())
-	require.NoError(b, err)
-	private, err := ssh.ParsePrivateKey(pem)
-	require.NoError(b, err)
-	dir, parent := b.TempDir(), ""
-	var line, files []string
-	for n, tree := range strings.Fields(repo.Git("log", "--reverse", "--format=%T", "unsigned")) {
-		head := "tree " + tree + "\n"
-		if parent != "" {
-			head += "parent " + parent + "\n"
-		}
-		head += fmt.Sprintf("author A <a@example.com> %[1]d +0000\ncommitter A <a@example.com> %[1]d +0000\n", 1_700_000_000+n)
-		sig, err := sshsig.Sign(strings.NewReader(head+"\nx\n"), private, sshsig.HashSHA512, "git")
-		require.NoError(b, err)
-		armored := strings.ReplaceAll(strings.TrimSpace(string(sshsig.Armor(sig))), "\n", "\n ")
-		raw := []byte(head + "gpgsig " + armored + "\n\nx\n")
-		file := filepath.Join(dir, fmt.Sprint(n))
-		require.NoError(b, os.WriteFile(file, raw, 0o600))
-		files = append(files, file)
-		parent = plumbing.ComputeHash(plumbing.CommitObject, raw).String()
-		line = append(line, parent)
-	}
-	cmd = exec.Command("git", "-C", repo.Dir, "hash-object", "-t", "commit", "-w", "--stdin-paths")
-	cmd.Stdin = strings.NewReader(strings.Join(files, "\n") + "\n")
-	out, err = cmd.Output()
-	require.NoError(b, err)
-	require.Equal(b, line, strings.Fields(string(out)))
-	repo.Git("update-ref", "-d", "refs/heads/unsigned")
-	repo.Git("update-ref", "refs/heads/main", parent)
-	repo.Git("repack", "-q", "-ad")
-	return line
 }
+
+const benchPolicy = `apiVersion: holdfast.dev/v1alpha1
+kind: TrustPolicy
+spec:
+  mode: commit
+  groups:
+    owners: [alice@example.com, bob@example.com]
+    operators: [alice@example.com, bob@example.com]
+  rules:
+  - {paths: ["sites/**"], groups: [operators]}
+  - {paths: ["**"], groups: [owners], threshold: 2}
+`

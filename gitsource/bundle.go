@@ -191,7 +191,7 @@ func InspectBundle(path string) (BundleInfo, error) {
 // HEAD, or released a commit before it, and that the trust folder loads. Nothing is
 // left behind.
 func VerifyBundle(ctx context.Context, path string, anchor *trust.Keyring) (BundleInfo, trust.Signer, error) {
-	info, signer, err := verifyBundle(ctx, path, anchor)
+	info, signer, err := verifyBundle(reading(ctx, path), path, anchor)
 	if err != nil {
 		return info, signer, &hinted{fmt.Errorf("verify bundle %s: %w", path, err), hint(err)}
 	}

@@ -1,10 +1,13 @@
 package gitsource
 
 import (
+	"cmp"
 	"fmt"
+	"iter"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -27,21 +30,17 @@ func (s *store) diff(at string, before, after plumbing.Hash, paths *[]string) er
 	if strings.Count(at, "/") >= maxDepth {
 		return &hinted{fmt.Errorf("changes %s, which is deeper than %d folders", clip(at), maxDepth), "move it up"}
 	}
-	old, err := s.entries(before)
+	old, err := s.trees.read(s, before)
 	if err != nil {
 		return err
 	}
-	current, err := s.entries(after)
+	current, err := s.trees.read(s, after)
 	if err != nil {
 		return err
 	}
-	for name := range merged(old, current) {
-		a, b := old[name], current[name]
-		if a == b {
-			continue
-		}
+	for a, b := range pairs(old, current) {
 		var folderA, folderB plumbing.Hash
-		changed := false
+		name, changed := cmp.Or(a.name, b.name), false
 		if a.mode == modeFolder {
 			folderA = a.hash
 		} else if a.name != "" {
@@ -62,30 +61,63 @@ func (s *store) diff(at string, before, after plumbing.Hash, paths *[]string) er
 	return nil
 }
 
-func (s *store) entries(tree plumbing.Hash) (map[string]entry, error) {
-	byName := make(map[string]entry)
-	if tree.IsZero() {
-		return byName, nil
+// pairs yields what differs between two folders, in their order: a folder and
+// what is no folder are never a pair. What is only in one has none beside it.
+func pairs(old, current []entry) iter.Seq2[entry, entry] {
+	return func(yield func(a, b entry) bool) {
+		for len(old)+len(current) > 0 {
+			order := 0
+			switch {
+			case len(old) == 0:
+				order = 1
+			case len(current) == 0:
+				order = -1
+			case old[0] != current[0]:
+				order = old[0].compare(current[0])
+			}
+			var a, b entry
+			if order <= 0 {
+				a, old = old[0], old[1:]
+			}
+			if order >= 0 {
+				b, current = current[0], current[1:]
+			}
+			if a != b && !yield(a, b) {
+				return
+			}
+		}
 	}
-	list, err := s.tree(tree)
+}
+
+// treeCache keeps trees that were read, of maxCachedEntries together. Its zero
+// value is empty.
+type treeCache struct {
+	mu    sync.Mutex
+	trees map[plumbing.Hash][]entry
+	size  int
+}
+
+const maxCachedEntries = 32 << 10
+
+// read returns a tree of s; the zero hash is an empty one.
+func (c *treeCache) read(s *store, h plumbing.Hash) ([]entry, error) {
+	if h.IsZero() {
+		return nil, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if entries, ok := c.trees[h]; ok {
+		return entries, nil
+	}
+	entries, err := s.tree(h)
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range list {
-		byName[e.name] = e
+	if c.size += len(entries); c.trees == nil || c.size > maxCachedEntries {
+		c.trees, c.size = make(map[plumbing.Hash][]entry), len(entries)
 	}
-	return byName, nil
-}
-
-func merged(a, b map[string]entry) map[string]bool {
-	names := make(map[string]bool, len(a)+len(b))
-	for name := range a {
-		names[name] = true
-	}
-	for name := range b {
-		names[name] = true
-	}
-	return names
+	c.trees[h] = entries
+	return entries, nil
 }
 
 // checkTree reads every byte of a commit's tree that was not read since the
@@ -109,18 +141,17 @@ func (r *Repository) checkFolder(depth int, tree, known plumbing.Hash) error {
 	if err != nil {
 		return err
 	}
-	before, err := r.mirror.entries(known)
-	if err != nil {
-		return err
+	var before []entry
+	if !known.IsZero() {
+		if before, err = r.mirror.tree(known); err != nil {
+			return err
+		}
 	}
-	for _, e := range entries {
-		old := before[e.name]
+	for old, e := range pairs(before, entries) {
 		switch {
-		case old == e || e.mode == modeSubmodule:
-		case e.mode == modeFolder && old.mode == modeFolder:
-			err = r.checkFolder(depth+1, e.hash, old.hash)
+		case e.name == "" || e.mode == modeSubmodule:
 		case e.mode == modeFolder:
-			err = r.checkFolder(depth+1, e.hash, plumbing.ZeroHash)
+			err = r.checkFolder(depth+1, e.hash, old.hash)
 		default:
 			err = r.mirror.checkBlob(e.hash)
 		}

@@ -11,7 +11,9 @@ import (
 // pack or in base. As base is closed itself, so is what both make: no later
 // reader can meet a gap, whichever commit it starts from.
 func (s *staged) checkClosed(ctx context.Context, base *store) error {
+	meter := newMeter(ctx, "checking", false, int64(len(s.order)))
 	for _, h := range s.order {
+		meter.add(1)
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -84,7 +84,7 @@ func createBundle(ctx context.Context, w io.Writer, repoDir, ref, since string) 
 		return fmt.Errorf("there is nothing new since %s", clip(since))
 	}
 	plumbing.HashesSort(hashes)
-	out := &contextWriter{ctx, w}
+	out := &meteredWriter{ctx, w, newMeter(ctx, "writing", true, 0)}
 	if _, err := fmt.Fprintln(out, header); err != nil {
 		return err
 	}
@@ -154,16 +154,4 @@ func ancestors(ctx context.Context, repo *git.Repository, from plumbing.Hash, se
 		queue = append(queue, c.ParentHashes...)
 	}
 	return nil
-}
-
-type contextWriter struct {
-	ctx context.Context
-	w   io.Writer
-}
-
-func (c *contextWriter) Write(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.w.Write(p)
 }

@@ -81,7 +81,7 @@ func (r *Repository) fetchBundle(ctx context.Context, path string) error {
 	if known != nil && known.stat == stat && !again {
 		return known.err
 	}
-	c, err := r.readBundle(ctx, &candidate{source: path, file: true}, path)
+	c, err := r.readBundle(reading(ctx, path), &candidate{source: path, file: true}, path)
 	if err != nil && ctx.Err() == nil {
 		err = bundleError{err}
 		refused := &Refused{Source: path, Reason: err}
@@ -153,7 +153,7 @@ func digestFile(ctx context.Context, file *os.File) (string, error) {
 		return "", err
 	}
 	h := sha256.New()
-	if _, err := io.Copy(h, &contextReader{ctx, file}); err != nil {
+	if _, err := io.Copy(h, &meteredReader{ctx, file, nil}); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%x", h.Sum(nil)), nil

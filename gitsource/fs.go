@@ -9,7 +9,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -26,28 +25,10 @@ type treeFS struct {
 	root  plumbing.Hash
 	time  time.Time // of every file
 
-	mu    sync.Mutex
-	trees map[plumbing.Hash][]entry // read before; at most maxCachedTrees
+	trees treeCache
 }
 
-const maxCachedTrees = 1024
-
-func (t *treeFS) tree(h plumbing.Hash) ([]entry, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if entries, ok := t.trees[h]; ok {
-		return entries, nil
-	}
-	entries, err := t.store.tree(h)
-	if err != nil {
-		return nil, err
-	}
-	if t.trees == nil || len(t.trees) >= maxCachedTrees {
-		t.trees = make(map[plumbing.Hash][]entry)
-	}
-	t.trees[h] = entries
-	return entries, nil
-}
+func (t *treeFS) tree(h plumbing.Hash) ([]entry, error) { return t.trees.read(t.store, h) }
 
 func (t *treeFS) Open(name string) (fs.File, error) {
 	e, err := t.find("open", name)

@@ -93,7 +93,7 @@ func (s *staged) receive(ctx context.Context, src io.Reader, base *store, lim li
 		return fmt.Errorf("stage pack: %w", err)
 	}
 	defer file.Close()
-	n, err := io.Copy(file, &contextReader{ctx, io.LimitReader(src, lim.pack+1)})
+	n, err := io.Copy(file, &meteredReader{ctx, io.LimitReader(src, lim.pack+1), newMeter(ctx, "receiving", true, 0)})
 	if err != nil {
 		return fmt.Errorf("receive pack: %w", err)
 	}
@@ -192,11 +192,15 @@ func packError(err error) error {
 type packObserver struct {
 	ctx     context.Context
 	staged  *staged
+	meter   *meter
 	current plumbing.ObjectType
 	twice   []plumbing.Hash
 }
 
-func (o *packObserver) OnHeader(uint32) error { return nil }
+func (o *packObserver) OnHeader(count uint32) error {
+	o.meter = newMeter(o.ctx, "indexing", false, int64(count))
+	return nil
+}
 
 func (o *packObserver) OnInflatedObjectHeader(t plumbing.ObjectType, _, _ int64) error {
 	o.current = t
@@ -210,21 +214,10 @@ func (o *packObserver) OnInflatedObjectContent(h plumbing.Hash, _ int64, _ uint3
 	if _, known := o.staged.types[h]; known {
 		o.twice = append(o.twice, h)
 	}
+	o.meter.add(1)
 	o.staged.types[h] = o.current
 	o.staged.order = append(o.staged.order, h)
 	return nil
 }
 
 func (o *packObserver) OnFooter(plumbing.Hash) error { return nil }
-
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c *contextReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
-}

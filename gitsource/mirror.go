@@ -23,6 +23,7 @@ type staticMirror struct {
 	dir    string // where downloads are kept until they are whole
 
 	unchanged http.Header // what makes the next request for the head conditional
+	patience  *patience   // of the poll
 }
 
 func newStaticMirror(u *url.URL, source Source, dir string) *staticMirror {
@@ -32,8 +33,8 @@ func newStaticMirror(u *url.URL, source Source, dir string) *staticMirror {
 // fetchMirror brings what a static mirror has. If that did not change, it is one
 // conditional request.
 func (r *Repository) fetchMirror(ctx context.Context, m *staticMirror) error {
-	ctx, cancel := context.WithTimeout(ctx, m.source.Deadline)
-	defer cancel()
+	ctx, m.patience = newPatience(ctx, m.source.Deadline)
+	defer m.patience.stop()
 	if r.candidate(m.name) == nil {
 		m.unchanged = nil
 	}
@@ -240,7 +241,8 @@ func (m *staticMirror) receive(ctx context.Context, file *os.File, f mirrorFile,
 	default:
 		return errors.New(res.Status)
 	}
-	_, err = io.Copy(file, &idleReader{io.LimitReader(res.Body, f.Size-offset), idle, m.source.Idle})
+	body := &arriving{io.LimitReader(res.Body, f.Size-offset), idle, m.source.Idle, m.patience}
+	_, err = io.Copy(file, &meteredReader{ctx, body, newMeter(ctx, "receiving", true, f.Size-offset)})
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("it stopped sending: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,7 +67,7 @@ func parseCommit(hash plumbing.Hash, raw []byte) (*commit, error) {
 	if len(next) > 1 {
 		return nil, fmt.Errorf("commit without %s", next[0])
 	}
-	c.payload = append(c.payload, rest...)
+	c.payload = bytes.Clone(append(c.payload, rest...)) // without the room that the signature had
 	return c, nil
 }
 
@@ -161,19 +162,37 @@ type entry struct {
 	hash plumbing.Hash
 }
 
+// compare orders the entries of a tree as Git does: a folder as if its name ended in a slash.
+func (e entry) compare(o entry) int {
+	n := min(len(e.name), len(o.name))
+	if c := strings.Compare(e.name[:n], o.name[:n]); c != 0 {
+		return c
+	}
+	return int(e.after(n)) - int(o.after(n))
+}
+
+func (e entry) after(n int) byte {
+	switch {
+	case n < len(e.name):
+		return e.name[n]
+	case e.mode == modeFolder:
+		return '/'
+	}
+	return 0
+}
+
 // parseTree reads the raw bytes of a tree, and refuses names and orders that Git
 // would not write: what two readers could understand differently.
 func parseTree(raw []byte) ([]entry, error) {
 	var entries []entry
-	names := make(map[string]bool, len(raw)/40)
-	last := ""
-	for len(raw) > 0 {
-		space, zero := bytes.IndexByte(raw, ' '), bytes.IndexByte(raw, 0)
-		if space < 0 || zero < space || len(raw) < zero+21 {
+	text := string(raw) // of which all names are parts
+	for len(text) > 0 {
+		space, zero := strings.IndexByte(text, ' '), strings.IndexByte(text, 0)
+		if space < 0 || zero < space || len(text) < zero+21 {
 			return nil, errors.New("truncated tree")
 		}
-		e := entry{name: string(raw[space+1 : zero])}
-		switch m := string(raw[:space]); m {
+		e := entry{name: text[space+1 : zero]}
+		switch m := text[:space]; m {
 		case "100644", "100664":
 			e.mode = modeFile
 		case "100755":
@@ -187,22 +206,27 @@ func parseTree(raw []byte) ([]entry, error) {
 		default:
 			return nil, fmt.Errorf("tree with the mode %q", clip(m))
 		}
-		copy(e.hash[:], raw[zero+1:])
+		copy(e.hash[:], text[zero+1:])
 		if err := checkName(e.name); err != nil {
 			return nil, err
 		}
-		key := e.name
-		if e.mode == modeFolder {
-			key += "/"
-		}
-		if key <= last || names[e.name] {
+		if n := len(entries); n > 0 && e.compare(entries[n-1]) <= 0 || twice(entries, e) {
 			return nil, fmt.Errorf("tree with %q out of order or twice", clip(e.name))
 		}
-		last, names[e.name] = key, true
 		entries = append(entries, e)
-		raw = raw[zero+21:]
+		text = text[zero+21:]
 	}
 	return entries, nil
+}
+
+// twice tells whether entries hold a file of the name of the folder e, which need
+// not be right before it. A file of a folder's name would be out of order.
+func twice(entries []entry, e entry) bool {
+	if e.mode != modeFolder {
+		return false
+	}
+	_, found := slices.BinarySearchFunc(entries, entry{name: e.name}, entry.compare)
+	return found
 }
 
 func checkName(name string) error {

@@ -122,5 +122,5 @@ func TestTheDeadlineOfASourceEndsItsPoll(t *testing.T) {
 	}))
 	o := f.options(t)
 	o.Sources = []gitsource.Source{{URL: url + "/fleet", Deadline: 100 * time.Millisecond}}
-	require.ErrorContains(t, open(t, o).Fetch(context.Background()), "sent for longer than 100ms")
+	require.ErrorContains(t, open(t, o).Fetch(context.Background()), "sent for longer than 100ms too slowly")
 }

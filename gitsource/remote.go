@@ -76,23 +76,23 @@ func (m *remote) session(ctx context.Context, branch string) (transport.UploadPa
 // download hands the pack that leads from what we have to tip to receive.
 func (m *remote) download(ctx context.Context, session transport.UploadPackSession, req *packp.UploadPackRequest,
 	receive func(context.Context, io.Reader) (*staged, error)) (*staged, error) {
-	ctx, cancel := context.WithTimeout(ctx, m.source.Deadline)
-	defer cancel()
-	idle := time.AfterFunc(m.source.Idle, cancel)
+	ctx, patience := newPatience(ctx, m.source.Deadline)
+	defer patience.stop()
+	idle := time.AfterFunc(m.source.Idle, patience.cancel)
 	defer idle.Stop()
 	response, err := session.UploadPack(ctx, req)
 	if err != nil {
 		return nil, m.slow(ctx, err)
 	}
 	defer response.Close()
-	var pack io.Reader = &idleReader{response, idle, m.source.Idle}
+	var pack io.Reader = &arriving{response, idle, m.source.Idle, patience}
 	switch {
 	case req.Capabilities.Supports(capability.Sideband64k):
 		pack = sideband.NewDemuxer(sideband.Sideband64k, pack)
 	case req.Capabilities.Supports(capability.Sideband):
 		pack = sideband.NewDemuxer(sideband.Sideband, pack)
 	}
-	s, err := receive(ctx, pack)
+	s, err := receive(ctx, &arrived{pack, idle, patience.end})
 	if err != nil {
 		return nil, m.slow(ctx, err)
 	}
@@ -101,7 +101,7 @@ func (m *remote) download(ctx context.Context, session transport.UploadPackSessi
 
 func (m *remote) slow(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("it stopped sending, or sent for longer than %s: %w", m.source.Deadline, err)
+		return fmt.Errorf("it stopped sending, or sent for longer than %s too slowly: %w", m.source.Deadline, err)
 	}
 	return err
 }
@@ -117,21 +117,6 @@ func request(refs *packp.AdvRefs, wants, haves []plumbing.Hash) (*packp.UploadPa
 	req.Wants = wants
 	req.Haves = haves
 	return req, nil
-}
-
-// idleReader puts a deadline off whenever something arrives.
-type idleReader struct {
-	r     io.Reader
-	timer *time.Timer
-	idle  time.Duration
-}
-
-func (r *idleReader) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if n > 0 {
-		r.timer.Reset(r.idle)
-	}
-	return n, err
 }
 
 // boundedTransport ends answers that are larger than any honest one.

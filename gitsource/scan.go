@@ -36,7 +36,9 @@ func scanPack(ctx context.Context, file *durable.File, size int64, lim limits) (
 		return nil, fmt.Errorf("pack of %d objects, at most %d are allowed", count, lim.objects)
 	}
 	s := &scan{size: size, count: count, bases: make(map[plumbing.Hash]bool)}
+	meter := newMeter(ctx, "scanning", false, int64(count))
 	for range count {
+		meter.add(1)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}

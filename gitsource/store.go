@@ -42,6 +42,8 @@ type store struct {
 
 	mu  sync.Mutex
 	git *filesystem.Storage
+
+	trees treeCache // of commits being judged: a commit's tree is compared with the next one's
 }
 
 // openStore opens the bare repository at dir, and makes it if there is none.

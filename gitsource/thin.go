@@ -56,7 +56,7 @@ func (s *scan) complete(ctx context.Context, pack, out *durable.File, added obje
 		}
 	}
 	own := io.NewSectionReader(pack, int64(len(head)), s.size-int64(len(head)+sum.Size()))
-	if _, err := io.Copy(w, &contextReader{ctx, own}); err != nil {
+	if _, err := io.Copy(w, &meteredReader{ctx, own, nil}); err != nil {
 		return fmt.Errorf("complete thin pack: %w", err)
 	}
 	if _, err := out.Write(sum.Sum(nil)); err != nil {

@@ -216,6 +216,7 @@ func (r *Repository) judge(ctx context.Context, c *candidate) error {
 		if to == nil {
 			break
 		}
+		clear(line[:steps]) // of a long one, what is decided need not stay in memory
 		reached, line, c.steps = to, line[steps:], append(c.steps, *to)
 	}
 	return nil

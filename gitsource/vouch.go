@@ -233,7 +233,7 @@ func (j *court) loads(tree plumbing.Hash, before *trustFolder, at time.Time) err
 // trustOf reads the trust folder of a tree. Without a key in it, the anchor's
 // vouch; without a policy, each key may change everything.
 func (j *court) trustOf(tree plumbing.Hash) (*trustFolder, error) {
-	entries, err := j.store.tree(tree)
+	entries, err := j.store.trees.read(j.store, tree)
 	if err != nil {
 		return nil, err
 	}
