@@ -180,7 +180,7 @@ func (r *Repository) isClone(s *staged) bool {
 // replaceMirror puts a fresh clone in the place of a mirror that has grown. Cut in
 // the middle, the mirror is missing, and rebuilt from its copy.
 func (r *Repository) replaceMirror(s *staged) error {
-	r.log.Info("mirror has grown, replaced by a fresh clone")
+	r.log.Info("mirror has grown, replaced by a fresh one")
 	for _, file := range []string{s.pack, s.index} {
 		if err := r.disk.SyncFile(file); err != nil {
 			return fmt.Errorf("replace mirror: %w", err)

@@ -140,33 +140,47 @@ func TestAMirrorIsRebuiltFromItsCopy(t *testing.T) {
 
 func TestGrowthIsBounded(t *testing.T) {
 	t.Parallel()
-	h := newHost(t)
-	r := h.open(t)
-	r.grown = growth{packs: 4, bytes: 1 << 20}
-	var before Revision
-	most := 0
-	for n := range 20 {
-		h.next(n)
-		rev := follow(t, r)
-		require.Equal(t, h.Head(), rev.Commit())
-		readAll(t, rev)
-		if n > 0 {
-			readAll(t, before)
-		}
-		before = rev
-		for _, pattern := range []string{"mirror/objects/pack/*.pack", "copy/*.pack"} {
-			found, err := filepath.Glob(filepath.Join(h.options.Dir, pattern))
+	for _, tt := range []struct {
+		name  string
+		stick bool
+	}{{"by fresh clones from a remote", false}, {"by packing anew what increments on a stick brought", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHost(t)
+			stick := t.TempDir()
+			if tt.stick {
+				h.options.Sources, h.options.BundleDirs = nil, []string{stick}
+			}
+			r := h.open(t)
+			r.grown = growth{packs: 4, bytes: 1 << 20}
+			var before Revision
+			most, since := 0, ""
+			for n := range 20 {
+				h.next(n)
+				h.Bundle(filepath.Join(stick, "next.bundle"), since+"main")
+				since = h.Head() + ".."
+				rev := follow(t, r)
+				require.Equal(t, h.Head(), rev.Commit())
+				readAll(t, rev)
+				if n > 0 {
+					readAll(t, before)
+				}
+				before = rev
+				for _, pattern := range []string{"mirror/objects/pack/*.pack", "copy/*.pack"} {
+					found, err := filepath.Glob(filepath.Join(h.options.Dir, pattern))
+					require.NoError(t, err)
+					most = max(most, len(found))
+				}
+				left, err := filepath.Glob(filepath.Join(h.options.Dir, "staging-*"))
+				require.NoError(t, err)
+				require.Empty(t, left)
+			}
+			require.Equal(t, 5, most)
+			require.NoError(t, r.Close())
+			h.Git("--git-dir", filepath.Join(h.options.Dir, "mirror"), "fsck", "--full", "--no-dangling")
+			rev, _, err := h.open(t).Floor()
 			require.NoError(t, err)
-			most = max(most, len(found))
-		}
-		left, err := filepath.Glob(filepath.Join(h.options.Dir, "staging-*"))
-		require.NoError(t, err)
-		require.Empty(t, left)
+			readAll(t, rev)
+		})
 	}
-	require.Equal(t, 5, most)
-	require.NoError(t, r.Close())
-	h.Git("--git-dir", filepath.Join(h.options.Dir, "mirror"), "fsck", "--full", "--no-dangling")
-	rev, _, err := h.open(t).Floor()
-	require.NoError(t, err)
-	readAll(t, rev)
 }

@@ -30,6 +30,7 @@ type step struct {
 	next   string   // its floor after
 	stick  string
 	anchor *trust.Keyring
+	packs  int // of the mirror, before it is packed anew; 0: many
 }
 
 func (s step) options(root string) gitsource.Options {
@@ -64,7 +65,17 @@ func steps(t *testing.T) []step {
 	middle := f.Head()
 	f.commit(longFile(2))
 	f.Bundle(filepath.Join(more, "a.bundle"), "main^..main")
-	return []step{first, {name: "thin increments", base: full, old: []string{old, middle}, next: f.Head(), stick: more, anchor: o.Anchor}}
+	increments := step{name: "thin increments", base: full, old: []string{old, middle}, next: f.Head(), stick: more, anchor: o.Anchor}
+
+	grown := step{name: "a mirror that has grown", base: t.TempDir(), old: []string{f.Head()}, stick: t.TempDir(), anchor: o.Anchor, packs: 2}
+	require.NoError(t, os.CopyFS(grown.base, os.DirFS(full)))
+	got, err := increments.take(increments.options(grown.base))
+	require.NoError(t, err)
+	require.Equal(t, f.Head(), got)
+	f.commit(longFile(3))
+	f.Bundle(filepath.Join(grown.stick, "c.bundle"), "main^..main")
+	grown.next = f.Head()
+	return []step{first, increments, grown}
 }
 
 // take opens the state and takes what the stick has; it returns the floor.
@@ -74,6 +85,9 @@ func (s step) take(o gitsource.Options) (string, error) {
 		return "", err
 	}
 	defer r.Close()
+	if s.packs > 0 {
+		r.KeepAtMost(s.packs)
+	}
 	fetched := r.Fetch(context.Background())
 	rev, err := r.Verify(context.Background())
 	return rev.Commit(), errors.Join(fetched, err)
@@ -130,6 +144,11 @@ func TestAPowerCutAtAnyPointIsRecovered(t *testing.T) {
 			got, err := s.take(o)
 			require.NoError(t, err)
 			require.Equal(t, s.next, got)
+			if s.packs > 0 {
+				packs, err := filepath.Glob(filepath.Join(o.Dir, "mirror", "objects", "pack", "*.pack"))
+				require.NoError(t, err)
+				require.Len(t, packs, 2, "one anew, and what came")
+			}
 
 			cuts, unrecovered := 0, 0
 			for n := 0; n <= journal.Len(); n++ {

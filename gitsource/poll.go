@@ -18,6 +18,8 @@ type poller struct {
 	fetch func(context.Context) error
 	busy  sync.Mutex // one poll at a time
 
+	increments bool // it never brings a fresh clone
+
 	err error // of the last poll; guarded by Repository.mu
 }
 
@@ -111,8 +113,13 @@ func (r *Repository) poll(ctx context.Context, p *poller) error {
 	defer p.busy.Unlock()
 	r.open.RLock()
 	defer r.open.RUnlock()
+	if p.increments {
+		if err := r.repack(reading(ctx, r.dir)); err != nil && ctx.Err() == nil {
+			r.log.Warn("mirror has grown and stays so", "error", err)
+		}
+	}
 	base := r.store()
-	err := p.fetch(ctx)
+	err := p.fetch(reading(ctx, p.name))
 	if err != nil && p.name != "" {
 		err = fmt.Errorf("fetch %s: %w", p.name, err)
 	}

@@ -128,7 +128,7 @@ func (r *Repository) addSources(o Options) error {
 		known[name] = true
 		if s.Mirror {
 			m := newStaticMirror(u, s.withDefaults(), filepath.Join(r.dir, fmt.Sprintf("download-%d", i)))
-			r.pollers = append(r.pollers, &poller{name: name, fetch: func(ctx context.Context) error { return r.fetchMirror(ctx, m) }})
+			r.pollers = append(r.pollers, &poller{name: name, increments: true, fetch: func(ctx context.Context) error { return r.fetchMirror(ctx, m) }})
 			continue
 		}
 		m, err := newRemote(i, u, s.withDefaults(), r.limits)
@@ -138,7 +138,7 @@ func (r *Repository) addSources(o Options) error {
 		r.pollers = append(r.pollers, &poller{name: name, fetch: func(ctx context.Context) error { return r.fetchRemote(ctx, m) }})
 	}
 	if len(r.bundles) > 0 {
-		r.pollers = append(r.pollers, &poller{fetch: r.fetchBundles})
+		r.pollers = append(r.pollers, &poller{fetch: r.fetchBundles, increments: true})
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -151,18 +152,14 @@ func (b *BundleInfo) tags() map[string]plumbing.Hash {
 	return tags
 }
 
-// missing lists the tip and the tags that the mirror does not hold.
+// objects lists the tip and the tags.
+func (c *candidate) objects() []plumbing.Hash {
+	return append([]plumbing.Hash{c.tip}, slices.Collect(maps.Values(c.tags))...)
+}
+
+// missing lists those that the mirror does not hold.
 func (c *candidate) missing(mirror *store) []plumbing.Hash {
-	var list []plumbing.Hash
-	if !mirror.has(c.tip) {
-		list = append(list, c.tip)
-	}
-	for _, h := range c.tags {
-		if !mirror.has(h) {
-			list = append(list, h)
-		}
-	}
-	return list
+	return slices.DeleteFunc(c.objects(), mirror.has)
 }
 
 // index reads the tags of all candidates, as a signature counts wherever it comes
