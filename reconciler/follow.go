@@ -12,7 +12,9 @@ import (
 func (s *session) follow(ctx context.Context, revisions chan<- gitsource.Revision) {
 	rev, _ := s.Source.Verify(ctx) // what is wrong is said when the sources were asked
 	send(ctx, revisions, rev)
-	for range s.Source.Follow(ctx, s.Interval) {
+	receiving := gitsource.WithProgress(ctx, s.receiving)
+	for range s.Source.Follow(receiving, s.Interval) {
+		s.rec.update(func(st *Status, _ time.Time) { st.Receiving = "" })
 		s.rec.finish(PhaseSource, s.Source.Problems())
 		if next := s.verify(ctx); next.Commit() != "" && next.Commit() != rev.Commit() {
 			rev = next
@@ -42,6 +44,22 @@ func (s *session) verify(ctx context.Context) gitsource.Revision {
 		}
 	})
 	return rev
+}
+
+// sayReceiving is how often the log says how far a source is.
+const sayReceiving = 10 * time.Second
+
+func (s *session) receiving(p gitsource.Progress) {
+	s.mu.Lock()
+	due := time.Since(s.said) >= sayReceiving
+	if due {
+		s.said = time.Now()
+	}
+	s.mu.Unlock()
+	if due {
+		s.Log.Info("source being read", "progress", p.String())
+	}
+	s.rec.update(func(st *Status, _ time.Time) { st.Receiving = p.String() })
 }
 
 func send(ctx context.Context, revisions chan<- gitsource.Revision, rev gitsource.Revision) {

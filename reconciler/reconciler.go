@@ -69,9 +69,10 @@ type session struct {
 	checked   map[string]bool   // digests of content that was verified to be there
 	applied   map[string]string // layer → digest that is known to be in the cluster
 
-	mu      sync.Mutex        // guards what layers side by side write
+	mu      sync.Mutex        // guards what layers, or sources, side by side write
 	failing map[string]*trial // digest of a layer → how it failed so far
 	bad     map[string]string // digest of a layer → why it was rolled back
+	said    time.Time         // when the log last said how far a source is
 }
 
 // Run drives the host until ctx ends. It returns early only if it cannot start.

@@ -42,6 +42,7 @@ type Status struct {
 	Phase       Phase         `json:"phase"`               // being worked on, or the last one finished
 	Settled     bool          `json:"settled"`             // nothing left to do for the accepted revision
 	Since       time.Time     `json:"since"`               // of Phase and Settled
+	Receiving   string        `json:"receiving,omitempty"` // how far a source is that is being read, once that takes long
 	Stale       *Stale        `json:"stale,omitempty"`     // nothing new is heard of the fleet
 	Layers      []LayerStatus `json:"layers,omitempty"`
 

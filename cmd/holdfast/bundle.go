@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,7 +41,7 @@ func newBundleCreateCmd() *cobra.Command {
 		Args:              oneArgument,
 		ValidArgsFunction: completeFiles("bundle"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runBundleCreate(cmd.Context(), cmd.OutOrStdout(), args[0], opts)
+			return runBundleCreate(cmd, args[0], opts)
 		},
 	}
 	addFleet(cmd, &opts.fleet)
@@ -51,15 +50,18 @@ func newBundleCreateCmd() *cobra.Command {
 	return cmd
 }
 
-func runBundleCreate(ctx context.Context, w io.Writer, path string, opts bundleOptions) error {
-	if err := writeBundle(ctx, path, opts); err != nil {
+func runBundleCreate(cmd *cobra.Command, path string, opts bundleOptions) error {
+	ctx, done := showProgress(cmd)
+	err := writeBundle(ctx, path, opts)
+	done()
+	if err != nil {
 		return err
 	}
 	info, err := gitsource.InspectBundle(path)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "%s: %s\n", path, describe(info))
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", path, describe(info))
 	return err
 }
 
@@ -115,7 +117,9 @@ func runBundleVerify(cmd *cobra.Command, path, anchor, output string) error {
 	if err != nil {
 		return err
 	}
-	info, signer, err := gitsource.VerifyBundle(cmd.Context(), path, keys)
+	ctx, done := showProgress(cmd)
+	info, signer, err := gitsource.VerifyBundle(ctx, path, keys)
+	done()
 	if err != nil {
 		return err
 	}

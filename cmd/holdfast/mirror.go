@@ -36,7 +36,9 @@ time. To copy the folder elsewhere, copy the bundles first and head.json last.`,
 		Args:              oneArgument,
 		ValidArgsFunction: completeFolder,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := publishTo(cmd.Context(), args[0], fleet, branch)
+			ctx, done := showProgress(cmd)
+			p, err := publishTo(ctx, args[0], fleet, branch)
+			done()
 			if err != nil {
 				return err
 			}

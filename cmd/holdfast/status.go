@@ -83,6 +83,9 @@ func printStatus(w io.Writer, st reconciler.Status, c paint, now time.Time) {
 	}
 	fmt.Fprintf(w, "%-10s %s  %s\n", "host", name, c("2", st.Fingerprint))
 	fmt.Fprintf(w, "%-10s %s\n", "state", stateLine(st, c, now))
+	if st.Receiving != "" {
+		fmt.Fprintf(w, "%-10s %s\n", reconciler.PhaseSource, printable(st.Receiving))
+	}
 	printCommit(w, "accepted", st.Accepted, c, now)
 	if st.Stale != nil {
 		fmt.Fprintf(w, "%s %s\n", c("33", "stale     "), printable(st.Stale.Why))
