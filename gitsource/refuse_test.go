@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
 	"github.com/holdfast-fleet/holdfast/trust"
 )
@@ -156,3 +157,19 @@ spec:
   - {paths: ["sites/**"], groups: [ops, owners]}
   - {paths: ["**"], groups: [owners]}
 `
+
+func TestAnUnsignedHistoryBesideTheFloorIsNoAlarm(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	first := f.Head()
+	r := open(t, f.options(t))
+	poll(t, r)
+	floor := f.commit(map[string]string{"a": "2"})
+	poll(t, r)
+	f.Git("reset", "-q", "--hard", first)
+	f.Commit(gitsourcetest.Commit{By: gitsourcetest.NewSSHKey(t, "eve@example.com", "ed25519"), Files: map[string]string{"a": "other"}})
+	rev, refused := pollRefused(t, r, gitsource.ErrRewritten)
+	require.Equal(t, floor, rev.Commit())
+	require.NotErrorIs(t, refused, gitsource.ErrDiverged)
+	require.Empty(t, gitsource.Alarms(refused))
+}
