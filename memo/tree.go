@@ -117,3 +117,9 @@ func (t *Tree) list(name string) ([]fs.DirEntry, error) {
 	defer func() { <-t.free }()
 	return os.ReadDir(t.path(name))
 }
+
+// Lstat describes a file without following it, if it is a link.
+func (t *Tree) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(t.FS, name) }
+
+// ReadLink returns what a link names.
+func (t *Tree) ReadLink(name string) (string, error) { return fs.ReadLink(t.FS, name) }

@@ -133,7 +133,7 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 }
 
 func (s *session) load(rev gitsource.Revision) (*fleet.Host, error) {
-	f, err := fleet.Load(rev.FS())
+	f, err := fleet.LoadWith(rev.FS(), fleet.Options{Pins: s.Source.Pins(rev)})
 	if err != nil {
 		return nil, err
 	}

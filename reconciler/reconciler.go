@@ -32,6 +32,8 @@ type Source interface {
 	// Verify returns the newest trustworthy revision. It may return one together
 	// with an error, which then says why a newer commit was refused.
 	Verify(ctx context.Context) (gitsource.Revision, error)
+	// Pins finds what the pins of a revision name.
+	Pins(rev gitsource.Revision) *gitsource.Pins
 }
 
 // Driver brings the node of one distribution up.

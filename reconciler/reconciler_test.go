@@ -202,20 +202,6 @@ func TestAHostThatIsNotListedAnyMoreFreezes(t *testing.T) {
 	require.Len(t, s.cluster.said(), said, "nothing may be touched")
 }
 
-func TestASiteOfSeveralHostsIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	first := s.begin(map[string]string{"base": "|text"})
-	s.start()
-	s.until("runs", runs(first))
-	said := len(s.cluster.said())
-	other := "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-	s.commit(map[string]string{"sites/store/hosts/b.yaml": object("Host", "b", "spec: {role: worker, identity: "+other+"}\n")})
-	st := s.until("says why", fails(reconciler.PhaseLoad, "sites/store/hosts/b.yaml: agents of this version run sites of one host, and store has 2"))
-	require.Equal(t, first, st.Confirmed.Revision)
-	require.Len(t, s.cluster.said(), said, "nothing may be touched")
-}
-
 func TestACommitThatDoesNotRenderChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

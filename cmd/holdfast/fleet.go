@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/memo"
 	"github.com/holdfast-fleet/holdfast/render"
 )
@@ -21,8 +22,29 @@ func loadFleet(dir string) (fs.FS, *fleet.Fleet, error) {
 		return nil, nil, err
 	}
 	fsys := memo.Dir(dir)
-	f, err := fleet.Load(fsys)
+	f, err := fleet.LoadWith(fsys, fleet.Options{Pins: &clonePins{dir: dir}})
 	return fsys, f, err
+}
+
+// clonePins finds what is pinned in the history of a clone, from HEAD back. The
+// clone is opened when there is a pin.
+type clonePins struct {
+	dir  string
+	pins *gitsource.Pins
+}
+
+// At is as of [gitsource.Pins].
+func (c *clonePins) At(tag, commit string) (fs.FS, error) {
+	if c.pins == nil {
+		audit, err := gitsource.OpenAudit(c.dir, nil)
+		if err != nil {
+			return nil, err
+		}
+		if c.pins, err = audit.Pins("HEAD"); err != nil {
+			return nil, err
+		}
+	}
+	return c.pins.At(tag, commit)
 }
 
 // newRenderer renders with all that makes it fast: what earlier runs kept, and

@@ -66,7 +66,8 @@ func runLock(w io.Writer, names []string, opts lockOptions) error {
 		return err
 	}
 	fsys := os.DirFS(opts.fleet)
-	f, err := fleet.Load(withoutLocks{fsys}) // an old lock, even a broken one, does not matter
+	unlocked := withoutLocks{fsys}                                              // an old lock, even a broken one, does not matter
+	f, err := fleet.LoadWith(unlocked, fleet.Options{Pins: unpinned{unlocked}}) // nor what sites are pinned to
 	if err != nil {
 		return err
 	}
@@ -122,7 +123,7 @@ func lockable(f *fleet.Fleet, names []string) ([]*fleet.Profile, error) {
 }
 
 func sitesOf(f *fleet.Fleet, p *fleet.Profile) []*fleet.Site {
-	return slices.DeleteFunc(slices.Clone(f.Sites), func(s *fleet.Site) bool { return s.Profile != p })
+	return slices.DeleteFunc(slices.Clone(f.Sites), func(s *fleet.Site) bool { return s.Profile.Name != p.Name })
 }
 
 // lockProfile resolves what the sites of a profile refer to.
@@ -215,3 +216,9 @@ func (w withoutLocks) Open(name string) (fs.File, error) {
 	}
 	return w.FS.Open(name)
 }
+
+// unpinned has sites run their profiles as they are now, whatever they are pinned to.
+type unpinned struct{ fs.FS }
+
+// At is the fleet itself.
+func (u unpinned) At(_, _ string) (fs.FS, error) { return u.FS, nil }

@@ -204,7 +204,7 @@ func addHostFile(dir, name string, data []byte) error {
 	if err := durable.WriteFile(file, data, 0o644); err != nil {
 		return err
 	}
-	if _, err := fleet.Load(os.DirFS(dir)); err != nil {
+	if _, err := fleet.LoadWith(os.DirFS(dir), fleet.Options{Pins: &clonePins{dir: dir}}); err != nil {
 		return errors.Join(err, os.Remove(file))
 	}
 	return nil
