@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -47,19 +48,38 @@ func (c *clonePins) At(tag, commit string) (fs.FS, error) {
 	return c.pins.At(tag, commit)
 }
 
-// newRenderer renders with all that makes it fast: what earlier runs kept, and
-// workers. What close says concerns nothing but the speed of the next run.
-func newRenderer(fsys fs.FS) (r *render.Renderer, close func() error) {
-	store := openMemo()
-	o := render.Options{Worker: func() *exec.Cmd { return exec.Command("/proc/self/exe", renderWorker) }}
-	if store != nil {
-		o.Memo = store
+// openedFleet is a fleet, and what renders it fast: what earlier runs kept, and workers.
+type openedFleet struct {
+	*fleet.Fleet
+	*render.Renderer
+	store *memo.Store
+}
+
+// openFleet loads the fleet in dir to be rendered. It is closed after use.
+func openFleet(dir string) (*openedFleet, error) {
+	if err := isFolder(dir, fleetTip); err != nil {
+		return nil, err
 	}
-	r = render.New(fsys, o)
-	return r, func() error {
-		r.Close()
-		return store.Close()
+	debug.SetGCPercent(400) // a command that ends soon has better things to do
+	o := &openedFleet{store: openMemo()}
+	fsys := memo.Dir(dir)
+	load := fleet.Options{Pins: &clonePins{dir: dir}}
+	fast := render.Options{Worker: func() *exec.Cmd { return exec.Command("/proc/self/exe", renderWorker) }}
+	if o.store != nil {
+		load.Memo, fast.Memo = o.store, o.store
 	}
+	var err error
+	if o.Fleet, err = fleet.LoadWith(fsys, load); err != nil {
+		return nil, errors.Join(err, o.store.Close())
+	}
+	o.Renderer = render.New(fsys, fast)
+	return o, nil
+}
+
+// Close keeps for the next run what this one found out.
+func (o *openedFleet) Close() error {
+	o.Renderer.Close()
+	return o.store.Close()
 }
 
 const fleetTip = "name the folder that has fleet.yaml in it"

@@ -17,7 +17,11 @@ func newLintCmd() *cobra.Command {
 		ValidArgsFunction: completeFolder,
 		Short:             "Check that everything in a fleet loads and renders",
 		Long: `Check that everything in the fleet in DIR (default: here) loads and renders, with
-the code that runs on the hosts. All problems are shown, each with file and line.`,
+the code that runs on the hosts. All problems are shown, each with file and line.
+
+What was found out is kept in the folder that HOLDFAST_CACHE names, by default
+holdfast in the user's cache folder, to be faster the next time. The folder may be
+shared, and deleted at any time; HOLDFAST_CACHE=off keeps nothing.`,
 		Example: `  holdfast lint
   holdfast lint fleet-example -o json | jq .problems`,
 		Args: optionalArgument,
@@ -67,7 +71,7 @@ func runLint(w io.Writer, dir, output string) error {
 }
 
 func lint(dir string, found *linted) error {
-	fsys, f, err := loadFleet(dir)
+	f, err := openFleet(dir)
 	if err != nil {
 		return err
 	}
@@ -75,7 +79,6 @@ func lint(dir string, found *linted) error {
 	for _, s := range f.Sites {
 		found.Hosts += len(s.Hosts)
 	}
-	r, done := newRenderer(fsys)
-	_, err = r.Digests(f.Sites)
-	return errors.Join(err, done())
+	_, err = f.Digests(f.Sites)
+	return errors.Join(err, f.Close())
 }
