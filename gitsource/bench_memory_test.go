@@ -19,6 +19,7 @@ import (
 func BenchmarkLargePack(b *testing.B) {
 	key := newSSHBenchKey(b)
 	repo := gitsourcetest.NewRepo(b)
+	repo.Git("config", "core.bigFileThreshold", "1m") // or git compares each with each, for minutes
 	files, data := map[string]string{key.File(): key.Public()}, make([]byte, 2<<20)
 	for n := range 100 {
 		_, err := rand.Read(data)
