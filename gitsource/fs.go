@@ -96,6 +96,15 @@ func (t *treeFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
+// Digest names the bytes of a file, or all that a folder holds: as Git does.
+func (t *treeFS) Digest(name string) (string, error) {
+	e, err := t.find("digest", name)
+	if err != nil {
+		return "", err
+	}
+	return e.hash.String(), nil
+}
+
 // find walks from the root to name.
 func (t *treeFS) find(op, name string) (entry, error) {
 	current := entry{name: ".", mode: modeFolder, hash: t.root}

@@ -23,10 +23,9 @@ import (
 
 // Limits of a store.
 const (
-	maxValue    = 16 << 20  // bytes of one record
-	maxStore    = 512 << 20 // bytes of all segments; the ones used longest ago go first
-	maxSegments = 8         // more are merged
-	maxAdded    = 64 << 20  // bytes that are kept in memory
+	maxValue    = 16 << 20 // bytes of one record
+	maxSegments = 8        // more are merged
+	maxAdded    = 64 << 20 // bytes that are kept in memory
 )
 
 type key [sha256.Size]byte
@@ -36,6 +35,7 @@ type key [sha256.Size]byte
 type Store struct {
 	dir     string
 	version string
+	limit   int64
 
 	mu       sync.Mutex
 	segments []*segment // newest first
@@ -44,8 +44,9 @@ type Store struct {
 }
 
 // Open opens the store in dir, which is made if missing, for one version of the
-// functions: what another version kept is not seen.
-func Open(dir, version string) (*Store, error) {
+// functions: what another version kept is not seen. When the segments have more
+// than limit bytes, those used longest ago go first.
+func Open(dir, version string, limit int64) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
@@ -53,7 +54,7 @@ func Open(dir, version string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open cache %s: %w", dir, err)
 	}
-	s := &Store{dir: dir, version: version, added: map[key][]byte{}}
+	s := &Store{dir: dir, version: version, limit: limit, added: map[key][]byte{}}
 	for _, name := range names {
 		seg, err := openSegment(name)
 		if err != nil {
@@ -100,49 +101,61 @@ func (s *Store) Put(name string, value []byte) {
 	defer s.mu.Unlock()
 	s.added[k] = slices.Clone(value)
 	if s.size += len(value); s.size > maxAdded {
-		s.spill()
+		_ = s.spill()
 	}
 }
 
-// spill writes what was added, to go on with an empty memory. If that fails, it
-// was not worth keeping.
-func (s *Store) spill() {
-	if path, err := s.write(); err == nil {
-		if seg, err := openSegment(path); err == nil {
-			s.segments = append([]*segment{seg}, s.segments...)
-		}
-	}
+// spill writes what was added, to go on with an empty memory. What cannot be
+// written was not worth keeping.
+func (s *Store) spill() error {
+	path, err := s.write()
 	s.added, s.size = map[key][]byte{}, 0
+	if err != nil {
+		return err
+	}
+	seg, err := openSegment(path)
+	if err == nil {
+		s.segments = append([]*segment{seg}, s.segments...)
+	}
+	return err
 }
 
 // Close writes what is new. A store that cannot be written is an error that
-// changes nothing but the speed of the next run.
+// changes nothing but the speed of the next run. Nothing is kept afterwards.
 func (s *Store) Close() error {
 	if s == nil {
 		return nil
 	}
+	err := s.Flush()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer func() {
-		for _, seg := range s.segments {
-			seg.file.Close()
-		}
-		s.segments, s.added = nil, nil
-	}()
 	now := time.Now()
 	for _, seg := range s.segments {
 		if seg.read.Load() {
 			_ = os.Chtimes(seg.file.Name(), now, now) // who deleted it meanwhile may
 		}
+		seg.file.Close()
 	}
+	s.segments = nil
+	return err
+}
+
+// Flush writes what is new, and lets go of the memory.
+func (s *Store) Flush() error {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(s.added) == 0 {
 		return nil
 	}
-	s.removeTorn(now)
+	s.removeTorn(time.Now())
 	merged := s.merge()
-	if _, err := s.write(); err != nil {
+	if err := s.spill(); err != nil {
 		return fmt.Errorf("write cache %s: %w", s.dir, err)
 	}
+	s.segments = slices.DeleteFunc(s.segments, func(seg *segment) bool { return slices.Contains(merged, seg) })
 	return s.remove(merged)
 }
 
@@ -154,7 +167,7 @@ func (s *Store) merge() (gone []*segment) {
 		total += int64(len(value))
 	}
 	kept := slices.DeleteFunc(slices.Clone(s.segments), func(seg *segment) bool {
-		if total += seg.size; total <= maxStore {
+		if total += seg.size; total <= s.limit {
 			return false
 		}
 		gone = append(gone, seg)
@@ -203,6 +216,7 @@ func (s *Store) write() (path string, err error) {
 func (s *Store) remove(segments []*segment) error {
 	var errs []error
 	for _, seg := range segments {
+		seg.file.Close()
 		if err := os.Remove(seg.file.Name()); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

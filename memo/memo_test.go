@@ -14,7 +14,7 @@ import (
 
 func open(t *testing.T, dir, version string) *Store {
 	t.Helper()
-	s, err := Open(dir, version)
+	s, err := Open(dir, version, 1<<30)
 	require.NoError(t, err)
 	return s
 }
@@ -120,7 +120,7 @@ func TestRunsShareAFolder(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {
-			s, err := Open(dir, "1")
+			s, err := Open(dir, "1", 1<<30)
 			if err != nil {
 				t.Error(err)
 				return
@@ -188,4 +188,45 @@ func TestDigestsOfATree(t *testing.T) {
 	require.NotEqual(t, before, digest("a"), "a link is no file")
 	_, err := Dir(dir).Digest("missing")
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestAStoreKeepsToItsLimit(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	value := make([]byte, 1000)
+	for i := range 20 {
+		s, err := Open(dir, "1", 5000)
+		require.NoError(t, err)
+		s.Put(fmt.Sprint(i), value)
+		require.NoError(t, s.Close())
+		var total int64
+		for _, name := range segments(t, dir) {
+			info, err := os.Stat(name)
+			require.NoError(t, err)
+			total += info.Size()
+		}
+		require.Less(t, total, int64(6000))
+	}
+	s := open(t, dir, "1")
+	defer s.Close()
+	_, newest := s.Get("19")
+	require.True(t, newest)
+	_, oldest := s.Get("0")
+	require.False(t, oldest)
+}
+
+func TestWhatIsFlushedIsSeenByOthersAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir, "1")
+	defer s.Close()
+	for i := range 3 * maxSegments {
+		name := fmt.Sprint(i)
+		s.Put(name, []byte("value of "+name))
+		require.NoError(t, s.Flush())
+		require.True(t, has(t, dir, "1", name))
+	}
+	require.LessOrEqual(t, len(segments(t, dir)), maxSegments)
+	_, ok := s.Get("0")
+	require.True(t, ok)
 }

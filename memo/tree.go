@@ -143,6 +143,7 @@ func (t *Tree) hashFolder(h hash.Hash, name string) error {
 	}
 	return nil
 }
+
 // Lstat describes a file without following it, if it is a link.
 func (t *Tree) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(t.FS, name) }
 

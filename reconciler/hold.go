@@ -121,7 +121,7 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 	s.rec.update(func(st *Status, _ time.Time) { st.Site, st.Host = host.Site.Name, host.Name })
 
 	s.rec.enter(PhaseRender)
-	desired, err := render.Host(rev.FS(), host)
+	desired, err := s.render(rev, host)
 	s.rec.finish(PhaseRender, err)
 	if err != nil {
 		return s.confirmed, fmt.Errorf("render %s for %s: %w", rev.Short(), host.Name, err)
@@ -132,8 +132,20 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 	return s.rendered, nil
 }
 
+func (s *session) render(rev gitsource.Revision, host *fleet.Host) (render.Desired, error) {
+	r := render.New(rev.FS(), render.Options{Memo: s.Memo})
+	defer r.Close()
+	desired, err := r.Host(host)
+	if s.Memo != nil {
+		if err := s.Memo.Flush(); err != nil {
+			s.Log.Warn("what was rendered is not kept for the next time", "error", err)
+		}
+	}
+	return desired, err
+}
+
 func (s *session) load(rev gitsource.Revision) (*fleet.Host, error) {
-	f, err := fleet.LoadWith(rev.FS(), fleet.Options{Pins: s.Source.Pins(rev)})
+	f, err := fleet.LoadWith(rev.FS(), fleet.Options{Pins: s.Source.Pins(rev), Memo: s.Memo})
 	if err != nil {
 		return nil, err
 	}

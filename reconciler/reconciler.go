@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/content"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
+	"github.com/holdfast-fleet/holdfast/render"
 )
 
 // ErrRunning reports that another agent works in the same data folder.
@@ -42,6 +43,12 @@ type Driver interface {
 	Ensure(ctx context.Context, req bootstrap.Request) (bootstrap.Access, error)
 }
 
+// Memo keeps what loading and rendering found out, for the next revision.
+type Memo interface {
+	render.Memo
+	Flush() error
+}
+
 // Reconciler drives one host to the newest verified revision, for ever.
 type Reconciler struct {
 	Dir         string // the agent's own data, 0700
@@ -55,6 +62,7 @@ type Reconciler struct {
 	Interval    time.Duration // between polls of the sources, jittered by a tenth; default one minute
 	Verify      time.Duration // between looks at every object, jittered by a tenth; default ten minutes
 	Log         *slog.Logger  // nil discards
+	Memo        Memo          // nil: each revision is loaded and rendered from nothing
 }
 
 // A session is one run of a Reconciler.

@@ -61,7 +61,7 @@ func TestNeitherWorkersNorMemoryChangeAByte(t *testing.T) {
 	want := clusters(t, r, f)
 	dir := t.TempDir()
 	for _, name := range []string{"workers, nothing remembered", "all remembered", "damaged memory"} {
-		store, err := memo.Open(dir, "1")
+		store, err := memo.Open(dir, "1", 1<<30)
 		require.NoError(t, err)
 		o := Options{Memo: store, Worker: workerCommand}
 		if name == "damaged memory" {
@@ -116,7 +116,7 @@ func TestDigestsAreThoseOfHosts(t *testing.T) {
 	t.Parallel()
 	tree := exampleTree(t)
 	f := load(t, tree)
-	store, err := memo.Open(t.TempDir(), "1")
+	store, err := memo.Open(t.TempDir(), "1", 1<<30)
 	require.NoError(t, err)
 	defer store.Close()
 	var first []Digests

@@ -145,6 +145,10 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 		Driver:  func(kind string) (reconciler.Driver, error) { return bootstrap.For(kind) },
 		Connect: func(kubeconfig string) (reconciler.Cluster, error) { return kube.Connect(kubeconfig, log) },
 	}
+	if kept := openMemoIn(filepath.Join(opts.dataDir, "cache"), hostCache); kept != nil {
+		defer kept.Close()
+		r.Memo = kept
+	}
 	err = r.Run(ctx)
 	log.Info("agent stopped")
 	return err

@@ -17,14 +17,16 @@ import (
 // cacheVariable names the folder of what earlier runs kept, or is "off".
 const cacheVariable = "HOLDFAST_CACHE"
 
+// How many bytes are kept.
+const (
+	fleetCache = 512 << 20
+	hostCache  = 16 << 20
+)
+
 // openMemo opens what earlier runs of the same program kept; nil if it cannot.
 func openMemo() *memo.Store {
 	dir := os.Getenv(cacheVariable)
 	if dir == "off" {
-		return nil
-	}
-	id, err := buildID()
-	if err != nil {
 		return nil
 	}
 	if dir == "" {
@@ -34,7 +36,15 @@ func openMemo() *memo.Store {
 		}
 		dir = filepath.Join(user, "holdfast")
 	}
-	store, err := memo.Open(dir, id)
+	return openMemoIn(dir, fleetCache)
+}
+
+func openMemoIn(dir string, limit int64) *memo.Store {
+	id, err := buildID()
+	if err != nil {
+		return nil
+	}
+	store, err := memo.Open(dir, id, limit)
 	if err != nil {
 		return nil
 	}
