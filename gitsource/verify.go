@@ -251,14 +251,14 @@ func (r *Repository) firstContact(c *candidate) error {
 
 // line returns the commits after the floor up to a tip, oldest first.
 func (r *Repository) line(tip *candidate) ([]*commit, error) {
-	if err := r.descends(r.mirror, tip); err != nil {
-		return nil, err
-	}
 	var line []*commit
 	for h := tip.tip; h != r.floor.hash(); {
 		c, err := r.mirror.commit(h)
 		if err != nil {
 			return nil, err
+		}
+		if len(c.parents) == 0 {
+			return nil, r.descends(r.mirror, tip) // says why the floor was not met
 		}
 		line = append(line, c)
 		h = c.parents[0]
