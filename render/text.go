@@ -21,6 +21,14 @@ func (l Layer) YAML() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// YAML shows the node's Distribution to a person.
+func (n Node) YAML() ([]byte, error) {
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "# node, %s\n", n.Digest)
+	err := writeDocument(&out, n.Distribution)
+	return out.Bytes(), err
+}
+
 // YAML shows to a person all that the host should run, or the half that there is.
 func (d Desired) YAML() ([]byte, error) {
 	var out bytes.Buffer
@@ -30,10 +38,11 @@ func (d Desired) YAML() ([]byte, error) {
 	}
 	out.WriteByte('\n')
 	if d.Node.Distribution != nil {
-		fmt.Fprintf(&out, "# node, %s\n", d.Node.Digest)
-		if err := writeDocument(&out, d.Node.Distribution); err != nil {
+		node, err := d.Node.YAML()
+		if err != nil {
 			return nil, err
 		}
+		out.Write(node)
 	}
 	fmt.Fprintf(&out, "# cluster, %s\n", d.Cluster.Digest)
 	for _, l := range d.Cluster.Layers {
