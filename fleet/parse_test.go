@@ -109,7 +109,7 @@ func FuzzParseLock(f *testing.F) {
 
 func TestCorpusIsNotEmpty(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"FuzzLoad", "FuzzParseAgent", "FuzzParseDistribution", "FuzzParseLock"} {
+	for _, name := range []string{"FuzzLoad", "FuzzParseAgent", "FuzzParseDistribution", "FuzzParseLock", "FuzzSetYAML"} {
 		seeds, err := os.ReadDir(filepath.Join("testdata/fuzz", name))
 		require.NoError(t, err)
 		require.NotEmpty(t, seeds)

@@ -42,7 +42,7 @@ makes no sense, and nothing was tried.`,
 	for group, cmds := range map[string][]*cobra.Command{
 		"host": {newAgentCmd(), newStatusCmd(), newContentCmd(), newTrustCmd()},
 		"fleet": {
-			newSchemaCmd(), newRegisterCmd(), newLintCmd(), newRenderCmd(), newLockCmd(), newBundleCmd(), newMirrorCmd(), newApproveCmd(), newHeartbeatCmd(), newSecretsCmd(),
+			newSchemaCmd(), newSetCmd(), newPromoteCmd(), newRegisterCmd(), newLintCmd(), newRenderCmd(), newLockCmd(), newBundleCmd(), newMirrorCmd(), newApproveCmd(), newHeartbeatCmd(), newSecretsCmd(),
 		},
 		"self": {newVersionCmd(), newHelpCmd(root)},
 	} {
