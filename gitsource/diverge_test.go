@@ -39,9 +39,9 @@ func newSplit(t *testing.T) *split {
 }
 
 // part commits on the other side; nobody signs if by is nil.
-func (s *split) part(by *gitsourcetest.Key, n string) string {
+func (s *split) part(by *gitsourcetest.Key) string {
 	s.Git("checkout", "-q", "-B", "other", s.fork)
-	commit := s.Commit(gitsourcetest.Commit{By: by, Files: map[string]string{"other": n}})
+	commit := s.Commit(gitsourcetest.Commit{By: by, Files: map[string]string{"other": "1"}})
 	s.Git("checkout", "-q", "main")
 	s.Git("push", "-q", "-f", s.other, "other:main")
 	return commit
@@ -97,7 +97,7 @@ func TestASignedHistoryThatLeavesTheFloorIsAnAlarm(t *testing.T) {
 			ours := s.commit(map[string]string{"a": "1"})
 			require.Equal(t, ours, poll(t, r).Commit())
 			require.NoError(t, r.Close())
-			theirs := s.part(s.bob, "1")
+			theirs := s.part(s.bob)
 			s.offer(t, &o, how)
 			var log bytes.Buffer
 			o.Log = slog.New(slog.NewTextHandler(&log, nil))
@@ -142,7 +142,7 @@ func TestAnUnsignedHistoryThatLeavesTheFloorIsNoAlarm(t *testing.T) {
 				if signs {
 					by = gitsourcetest.NewSSHKey(t, "bob@example.com", "ed25519")
 				}
-				s.part(by, "1")
+				s.part(by)
 				o = s.options(t)
 				s.offer(t, &o, how)
 				slices.Reverse(o.Sources)
@@ -175,7 +175,7 @@ func TestOfTwoSignedHistoriesAHostTakesNeither(t *testing.T) {
 				r := open(t, o)
 				require.Equal(t, s.fork, poll(t, r).Commit())
 				require.NoError(t, r.Close())
-				s.part(s.bob, "1")
+				s.part(s.bob)
 				s.offer(t, &o, how)
 				if reversed {
 					slices.Reverse(o.Sources)
@@ -223,7 +223,7 @@ func TestASourceThatAnswersFirstAfterARestartIsNotBelievedAlone(t *testing.T) {
 		req.URL.Path = strings.TrimPrefix(req.URL.Path, "/x")
 		backend.ServeHTTP(w, req)
 	})) + "/x"})
-	s.part(s.bob, "1")
+	s.part(s.bob)
 	ours := s.commit(map[string]string{"a": "1"})
 	r := open(t, o)
 	require.NoError(t, r.Fetch(context.Background()))
@@ -248,7 +248,7 @@ func TestFirstContactWithTwoSignedHistories(t *testing.T) {
 		t.Run("with a common commit, "+how, func(t *testing.T) {
 			t.Parallel()
 			s := newSplit(t)
-			s.part(s.bob, "1")
+			s.part(s.bob)
 			s.commit(map[string]string{"a": "1"})
 			o := s.options(t)
 			o.Anchor = anchorOf(t, s.alice, s.bob)

@@ -77,7 +77,7 @@ func hints(err error, known []string) []string {
 		}
 		return append(known, h.Hint())
 	}
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // it walks the whole tree itself
 	case interface{ Unwrap() error }:
 		return hints(e.Unwrap(), known)
 	case interface{ Unwrap() []error }:

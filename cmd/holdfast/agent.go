@@ -96,15 +96,9 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	if opts.interval <= 0 {
 		return usagef("--interval must be more than 0, not %s", opts.interval)
 	}
-	anchor, err := readAnchor(opts.anchor)
+	anchor, recovery, err := opts.keys()
 	if err != nil {
 		return err
-	}
-	var recovery *trust.Keyring
-	if opts.recovery != "" {
-		if recovery, err = readAnchor(opts.recovery); err != nil {
-			return err
-		}
 	}
 	log := newLogger(stderr, opts.logFormat, opts.verbose)
 	debug.SetMemoryLimit(agentMemory)
@@ -152,6 +146,15 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	err = r.Run(ctx)
 	log.Info("agent stopped")
 	return err
+}
+
+// keys reads the anchor and, if there are any, the keys for recovery.
+func (o *agentOptions) keys() (anchor, recovery *trust.Keyring, err error) {
+	if anchor, err = readAnchor(o.anchor); err != nil || o.recovery == "" {
+		return anchor, nil, err
+	}
+	recovery, err = readAnchor(o.recovery)
+	return anchor, recovery, err
 }
 
 // withHostKey lets sources log in with the key that the host is registered by,

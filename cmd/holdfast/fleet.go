@@ -18,13 +18,11 @@ import (
 )
 
 // loadFleet loads the fleet in dir.
-func loadFleet(dir string) (fs.FS, *fleet.Fleet, error) {
+func loadFleet(dir string) (*fleet.Fleet, error) {
 	if err := isFolder(dir, fleetTip); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	fsys := memo.Dir(dir)
-	f, err := fleet.LoadWith(fsys, fleet.Options{Pins: &clonePins{dir: dir}})
-	return fsys, f, err
+	return fleet.LoadWith(os.DirFS(dir), fleet.Options{Pins: &clonePins{dir: dir}})
 }
 
 // clonePins finds what is pinned in the history of a clone, from HEAD back. The
@@ -133,7 +131,7 @@ func completeWith(cmd *cobra.Command, list func(f *fleet.Fleet) []string) ([]str
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	_, f, err := loadFleet(dir)
+	f, err := loadFleet(dir)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -84,7 +84,7 @@ func runPromote(w io.Writer, opts promoteOptions) error {
 		}
 		by.Labels[key] = value
 	}
-	_, f, err := loadFleet(opts.fleet)
+	f, err := loadFleet(opts.fleet)
 	if err != nil {
 		return err
 	}

@@ -162,7 +162,7 @@ func registerHost(w io.Writer, opts registerOptions) error {
 	if err != nil {
 		return err
 	}
-	_, f, err := loadFleet(opts.fleet)
+	f, err := loadFleet(opts.fleet)
 	if err != nil {
 		return err
 	}

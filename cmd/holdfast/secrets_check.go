@@ -43,7 +43,7 @@ type checkedSecret struct {
 }
 
 func runSecretsCheck(w io.Writer, dir, output string) error {
-	_, f, err := loadFleet(dir)
+	f, err := loadFleet(dir)
 	if err != nil {
 		return err
 	}

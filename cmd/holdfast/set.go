@@ -43,7 +43,7 @@ func runSet(w io.Writer, args []string, opts setOptions) error {
 	if len(args) == 1 && len(opts.labels) == 0 {
 		return usagef("say what to set: VARIABLE=VALUE, or --label KEY=VALUE")
 	}
-	_, f, err := loadFleet(opts.fleet)
+	f, err := loadFleet(opts.fleet)
 	if err != nil {
 		return err
 	}
