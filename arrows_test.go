@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"content":            {"durable"},
 	"gitsource":          {"durable", "trust"},
 	"render":             {"fleet"},
+	"scaffold":           {"fleet"},
 	"bootstrap":          {"fleet", "content", "bootstrap/embedded"},
 	"bootstrap/embedded": {"durable"},
 	"reconciler":         {"durable", "fleet", "gitsource", "content", "render", "identity", "bootstrap"},

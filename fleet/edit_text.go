@@ -116,3 +116,6 @@ func block(value any, indent int) ([]string, error) {
 	}
 	return lines, nil
 }
+
+// InlineYAML writes a value as YAML on one line.
+func InlineYAML(value any) (string, error) { return inline(value) }

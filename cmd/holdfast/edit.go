@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 
@@ -17,11 +18,12 @@ import (
 type fleetEdit struct {
 	dir   string
 	files map[string][]byte // path in the fleet → new content
+	made  []string          // folders that were not there, each before what is in it
 }
 
-func editFleet(dir string) *fleetEdit { return &fleetEdit{dir, map[string][]byte{}} }
+func editFleet(dir string) *fleetEdit { return &fleetEdit{dir: dir, files: map[string][]byte{}} }
 
-func (e *fleetEdit) path(name string) string { return filepath.Join(e.dir, filepath.FromSlash(name)) }
+func (e *fleetEdit) full(name string) string { return filepath.Join(e.dir, filepath.FromSlash(name)) }
 
 // read returns a file as it will be.
 func (e *fleetEdit) read(name string) ([]byte, error) {
@@ -33,7 +35,10 @@ func (e *fleetEdit) read(name string) ([]byte, error) {
 
 // create adds a file, which must not be there.
 func (e *fleetEdit) create(name string, data []byte) error {
-	if _, err := os.Lstat(e.path(name)); err == nil {
+	if !fs.ValidPath(name) {
+		return usagef("%q is not a path in the fleet", name)
+	}
+	if _, err := os.Lstat(e.full(name)); err == nil {
 		return &fleet.Problem{File: name, Msg: "the file is already there", Tip: "choose another name, or edit it"}
 	}
 	e.files[name] = data
@@ -57,7 +62,7 @@ func (e *fleetEdit) set(name string, value any, path ...string) error {
 func (e *fleetEdit) names() []string {
 	var names []string
 	for name, data := range e.files {
-		if old, err := os.ReadFile(e.path(name)); err != nil || !bytes.Equal(old, data) {
+		if old, err := os.ReadFile(e.full(name)); err != nil || !bytes.Equal(old, data) {
 			names = append(names, name)
 		}
 	}
@@ -76,15 +81,15 @@ func (e *fleetEdit) write() (names []string, err error) {
 		}
 	}()
 	for _, name := range names {
-		before, err := os.ReadFile(e.path(name))
+		before, err := os.ReadFile(e.full(name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		old[name] = before
-		if err := os.MkdirAll(filepath.Dir(e.path(name)), 0o755); err != nil {
+		if err := e.mkdir(path.Dir(name)); err != nil {
 			return nil, err
 		}
-		if err := durable.WriteFile(e.path(name), e.files[name], 0o644); err != nil {
+		if err := durable.WriteFile(e.full(name), e.files[name], 0o644); err != nil {
 			return nil, err
 		}
 	}
@@ -94,15 +99,32 @@ func (e *fleetEdit) write() (names []string, err error) {
 	return names, nil
 }
 
+// mkdir makes a folder and those above it, and remembers which it made.
+func (e *fleetEdit) mkdir(dir string) error {
+	if _, err := os.Stat(e.full(dir)); dir == "." || err == nil {
+		return err
+	}
+	if err := e.mkdir(path.Dir(dir)); err != nil {
+		return err
+	}
+	e.made = append(e.made, dir)
+	return os.Mkdir(e.full(dir), 0o755)
+}
+
 // restore puts files back; nil removes one that was not there.
 func (e *fleetEdit) restore(old map[string][]byte) error {
 	var errs []error
 	for name, data := range old {
 		if data == nil {
-			errs = append(errs, os.Remove(e.path(name)))
+			if err := os.Remove(e.full(name)); !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, err)
+			}
 			continue
 		}
-		errs = append(errs, durable.WriteFile(e.path(name), data, 0o644))
+		errs = append(errs, durable.WriteFile(e.full(name), data, 0o644))
+	}
+	for _, dir := range slices.Backward(e.made) {
+		errs = append(errs, os.Remove(e.full(dir)))
 	}
 	return errors.Join(errs...)
 }

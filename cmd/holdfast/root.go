@@ -42,7 +42,7 @@ makes no sense, and nothing was tried.`,
 	for group, cmds := range map[string][]*cobra.Command{
 		"host": {newAgentCmd(), newStatusCmd(), newContentCmd(), newTrustCmd()},
 		"fleet": {
-			newSchemaCmd(), newSetCmd(), newPromoteCmd(), newRegisterCmd(), newLintCmd(), newRenderCmd(), newLockCmd(), newBundleCmd(), newMirrorCmd(), newApproveCmd(), newHeartbeatCmd(), newSecretsCmd(),
+			newInitCmd(), newNewCmd(), newSchemaCmd(), newSetCmd(), newPromoteCmd(), newRegisterCmd(), newLintCmd(), newRenderCmd(), newLockCmd(), newBundleCmd(), newMirrorCmd(), newApproveCmd(), newHeartbeatCmd(), newSecretsCmd(),
 		},
 		"self": {newVersionCmd(), newHelpCmd(root)},
 	} {
