@@ -10,7 +10,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Debian packages that the targets need beside Go.
 PACKAGES := gcc libc6-dev libseccomp-dev pkg-config git gnupg openssh-client openssh-server nginx-light iproute2 nftables curl procps
 
-.PHONY: help root deps build embedded demo test conformance fuzz mutate lint bench fleet e2e clean
+.PHONY: help root deps build embedded kustomize demo test conformance fuzz mutate lint bench fleet e2e clean
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -29,6 +29,9 @@ build: ## build the holdfast binary into build/
 embedded: ## build upstream Kubernetes for demo and tests (minutes the first time)
 	@bootstrap/embedded/kube/build.sh build/embedded
 
+kustomize: ## build the stock kustomize that tests compare with
+	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../build/kustomize sigs.k8s.io/kustomize/kustomize/v5
+
 demo: root deps build embedded ## show a fleet live, on a real cluster (root; KEEP=1 leaves it running)
 	@CGO_ENABLED=0 go build -o build/demo ./demo
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/web ./fleet-example/app
@@ -37,7 +40,7 @@ demo: root deps build embedded ## show a fleet live, on a real cluster (root; KE
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "pods need root: run this as root, or with sudo" >&2; exit 1; }
 
-test: root deps build embedded ## run all tests
+test: root deps build embedded kustomize ## run all tests
 	go test -timeout $(TEST_TIMEOUT) ./...
 	cd bootstrap/embedded/kube && go test ./node ./pause
 

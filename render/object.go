@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
@@ -141,8 +142,6 @@ func parsedScalar(n *yaml.Node) (any, error) {
 			return nil, fmt.Errorf("%s is true or false to some YAML readers and text to others: quote it, or write true or false", n.Value)
 		}
 		return n.Value, nil
-	case "!!timestamp":
-		return n.Value, nil
 	}
 	var v any
 	if err := n.Decode(&v); err != nil {
@@ -156,6 +155,8 @@ func parsedScalar(n *yaml.Node) (any, error) {
 			return nil, fmt.Errorf("%s is no number that JSON has", n.Value)
 		}
 		return v, nil
+	case time.Time:
+		return v.Format(time.RFC3339Nano), nil // as kustomize prints it
 	case nil, bool, int64, uint64, string:
 		return v, nil
 	}

@@ -47,6 +47,7 @@ func TestKustomizationsAreJudgedBeforeTheyRun(t *testing.T) {
 		{"a field behind a merge key", map[string]string{k: "<<: {resources: [\"https://example.com/a.yaml\"]}\n"}, k + ":1: https://example.com/a.yaml is remote"},
 		{"a remote resource of a base", map[string]string{k: "resources: [../../../../bases/b]\n", "bases/b/kustomization.yaml": "resources:\n  - https://example.com/a\n"},
 			"bases/b/kustomization.yaml:2: https://example.com/a is remote"},
+		{"a label that names the program", map[string]string{k: "resources: [one.yaml]\nbuildMetadata: [managedByLabel]\n"}, k + ":2: managedByLabel says which program built an object"},
 		{"helm charts", map[string]string{k: "resources: [one.yaml]\nhelmCharts:\n  - name: x\n    repo: https://example.com\n"}, k + ":2: helmCharts would run helm"},
 		{"the old field for helm", map[string]string{k: "helmChartInflationGenerator:\n  - chartName: x\n"}, k + ":1: helmChartInflationGenerator would run helm"},
 		{"helm by the back door", map[string]string{k: "generators:\n  - |\n    apiVersion: builtin\n    kind: HelmChartInflationGenerator\n    metadata: {name: x}\n"}, k + ":2: builtin HelmChartInflationGenerator would run"},

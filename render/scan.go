@@ -129,6 +129,9 @@ func (s *scan) kustomization(dir string, from place, ref string) {
 // follow scans everything that k, in dir, refers to.
 func (s *scan) follow(dir string, at place, k *types.Kustomization) {
 	s.refuseHelm(at, k)
+	if slices.Contains(k.BuildMetadata, types.ManagedByLabelOption) {
+		s.problem(at, types.ManagedByLabelOption, "drop it, or write the label under labels", "%s says which program built an object, so hosts could differ from what was reviewed", types.ManagedByLabelOption)
+	}
 	for _, ref := range slices.Concat(k.Resources, k.Components) {
 		s.reference(dir, at, ref)
 	}
