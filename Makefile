@@ -5,22 +5,13 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 TEST_TIMEOUT ?= 15m
 FUZZTIME ?= 30s
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-
-# Debian packages that the targets need beside Go.
-PACKAGES := gcc libc6-dev libseccomp-dev pkg-config git gnupg openssh-client openssh-server nginx-light iproute2 nftables curl procps
 
 .PHONY: help root deps build embedded kustomize demo test conformance fuzz mutate lint bench fleet e2e clean
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## install the Debian packages that are missing
-	@command -v go >/dev/null || { echo "deps: Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }
-	@command -v dpkg-query >/dev/null || { echo "deps: not a Debian system; it needs: $(PACKAGES)" >&2; exit 0; }; \
-	missing=(); for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing+=($$p); done; \
-	[ $${#missing[@]} -gt 0 ] || exit 0; \
-	echo "deps: installing $${missing[*]}"; \
-	$(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $${missing[@]} >/dev/null
+	@tools/deps.sh
 
 build: ## build the holdfast binary into build/
 	@echo "building holdfast"
