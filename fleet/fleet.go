@@ -26,6 +26,8 @@ type Fleet struct {
 	// Freshness is how long a host may hear nothing new before it reports that
 	// the fleet is stale; 0 is for ever.
 	Freshness time.Duration
+
+	sources sourceList
 }
 
 // Profile is what a kind of site runs: one distribution and ordered layers.
@@ -110,6 +112,7 @@ type Site struct {
 	ChosenIn  string            // the file that names its profile: site.yaml, or a group.yaml
 	Variables map[string]any    // checked against the profile's declarations, defaults filled in
 	Labels    map[string]string // its groups' too
+	Sources   []Source          // nearest list of the site, its groups and the fleet
 	Hosts     []*Host           // ordered by Name
 	Overlays  map[string]string // layer name → path of the site's kustomization over it; "distribution" likewise
 }

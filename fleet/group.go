@@ -14,6 +14,7 @@ type group struct {
 	choice    choice
 	variables []scalar
 	labels    []scalar
+	sources   sourceList
 	used      []bool // by index of variables: some site below declares it
 	sites     int    // below, whose profile is known
 }
@@ -40,7 +41,8 @@ func (r reader) groupFields(g *group) map[string]field {
 		"variables": {false, "Values for the sites below whose profile declares them; a nearer group or the site itself overrides", variableValuesShape, func(n *yaml.Node) {
 			g.variables = r.scalars(n, "spec.variables")
 		}},
-		"labels": {false, "Labels of the sites below", labelShape, func(n *yaml.Node) { g.labels = r.scalars(n, "labels") }},
+		"labels":  {false, "Labels of the sites below", labelShape, func(n *yaml.Node) { g.labels = r.scalars(n, "labels") }},
+		"sources": r.sourcesField(&g.sources),
 	}
 }
 

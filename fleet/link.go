@@ -21,6 +21,7 @@ func (l *loader) link(places []place) {
 			l.adopt(p.dir, Problems(p.problems.err()))
 			if p.group != nil {
 				p.group.parent = parent
+				l.sources(p.group.file(), p.dir, false, &p.group.sources)
 				parent, declared = p.group, append(declared, p.group)
 			}
 			groups[p.dir] = parent
@@ -49,6 +50,8 @@ func (l *loader) site(dir string, from *siteRecord, in *group) *Site {
 	reader{file, l.problems}.named(from.Name, s.Name)
 	groups := in.above()
 	l.choose(s, from, groups)
+	l.sources(file, dir, true, &from.Sources)
+	s.Sources = l.nearest(from, groups)
 	for _, g := range groups {
 		s.Groups = append(s.Groups, g.dir)
 		if s.Profile != nil {

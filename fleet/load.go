@@ -117,6 +117,7 @@ func (l *loader) root() bool {
 	if ok {
 		r := reader{"fleet.yaml", l.problems}
 		l.fleet.Name = r.kubeObject(data, "Fleet", true, r.fleetFields(l.fleet)).Name
+		l.sources("fleet.yaml", "sites", false, &l.fleet.sources)
 	}
 	return ok
 }
@@ -126,5 +127,6 @@ func (r reader) fleetFields(f *Fleet) map[string]field {
 		"freshness": {false, "How long a host may hear nothing new before it reports that it is stale: 12h, 30d; default for ever", matching(daysPattern), func(n *yaml.Node) {
 			f.Freshness = r.days(n, "freshness")
 		}},
+		"sources": r.sourcesField(&f.sources),
 	}
 }

@@ -20,6 +20,7 @@ type siteRecord struct {
 	Line      int             `json:"l,omitempty"` // of spec.variables, for those that lack
 	Variables []scalar        `json:"v,omitempty"`
 	Labels    []scalar        `json:"b,omitempty"`
+	Sources   sourceList      `json:"u,omitzero"`
 	Hosts     []hostRecord    `json:"o,omitempty"`
 	Overlays  []overlayRecord `json:"y,omitempty"`
 
@@ -93,7 +94,8 @@ func (r reader) siteFields(s *siteRecord) map[string]field {
 		"variables": {false, "Values of variables that the profile declares", variableValuesShape, func(n *yaml.Node) {
 			s.Line, s.Variables = n.Line, r.scalars(n, "spec.variables")
 		}},
-		"labels": {false, "To select sites by", labelShape, func(n *yaml.Node) { s.Labels = r.scalars(n, "labels") }},
+		"labels":  {false, "To select sites by", labelShape, func(n *yaml.Node) { s.Labels = r.scalars(n, "labels") }},
+		"sources": r.sourcesField(&s.Sources),
 	}
 }
 

@@ -125,6 +125,8 @@ func TestSchemasAndReadersAgree(t *testing.T) {
 	}{
 		{"Fleet", "metadata: {name: x}\n", true},
 		{"Fleet", "metadata: {name: x, labels: {a: b}}\nspec: {freshness: 30d}\n", true},
+		{"Fleet", "metadata: {name: x}\nspec: {sources: [{git: \"https://x/y\", answerWithin: 5s}]}\n", true},
+		{"Fleet", "metadata: {name: x}\nspec: {sources: [{git: x}]}\n", false},
 		{"Fleet", "", false},
 		{"Fleet", "metadata: {name: X}\n", false},
 		{"Fleet", "metadata: {name: x}\nspec: {freshness: soon}\n", false},
@@ -154,6 +156,8 @@ func TestSchemasAndReadersAgree(t *testing.T) {
 		{"Site", "spec: {profile: p, labels: {a: \"b c\"}}\n", false},
 		{"Site", "spec: {profile: p, label: {}}\n", false},
 		{"Group", "spec: {profile: p, labels: {a: b}}\n", true},
+		{"Group", "spec: {sources: [{mirror: \"https://x/y\"}]}\n", true},
+		{"Group", "spec: {sources: [{mirror: \"ssh://x/y\"}]}\n", false},
 		{"Group", "spec: {hosts: []}\n", false},
 		{"Host", "spec: {identity: " + key + " comment, role: control-plane, state: active}\n", true},
 		{"Host", "spec: {}\n", false},
