@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 	"scaffold":           {"fleet"},
 	"bootstrap":          {"fleet", "content", "bootstrap/embedded"},
 	"bootstrap/embedded": {"durable"},
-	"reconciler":         {"durable", "fleet", "gitsource", "content", "render", "identity", "bootstrap"},
+	"reconciler":         {"durable", "fleet", "gitsource", "content", "secrets", "render", "identity", "bootstrap"},
 	"reconciler/kube":    {"reconciler", "bootstrap", "render"},
 	"cmd/holdfast":       {"*"},
 	"demo":               {"reconciler", "bootstrap"},

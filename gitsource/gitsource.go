@@ -84,7 +84,6 @@ type Repository struct {
 	clock   Clock
 	log     *slog.Logger
 	lock    *os.File
-	pollers []*poller
 	disk    durable.Disk
 	floors  floorFiles
 	limits  limits
@@ -92,7 +91,11 @@ type Repository struct {
 
 	open sync.RWMutex // read-locked while a source is polled
 
+	changing sync.Mutex // held while the sources change
+
 	mu         sync.Mutex // guards what follows
+	pollers    []*poller
+	follows    *following // nil: nobody does
 	mirror     *store
 	floor      *floor
 	floorErr   error // the state file cannot be read
@@ -150,8 +153,12 @@ func Open(o Options) (*Repository, error) {
 		r.log = slog.New(slog.DiscardHandler)
 	}
 	r.floors.log = r.log
-	if err := r.addSources(o); err != nil {
+	var err error
+	if r.pollers, err = r.newPollers(o.Sources); err != nil {
 		return nil, fmt.Errorf("open repository: %w", err)
+	}
+	if len(r.bundles) > 0 {
+		r.pollers = append(r.pollers, &poller{fetch: r.fetchBundles, increments: true})
 	}
 	if err := r.openState(); err != nil {
 		if r.lock != nil {

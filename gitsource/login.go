@@ -36,7 +36,7 @@ func (l *login) client() (*http.Client, error) {
 	defer l.mu.Unlock()
 	var stamp strings.Builder
 	for _, path := range []string{l.source.CAFile, l.source.CertificateFile, l.source.KeyFile} {
-		if path == "" {
+		if path == "" || l.source.Files != nil {
 			continue
 		}
 		key, err := targetKey(path)
@@ -62,7 +62,7 @@ func (l *login) client() (*http.Client, error) {
 func (l *login) transport() (*http.Transport, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if l.source.CAFile != "" {
-		data, err := readLimited(l.source.CAFile)
+		data, err := l.source.file(l.source.CAFile)
 		if err != nil {
 			return nil, err
 		}
@@ -72,11 +72,11 @@ func (l *login) transport() (*http.Transport, error) {
 		}
 	}
 	if l.source.CertificateFile != "" {
-		certificate, err := readLimited(l.source.CertificateFile)
+		certificate, err := l.source.file(l.source.CertificateFile)
 		if err != nil {
 			return nil, err
 		}
-		key, err := readSecret(l.source.KeyFile)
+		key, err := l.source.secret(l.source.KeyFile)
 		if err != nil {
 			return nil, err
 		}
@@ -114,13 +114,13 @@ func (a *authorized) RoundTrip(req *http.Request) (*http.Response, error) {
 	if (s.TokenFile != "" || s.PasswordFile != "") && req.URL.Scheme == origin.Scheme && req.URL.Host == origin.Host {
 		req = req.Clone(req.Context())
 		if s.TokenFile != "" {
-			token, err := readSecret(s.TokenFile)
+			token, err := s.secret(s.TokenFile)
 			if err != nil {
 				return nil, err
 			}
 			req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 		} else {
-			password, err := readSecret(s.PasswordFile)
+			password, err := s.secret(s.PasswordFile)
 			if err != nil {
 				return nil, err
 			}
@@ -146,6 +146,30 @@ func onlySecurer(req *http.Request, via []*http.Request) error {
 		return fmt.Errorf("redirected to an unsupported %s URL", clip(req.URL.Scheme))
 	}
 	return nil
+}
+
+// file is what a file holds that is no secret.
+func (s Source) file(name string) ([]byte, error) {
+	if s.Files == nil {
+		return readLimited(name)
+	}
+	return s.inMemory(name)
+}
+
+// secret is what a file holds that only its owner can read.
+func (s Source) secret(name string) ([]byte, error) {
+	if s.Files == nil {
+		return readSecret(name)
+	}
+	return s.inMemory(name)
+}
+
+func (s Source) inMemory(name string) ([]byte, error) {
+	data, ok := s.Files[name]
+	if !ok || len(data) > maxCredential {
+		return nil, fmt.Errorf("%s is missing, or larger than %d bytes", name, maxCredential)
+	}
+	return data, nil
 }
 
 // readSecret reads a file that only its owner can read.

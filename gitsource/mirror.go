@@ -16,7 +16,7 @@ import (
 
 // staticMirror is a source of plain files on a web server.
 type staticMirror struct {
-	name   string   // URL
+	name   string   // of the candidate
 	base   *url.URL // of the folder
 	source Source
 	login  *login
@@ -26,8 +26,8 @@ type staticMirror struct {
 	patience  *patience   // of the poll
 }
 
-func newStaticMirror(u *url.URL, source Source, dir string) *staticMirror {
-	return &staticMirror{name: withoutUser(u), base: u, source: source, login: newLogin(u, source), dir: dir}
+func newStaticMirror(name string, u *url.URL, source Source, dir string) *staticMirror {
+	return &staticMirror{name: name, base: u, source: source, login: newLogin(u, source), dir: dir}
 }
 
 // fetchMirror brings what a static mirror has. If that did not change, it is one

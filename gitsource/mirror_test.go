@@ -2,6 +2,7 @@ package gitsource_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
@@ -168,14 +169,14 @@ func TestADownloadResumesAfterARestart(t *testing.T) {
 	require.Len(t, bundles, 1)
 	data, err := os.ReadFile(bundles[0])
 	require.NoError(t, err)
-	half := filepath.Join(o.Dir, "download-0", filepath.Base(bundles[0]))
+	half := filepath.Join(o.Dir, fmt.Sprintf("download-%.6x", sha256.Sum256([]byte(nginx.URL))), filepath.Base(bundles[0]))
 	require.NoError(t, os.MkdirAll(filepath.Dir(half), 0o700))
 	require.NoError(t, os.WriteFile(half, data[:len(data)/2], 0o600))
 	require.NoError(t, os.WriteFile(half+".old", data, 0o600))
 	r := open(t, o)
 	require.Equal(t, m.Head(), poll(t, r).Commit())
 	require.Equal(t, fmt.Sprintf("/%s 206 bytes=%d-", filepath.Base(half), len(data)/2), nginx.Log(2)[1])
-	left, err := filepath.Glob(filepath.Join(o.Dir, "download-0", "*"))
+	left, err := filepath.Glob(filepath.Join(o.Dir, "download-*", "*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
 }

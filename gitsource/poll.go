@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,13 +15,19 @@ const slowest = 10
 
 // poller is one source, or all bundle folders together.
 type poller struct {
-	name  string // of its candidate; "" for the bundle folders, which have one each
-	fetch func(context.Context) error
-	busy  sync.Mutex // one poll at a time
+	name   string // of its candidate; "" for the bundle folders, which have one each
+	source Source // zero for the bundle folders
+	fetch  func(context.Context) error
+	drop   func() error // removes what it keeps on disk, after its last poll
+	busy   sync.Mutex   // one poll at a time
 
 	increments bool // it never brings a fresh clone
 
-	err error // of the last poll; guarded by Repository.mu
+	// Guarded by Repository.mu:
+	stop     context.CancelFunc // of its loop; nil: it has none
+	gone     bool               // it is no source any more
+	answered bool               // some poll
+	err      error              // of the last poll
 }
 
 // Fetch asks every source once, and looks into every bundle folder, and brings
@@ -28,39 +35,16 @@ type poller struct {
 // errors are joined, and each names its source. A source with nothing new costs
 // one round trip; a bundle that did not change costs a stat.
 func (r *Repository) Fetch(ctx context.Context) error {
-	errs := make([]error, len(r.pollers))
+	r.mu.Lock()
+	pollers := slices.Clone(r.pollers)
+	r.mu.Unlock()
+	errs := make([]error, len(pollers))
 	var wg sync.WaitGroup
-	for i, p := range r.pollers {
+	for i, p := range pollers {
 		wg.Go(func() { errs[i] = r.poll(ctx, p) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
-}
-
-// Follow asks every source for ever, each in a loop of its own, so that one that
-// is slow keeps no other from being heard: once each interval, jittered by a
-// tenth, and ever more rarely while it fails. The bundle folders are also looked
-// at when something appears there. It sends whenever a source was asked; signals
-// are merged. The channel is closed when ctx has ended and all loops with it.
-func (r *Repository) Follow(ctx context.Context, interval time.Duration) <-chan struct{} {
-	heard := make(chan struct{}, 1)
-	var wg sync.WaitGroup
-	for _, p := range r.pollers {
-		var changed <-chan struct{}
-		if p.name == "" {
-			var err error
-			if changed, err = r.Watch(ctx); err != nil {
-				r.log.Warn("bundle folders are not watched, only polled", "error", err)
-			}
-		}
-		wg.Go(func() { r.loop(ctx, p, interval, changed, heard) })
-	}
-	go func() {
-		wg.Wait()
-		<-ctx.Done()
-		close(heard)
-	}()
-	return heard
 }
 
 func (r *Repository) loop(ctx context.Context, p *poller, interval time.Duration, changed <-chan struct{}, heard chan<- struct{}) {
@@ -97,22 +81,14 @@ func pause(interval time.Duration, failures int) time.Duration {
 	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
 }
 
-// Problems joins why sources could not be read at their last poll.
-func (r *Repository) Problems() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var errs []error
-	for _, p := range r.pollers {
-		errs = append(errs, p.err)
-	}
-	return errors.Join(errs...)
-}
-
 func (r *Repository) poll(ctx context.Context, p *poller) error {
 	p.busy.Lock()
 	defer p.busy.Unlock()
 	r.open.RLock()
 	defer r.open.RUnlock()
+	if r.isGone(p) {
+		return nil
+	}
 	if p.increments {
 		if err := r.repack(reading(ctx, r.dir)); err != nil && ctx.Err() == nil {
 			r.log.Warn("mirror has grown and stays so", "error", err)
@@ -128,8 +104,14 @@ func (r *Repository) poll(ctx context.Context, p *poller) error {
 	if isDamage(err) && base == r.mirror {
 		err = errors.Join(err, r.resetMirror(err))
 	}
-	p.err = err
+	p.err, p.answered = err, p.answered || err == nil
 	return err
+}
+
+func (r *Repository) isGone(p *poller) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return p.gone
 }
 
 // store is the mirror as it is now; damage may put another in its place.

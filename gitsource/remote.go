@@ -25,7 +25,7 @@ const (
 
 // remote is a Git repository behind smart HTTP or SSH.
 type remote struct {
-	name      string // URL without credentials
+	name      string // of the candidate
 	ref       string // in the mirror
 	endpoint  *transport.Endpoint
 	transport interface {
@@ -34,12 +34,12 @@ type remote struct {
 	source Source
 }
 
-func newRemote(n int, u *url.URL, source Source, lim limits) (*remote, error) {
+func newRemote(id string, u *url.URL, source Source, lim limits) (*remote, error) {
 	endpoint, err := transport.NewEndpoint(u.String())
 	if err != nil {
 		return nil, errors.New("malformed URL")
 	}
-	m := &remote{name: withoutUser(u), ref: fmt.Sprintf("refs/holdfast/source/%d", n), endpoint: endpoint, source: source}
+	m := &remote{ref: "refs/holdfast/source/" + id, endpoint: endpoint, source: source}
 	if u.Scheme == "ssh" {
 		m.transport = &sshLogin{u, source, lim.pack}
 		return m, nil

@@ -1,12 +1,16 @@
 package gitsource
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
@@ -14,9 +18,10 @@ import (
 )
 
 // Source says where commits come from and how to log in there. Secrets are in
-// files that only their owner may read, and are read at each use. Zero times mean
-// the defaults.
+// files that only their owner may read, and are read at each use; or they are in
+// memory alone. Zero times mean the defaults.
 type Source struct {
+	Note   string // public; shown, and tells sources of one URL from each other
 	URL    string // https://, http:// or ssh://user@host/path of a Git repository, or of the folder of a static mirror
 	Mirror bool   // URL is a static mirror's
 
@@ -29,6 +34,8 @@ type Source struct {
 	KnownHostsFile  string                     // for ssh:// only, and required there: keys of servers, as ssh(1) keeps them
 	HostKey         func() (ssh.Signer, error) // for ssh:// without KeyFile: what the host is known by
 	Proxy           string                     // URL of an HTTP proxy; default what the environment says
+
+	Files map[string][]byte // what the files hold, by their names; nil: they are on disk
 
 	Answer   time.Duration // to the first answer; default 30 seconds
 	Idle     time.Duration // between two pieces of what is sent; default 1 minute
@@ -113,32 +120,69 @@ func withoutUser(u *url.URL) string {
 	return shown.String()
 }
 
-// addSources makes a poller of each source, and one of all bundle folders.
-func (r *Repository) addSources(o Options) error {
+// name is what the source is called: where it is, without secrets.
+func (s Source) name(u *url.URL) string {
+	if s.Note == "" {
+		return withoutUser(u)
+	}
+	return withoutUser(u) + " (" + s.Note + ")"
+}
+
+// Check tells whether what the source says makes sense together.
+func (s Source) Check() error {
+	_, err := s.address()
+	return err
+}
+
+// String says where the source is, and no secret.
+func (s Source) String() string { return s.URL + " " + s.Note }
+
+// same tells whether two sources are alike in all, secrets too.
+func (s Source) same(other Source) bool {
+	if !maps.EqualFunc(s.Files, other.Files, bytes.Equal) {
+		return false
+	}
+	s.Files, s.HostKey, other.Files, other.HostKey = nil, nil, nil, nil
+	return reflect.DeepEqual(s, other)
+}
+
+// newPollers makes a poller of each source; sources of one name are refused.
+func (r *Repository) newPollers(sources []Source) ([]*poller, error) {
 	known := make(map[string]bool)
-	for i, s := range o.Sources {
+	var list []*poller
+	for _, s := range sources {
 		u, err := s.address()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		name := withoutUser(u)
-		if known[name] {
-			return fmt.Errorf("source %s is named twice", name)
+		p := &poller{name: s.name(u), source: s, drop: func() error { return nil }}
+		if known[p.name] {
+			return nil, fmt.Errorf("source %s is named twice", p.name)
 		}
-		known[name] = true
-		if s.Mirror {
-			m := newStaticMirror(u, s.withDefaults(), filepath.Join(r.dir, fmt.Sprintf("download-%d", i)))
-			r.pollers = append(r.pollers, &poller{name: name, increments: true, fetch: func(ctx context.Context) error { return r.fetchMirror(ctx, m) }})
-			continue
+		known[p.name] = true
+		if err := r.ask(p, u); err != nil {
+			return nil, fmt.Errorf("source %s: %w", p.name, err)
 		}
-		m, err := newRemote(i, u, s.withDefaults(), r.limits)
-		if err != nil {
-			return fmt.Errorf("source %s: %w", name, err)
-		}
-		r.pollers = append(r.pollers, &poller{name: name, fetch: func(ctx context.Context) error { return r.fetchRemote(ctx, m) }})
+		list = append(list, p)
 	}
-	if len(r.bundles) > 0 {
-		r.pollers = append(r.pollers, &poller{fetch: r.fetchBundles, increments: true})
+	return list, nil
+}
+
+// ask tells a poller what to ask, and how.
+func (r *Repository) ask(p *poller, u *url.URL) error {
+	s := p.source.withDefaults()
+	id := fmt.Sprintf("%.6x", sha256.Sum256([]byte(p.name)))
+	if s.Mirror {
+		m := newStaticMirror(p.name, u, s, filepath.Join(r.dir, "download-"+id))
+		p.increments, p.drop = true, func() error { return m.forget(nil) }
+		p.fetch = func(ctx context.Context) error { return r.fetchMirror(ctx, m) }
+		return nil
 	}
+	m, err := newRemote(id, u, s, r.limits)
+	if err != nil {
+		return err
+	}
+	m.name = p.name
+	p.fetch = func(ctx context.Context) error { return r.fetchRemote(ctx, m) }
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+	"golang.org/x/sys/unix"
 )
 
 // sshLogin opens sessions of git-upload-pack over SSH. It reads no configuration
@@ -45,7 +47,7 @@ func (l *sshLogin) config() (*ssh.ClientConfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, err := knownhosts.New(l.source.KnownHostsFile)
+	known, err := l.source.knownHosts()
 	if err != nil {
 		return nil, fmt.Errorf("read known hosts: %w", err)
 	}
@@ -63,7 +65,7 @@ func (l *sshLogin) signer() (ssh.Signer, error) {
 	if l.source.KeyFile == "" {
 		return l.source.HostKey()
 	}
-	data, err := readSecret(l.source.KeyFile)
+	data, err := l.source.secret(l.source.KeyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +74,28 @@ func (l *sshLogin) signer() (ssh.Signer, error) {
 		return nil, fmt.Errorf("%s: %w", l.source.KeyFile, err)
 	}
 	return signer, nil
+}
+
+// knownHosts reads the file of known hosts. What is in memory goes through a file
+// that is there too, as the library reads files only.
+func (s Source) knownHosts() (ssh.HostKeyCallback, error) {
+	if s.Files == nil {
+		return knownhosts.New(s.KnownHostsFile)
+	}
+	data, err := s.inMemory(s.KnownHostsFile)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.MemfdCreate("known_hosts", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), s.KnownHostsFile)
+	defer file.Close()
+	if _, err := file.Write(data); err != nil {
+		return nil, err
+	}
+	return knownhosts.New(fmt.Sprintf("/proc/self/fd/%d", fd))
 }
 
 // knownAlgorithms lists the kinds of keys that are known of a server, so that it

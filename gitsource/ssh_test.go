@@ -1,6 +1,7 @@
 package gitsource_test
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"os"
@@ -31,7 +32,12 @@ func TestSSHWithAKeyFileAndWithTheHostsOwnKey(t *testing.T) {
 	key := gitsourcetest.NewSSHKey(t, "host@example.com", "ed25519")
 	rsa := gitsourcetest.NewSSHKey(t, "host@example.com", "rsa-3072")
 	sshd := gitsourcetest.NewSSHD(t, publicLine(t, key)+publicLine(t, rsa)+id.PublicKey()+"\n")
+	private, err := os.ReadFile(key.PrivateFile())
+	require.NoError(t, err)
+	known, err := os.ReadFile(sshd.KnownHosts)
+	require.NoError(t, err)
 	for name, source := range map[string]gitsource.Source{
+		"a key in memory":    {KeyFile: "key", KnownHostsFile: "hosts", Files: map[string][]byte{"key": private, "hosts": known}},
 		"a key file":         {KeyFile: key.PrivateFile()},
 		"an RSA key file":    {KeyFile: rsa.PrivateFile()},
 		"the host's own key": {HostKey: func() (ssh.Signer, error) { return id.Signer(), nil }},
@@ -39,7 +45,7 @@ func TestSSHWithAKeyFileAndWithTheHostsOwnKey(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFleet(t)
-			source.URL, source.KnownHostsFile = sshd.URL+f.Dir, sshd.KnownHosts
+			source.URL, source.KnownHostsFile = sshd.URL+f.Dir, cmp.Or(source.KnownHostsFile, sshd.KnownHosts)
 			o := f.options(t)
 			o.Sources = []gitsource.Source{source}
 			r := open(t, o)

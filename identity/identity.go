@@ -31,8 +31,9 @@ const (
 
 // Identity is the key of one machine.
 type Identity struct {
-	public ssh.PublicKey
-	signer ssh.Signer
+	public  ssh.PublicKey
+	private *ed25519.PrivateKey
+	signer  ssh.Signer
 }
 
 // Load reads the machine's key from dir, and makes one the first time. A key
@@ -60,7 +61,7 @@ func load(dir string) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	id := &Identity{public: signer.PublicKey(), signer: signer}
+	id := &Identity{public: signer.PublicKey(), private: private, signer: signer}
 	public := []byte(id.PublicKey() + "\n")
 	if old, err := os.ReadFile(path + ".pub"); err == nil && bytes.Equal(old, public) {
 		return id, nil
@@ -167,6 +168,9 @@ func (id *Identity) PublicKey() string {
 
 // Signer signs with the machine's key, such as to log in over SSH.
 func (id *Identity) Signer() ssh.Signer { return id.signer }
+
+// PrivateKey opens what is encrypted to the machine.
+func (id *Identity) PrivateKey() ed25519.PrivateKey { return *id.private }
 
 // Fingerprint returns the key's fingerprint as "ssh-keygen -l" prints it: SHA256:….
 func (id *Identity) Fingerprint() string {

@@ -2,8 +2,10 @@ package reconciler
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 )
 
@@ -11,16 +13,30 @@ import (
 // anybody: what the host accepted before its last restart, or the zero Revision.
 func (s *session) follow(ctx context.Context, revisions chan<- gitsource.Revision) {
 	rev, _ := s.Source.Verify(ctx) // what is wrong is said when the sources were asked
+	_ = s.restoreSources()         // likewise
 	send(ctx, revisions, rev)
 	receiving := gitsource.WithProgress(ctx, s.receiving)
 	for range s.Source.Follow(receiving, s.Interval) {
 		s.rec.update(func(st *Status, _ time.Time) { st.Receiving = "" })
-		s.rec.finish(PhaseSource, s.Source.Problems())
-		if next := s.verify(ctx); next.Commit() != "" && next.Commit() != rev.Commit() {
+		problems := s.Source.Problems()
+		next := s.verify(ctx)
+		s.rec.finish(PhaseSource, s.rotation.look(errors.Join(problems, s.restoreSources())))
+		if next.Commit() != "" && next.Commit() != rev.Commit() {
 			rev = next
 			send(ctx, revisions, rev)
 		}
 	}
+}
+
+// restoreSources opens the proven sources, if that is still to be done.
+func (s *session) restoreSources() error {
+	return s.rotation.restore(func(rev gitsource.Revision) (*fleet.Host, error) {
+		f, err := s.fleet(rev)
+		if err != nil {
+			return nil, err
+		}
+		return f.HostByIdentity(s.Identity)
+	})
 }
 
 func (s *session) verify(ctx context.Context) gitsource.Revision {

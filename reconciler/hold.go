@@ -144,8 +144,12 @@ func (s *session) render(rev gitsource.Revision, host *fleet.Host) (render.Desir
 	return desired, err
 }
 
+func (s *session) fleet(rev gitsource.Revision) (*fleet.Fleet, error) {
+	return fleet.LoadWith(rev.FS(), fleet.Options{Pins: s.Source.Pins(rev), Memo: s.Memo})
+}
+
 func (s *session) load(rev gitsource.Revision) (*fleet.Host, error) {
-	f, err := fleet.LoadWith(rev.FS(), fleet.Options{Pins: s.Source.Pins(rev), Memo: s.Memo})
+	f, err := s.fleet(rev)
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +166,7 @@ func (s *session) load(rev gitsource.Revision) (*fleet.Host, error) {
 	if host.State == fleet.Removed {
 		return nil, fmt.Errorf("%s: state removed is not carried out by this version; %w", host.File, ErrFrozen)
 	}
+	s.rotation.declare(rev, host.Site.Sources)
 	if active := host.Site.Active(); len(active) > 1 {
 		return nil, &fleet.Problem{File: active[1].File, Tip: "keep one host active until the agents can",
 			Msg: "agents of this version run sites of one host, and " + host.Site.Name + " has " + strconv.Itoa(len(active))}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap"
@@ -18,6 +19,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/render"
+	"github.com/holdfast-fleet/holdfast/secrets"
 )
 
 // ErrRunning reports that another agent works in the same data folder.
@@ -35,6 +37,12 @@ type Source interface {
 	Verify(ctx context.Context) (gitsource.Revision, error)
 	// Pins finds what the pins of a revision name.
 	Pins(rev gitsource.Revision) *gitsource.Pins
+	// Accepted returns a revision that was accepted before.
+	Accepted(commit string) (gitsource.Revision, error)
+	// SetSources changes which sources are asked, also while they are followed.
+	SetSources(sources []gitsource.Source) error
+	// Answers tells whether a source answered, and has the newest accepted revision.
+	Answers(s gitsource.Source) bool
 }
 
 // Driver brings the node of one distribution up.
@@ -56,6 +64,9 @@ type Reconciler struct {
 	Fingerprint string // of Identity
 	Version     string // of the agent
 	Source      Source
+	Staged      []gitsource.Source // that the host was installed with
+	Login       ssh.Signer         // what the host is known by
+	Secrets     secrets.Identity   // opens what is encrypted to this host
 	Content     *content.Store
 	Driver      func(kind string) (Driver, error)
 	Connect     func(kubeconfig string) (Cluster, error)
@@ -71,6 +82,7 @@ type session struct {
 	rec       *recorder
 	started   time.Time
 	fresh     *freshness
+	rotation  *rotation
 	confirmed *target   // last confirmed, from disk
 	rendered  *target   // of the newest revision that could be rendered
 	inventory Inventory // what may be in the cluster
@@ -121,6 +133,9 @@ func (r *Reconciler) session() *session {
 	}
 	if s.fresh, err = openFreshness(s.Dir); err != nil {
 		s.Log.Error("age of the news not readable", "error", err)
+	}
+	if s.rotation, err = openRotation(r, s.Log); err != nil {
+		s.Log.Error("which sources are proven is not readable", "error", err)
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	first := Status{

@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
 	"github.com/holdfast-fleet/holdfast/identity"
 	"github.com/holdfast-fleet/holdfast/reconciler"
+	"github.com/holdfast-fleet/holdfast/secrets"
 	"github.com/holdfast-fleet/holdfast/trust"
 )
 
@@ -27,6 +28,7 @@ type stage struct {
 	repo    *gitsourcetest.Repo
 	key     *gitsourcetest.Key
 	url     string
+	sources []gitsource.Source // empty: the one at url
 	dir     string
 	id      *identity.Identity
 	cluster *fakeCluster
@@ -110,12 +112,19 @@ func object(kind, name, rest string) string {
 func (s *stage) start() {
 	anchor, err := trust.ParseKeyring(map[string][]byte{"anchor": []byte(s.key.AllowedSigner(""))})
 	require.NoError(s.t, err)
-	repo, err := gitsource.Open(gitsource.Options{Dir: filepath.Join(s.dir, "source"), Sources: []gitsource.Source{{URL: s.url}}, Anchor: anchor})
+	staged := s.sources
+	if staged == nil {
+		staged = []gitsource.Source{{URL: s.url}}
+	}
+	repo, err := gitsource.Open(gitsource.Options{Dir: filepath.Join(s.dir, "source"), Sources: staged, Anchor: anchor})
+	require.NoError(s.t, err)
+	opens, err := secrets.HostIdentity(s.id.PrivateKey())
 	require.NoError(s.t, err)
 	store, err := content.Open(filepath.Join(s.dir, "content"))
 	require.NoError(s.t, err)
 	r := reconciler.Reconciler{
 		Dir: s.dir, Identity: s.id.PublicKey(), Fingerprint: s.id.Fingerprint(), Source: repo, Content: store,
+		Staged: staged, Login: s.id.Signer(), Secrets: opens,
 		Interval: 50 * time.Millisecond,
 		Driver:   func(string) (reconciler.Driver, error) { return s.driver, nil },
 		Connect:  func(string) (reconciler.Cluster, error) { return s.cluster, nil },

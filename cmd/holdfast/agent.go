@@ -20,6 +20,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/identity"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/reconciler/kube"
+	"github.com/holdfast-fleet/holdfast/secrets"
 	"github.com/holdfast-fleet/holdfast/trust"
 )
 
@@ -123,6 +124,10 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	if err != nil {
 		return err
 	}
+	opens, err := secrets.HostIdentity(id.PrivateKey())
+	if err != nil {
+		return err
+	}
 	store, err := content.Open(filepath.Join(opts.dataDir, "content"))
 	if err != nil {
 		return err
@@ -135,7 +140,7 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	log.Info("agent started", "version", version, "key", id.Fingerprint(), "data", opts.dataDir)
 	r := reconciler.Reconciler{
 		Dir: opts.dataDir, Identity: id.PublicKey(), Fingerprint: id.Fingerprint(), Version: version,
-		Source: repo, Content: store, Interval: opts.interval, Log: log,
+		Source: repo, Staged: opts.sources, Login: id.Signer(), Secrets: opens, Content: store, Interval: opts.interval, Log: log,
 		Driver:  func(kind string) (reconciler.Driver, error) { return bootstrap.For(kind) },
 		Connect: func(kubeconfig string) (reconciler.Cluster, error) { return kube.Connect(kubeconfig, log) },
 	}

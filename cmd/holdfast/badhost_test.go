@@ -110,13 +110,14 @@ func newBadHost(t *testing.T) *badHost {
 	require.NoError(t, os.WriteFile(anchor, []byte(h.owner.Public()), 0o600))
 	keys, err := readAnchor(anchor)
 	require.NoError(t, err)
+	staged := []gitsource.Source{{URL: gitsourcetest.Serve(t, h.repo.Dir)}}
 	source, err := gitsource.Open(gitsource.Options{Dir: filepath.Join(h.dir, "source"), Anchor: keys,
-		Sources: []gitsource.Source{{URL: gitsourcetest.Serve(t, h.repo.Dir)}}, BundleDirs: []string{h.stick}})
+		Sources: staged, BundleDirs: []string{h.stick}})
 	require.NoError(t, err)
 	store, err := content.Open(filepath.Join(h.dir, "content"))
 	require.NoError(t, err)
 	r := reconciler.Reconciler{
-		Dir: h.dir, Identity: id.PublicKey(), Fingerprint: id.Fingerprint(), Source: source, Content: store,
+		Dir: h.dir, Identity: id.PublicKey(), Fingerprint: id.Fingerprint(), Source: source, Staged: staged, Content: store,
 		Interval: 50 * time.Millisecond,
 		Driver:   func(string) (reconciler.Driver, error) { return readyDriver{}, nil },
 		Connect:  func(string) (reconciler.Cluster, error) { return h.cluster, nil },
