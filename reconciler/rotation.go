@@ -133,7 +133,7 @@ func (r *rotation) declare(rev gitsource.Revision, declared []fleet.Source) {
 }
 
 // look finds out whether the newest sources are proven, which then are kept and
-// replace what was before. It adds to the problems of sources why they are not.
+// replace what was before. It adds to the problems of sources that new ones are not.
 func (r *rotation) look(problems error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -142,7 +142,7 @@ func (r *rotation) look(problems error) error {
 		return problems
 	}
 	if !isProven(r.proven.sources, r.newest.sources, r.Answers) {
-		if problems != nil {
+		if slices.ContainsFunc(r.newest.sources, func(s gitsource.Source) bool { return !listed(r.proven.sources, s) }) {
 			problems = errors.Join(problems, &waiting{r.newest.commit})
 		}
 		return problems
@@ -167,7 +167,7 @@ func (r *rotation) apply() error {
 type waiting struct{ commit string }
 
 func (w *waiting) Error() string {
-	return fmt.Sprintf("not all sources that revision %.12s declares have answered; those before them stay in use", w.commit)
+	return fmt.Sprintf("not all new sources of revision %.12s have answered and have it; those before them stay in use", w.commit)
 }
 
 // Hint says what keeps them from it.

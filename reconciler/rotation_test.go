@@ -118,7 +118,7 @@ func TestATokenRotatesByCommit(t *testing.T) {
 			s.until("runs", runs(first))
 
 			second := s.rotate(g, "token: n3w-t0ken\n", s.id.PublicKey())
-			st := s.until("says that the new token is refused", fails(reconciler.PhaseSource, "not all sources that revision "+second[:12]))
+			st := s.until("says that the new token is refused", fails(reconciler.PhaseSource, "not all new sources of revision "+second[:12]))
 			require.Contains(t, st.Failures[0].Message, "git.sops.yaml")
 			require.Contains(t, st.Failures[0].Message, "authentication required")
 			require.NotContains(t, st.Failures[0].Message, "n3w-t0ken")
@@ -223,7 +223,7 @@ func TestAProvenSourceOutlivesABrokenSuccessor(t *testing.T) {
 	broken := s.rotate(g, "token: wr0ng\n", s.id.PublicKey())
 	s.until("runs it all the same", confirms(broken))
 	s.restart()
-	s.until("says why", fails(reconciler.PhaseSource, "not all sources"))
+	s.until("says why", fails(reconciler.PhaseSource, "not all new sources"))
 	s.until("runs on", confirms(s.news()))
 	require.NotEqual(t, broken, s.proven())
 }
@@ -240,6 +240,7 @@ func TestASourceMovesToAnotherServer(t *testing.T) {
 	second := s.rotate(moved, "token: n3w-t0ken\n", s.id.PublicKey())
 	s.until("runs", confirms(second))
 	moved.askedAgain(t, "n3w-t0ken", 5)
+	s.until("says so", fails(reconciler.PhaseSource, "not all new sources"))
 	require.Empty(t, s.proven(), "a server that answers, but lacks the newest revision, proves nothing")
 	s.repo.Git("push", "-q", behind, "main")
 	s.proves(second)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -80,5 +81,5 @@ func lint(dir string, found *linted) error {
 		found.Hosts += len(s.Hosts)
 	}
 	_, err = f.Digests(f.Sites)
-	return errors.Join(err, f.Close())
+	return fleet.Join(err, lintSources(os.DirFS(dir), f.Sites), f.Close())
 }
