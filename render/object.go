@@ -136,8 +136,7 @@ func parsed(n *yaml.Node) (any, error) {
 }
 
 func parsedScalar(n *yaml.Node) (any, error) {
-	switch n.ShortTag() {
-	case "!!str":
+	if n.ShortTag() == "!!str" {
 		if n.Style&^yaml.TaggedStyle == 0 && yesNo.MatchString(n.Value) {
 			return nil, fmt.Errorf("%s is true or false to some YAML readers and text to others: quote it, or write true or false", n.Value)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/fluxcd/pkg/ssa/utils"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/render"
@@ -63,42 +64,38 @@ func decodeObject(raw json.RawMessage, labels map[string]string) (item, error) {
 	if len(raw) > maxObject {
 		return item{}, fmt.Errorf("it has %d bytes, more than the %d that a cluster can store", len(raw), maxObject)
 	}
-	var head struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-		Metadata   *struct {
-			Name      any `json:"name"`
-			Namespace any `json:"namespace"`
-		} `json:"metadata"`
-	}
-	if err := json.Unmarshal(raw, &head); err != nil {
+	var value map[string]any
+	if err := utiljson.Unmarshal(raw, &value); err != nil {
 		return item{}, err
 	}
-	gv, err := schema.ParseGroupVersion(head.APIVersion)
+	apiVersion, _ := value["apiVersion"].(string)
+	kind, _ := value["kind"].(string)
+	metadata, _ := value["metadata"].(map[string]any)
+	gv, err := schema.ParseGroupVersion(apiVersion)
 	switch {
 	case err != nil:
-		return item{}, fmt.Errorf("apiVersion %q: %w", head.APIVersion, err)
-	case gv.Version == "" || head.Kind == "" || head.Metadata == nil:
+		return item{}, fmt.Errorf("apiVersion %q: %w", apiVersion, err)
+	case gv.Version == "" || kind == "" || metadata == nil:
 		return item{}, errors.New("an object needs apiVersion, kind and metadata")
 	}
-	name, err := text(head.Metadata.Name)
+	name, err := text(metadata["name"])
 	if err != nil || name == "" {
-		return item{}, fmt.Errorf("%s: metadata.name must be a non-empty string, not %v", head.Kind, head.Metadata.Name)
+		return item{}, fmt.Errorf("%s: metadata.name must be a non-empty string, not %v", kind, metadata["name"])
 	}
-	namespace, err := text(head.Metadata.Namespace)
+	namespace, err := text(metadata["namespace"])
 	if err != nil {
-		return item{}, fmt.Errorf("%s %s: metadata.namespace must be a string, not %v", head.Kind, name, head.Metadata.Namespace)
+		return item{}, fmt.Errorf("%s %s: metadata.namespace must be a string, not %v", kind, name, metadata["namespace"])
 	}
 	it := item{
-		gvk: gv.WithKind(head.Kind),
-		object: reconciler.Object{Group: gv.Group, Version: gv.Version, Kind: head.Kind,
+		gvk: gv.WithKind(kind),
+		object: reconciler.Object{Group: gv.Group, Version: gv.Version, Kind: kind,
 			Namespace: namespace, Name: name},
 	}
 	if it.object.Group == "" && it.object.Kind == "ConfigMap" && namespace == InventoryNamespace && name == inventoryName {
 		return item{}, fmt.Errorf("%s is Holdfast's own", describe(it.object))
 	}
 	it.stage = stageOf(it.gvk.GroupKind())
-	it.body, err = body(raw, labels)
+	it.body, err = body(value, labels)
 	if err != nil {
 		return item{}, fmt.Errorf("%s: %w", describe(it.object), err)
 	}
@@ -106,11 +103,8 @@ func decodeObject(raw json.RawMessage, labels map[string]string) (item, error) {
 }
 
 // body is the object as it is sent.
-func body(raw json.RawMessage, labels map[string]string) ([]byte, error) {
-	u := &unstructured.Unstructured{}
-	if err := u.UnmarshalJSON(raw); err != nil {
-		return nil, err
-	}
+func body(value map[string]any, labels map[string]string) ([]byte, error) {
+	u := &unstructured.Unstructured{Object: value}
 	if u.IsList() {
 		return nil, errors.New("a list must be split into its items")
 	}
