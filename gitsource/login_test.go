@@ -155,13 +155,15 @@ func TestAProxyIsUsed(t *testing.T) {
 			return
 		}
 		defer server.Close()
-		w.WriteHeader(http.StatusOK)
-		client, _, err := w.(http.Hijacker).Hijack()
+		client, read, err := w.(http.Hijacker).Hijack()
 		if err != nil {
 			return
 		}
 		defer client.Close()
-		go io.Copy(server, client)
+		if _, err := io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+			return
+		}
+		go io.Copy(server, read) // what came early is buffered there
 		n, _ := io.Copy(client, io.TeeReader(server, new(bytes.Buffer)))
 		bytesSeen.Add(n)
 	}))
