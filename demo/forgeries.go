@@ -26,7 +26,7 @@ func (s *story) forge(ctx context.Context) error {
 		{"a commit signed by a stranger is refused", reconciler.PhaseVerify, "signer", func() error {
 			return s.forgeCommit(ctx, s.stranger)
 		}},
-		{"a rewritten history is refused", reconciler.PhaseVerify, "descend", func() error {
+		{"a rewritten history, though signed, is refused", reconciler.PhaseVerify, "diverge", func() error {
 			return s.rewriteHistory(ctx)
 		}},
 		{"a commit that does not render changes nothing", reconciler.PhaseRender, "GREETIN", func() error {
