@@ -18,6 +18,9 @@ type Options struct {
 	// Only tells which sites are loaded, by their folders; nil: all. What holds
 	// among all sites, such as unique names, then holds among those.
 	Only func(dir string) bool
+	// Within tells which folders below sites/ may hold such sites; nil: all. The
+	// others are not even looked into.
+	Within func(dir string) bool
 }
 
 // Pins finds the tree of a commit that a signed tag names. It must lie on the

@@ -58,7 +58,7 @@ func parallel(n int, do func(int)) {
 // place finds out what a folder is and reads it.
 func (l *loader) place(p *place) {
 	key := ""
-	if l.Only == nil && p.dir != "sites" {
+	if p.dir != "sites" && (l.Only == nil || l.Only(p.dir)) {
 		if key = l.key(p.dir); key != "" {
 			if p.site = recall(l.Memo, key); p.site != nil {
 				return
@@ -105,6 +105,7 @@ func (l *loader) groupFolder(p *place, f folder, entries []fs.DirEntry) bool {
 			fair = p.unused(f, e) && fair
 		case hidden(e):
 			fair = p.unused(f, e) && fair
+		case l.Within != nil && !l.Within(full):
 		default:
 			p.children = append(p.children, place{dir: full})
 		}

@@ -60,7 +60,7 @@ func (r *Renderer) Digests(sites []*fleet.Site) ([]Digests, error) {
 
 func (r *Renderer) digests(site *fleet.Site) (Digests, error) {
 	cluster, err := r.Site(site)
-	node, nodeErr := r.node(site)
+	node, nodeErr := r.Node(site)
 	if err := fleet.Join(err, nodeErr); err != nil {
 		return Digests{}, err
 	}
@@ -123,4 +123,24 @@ func (r *Renderer) profileName(p *fleet.Profile) (string, error) {
 		}
 		return digestOf([]any{p.Layers, p.Lock, declared})
 	})
+}
+
+// Layers renders those layers of a site that are named, in the order of the site.
+// Its error joins [fleet.Problem]s.
+func (r *Renderer) Layers(site *fleet.Site, names []string) ([]Layer, error) {
+	vars := newVariables(site)
+	var out []Layer
+	var errs []error
+	for _, layer := range inOrder(site.Profile.Layers) {
+		if !slices.Contains(names, layer.Name) {
+			continue
+		}
+		got, err := r.layer(site, layer, vars)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		out = append(out, got.layer)
+	}
+	return out, fleet.Join(errs...)
 }

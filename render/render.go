@@ -99,7 +99,7 @@ func Site(fsys fs.FS, site *fleet.Site) (Cluster, error) {
 // Host renders what one host should run. Its error joins [fleet.Problem]s.
 func (r *Renderer) Host(host *fleet.Host) (Desired, error) {
 	cluster, err := r.Site(host.Site)
-	node, nodeErr := r.node(host.Site)
+	node, nodeErr := r.Node(host.Site)
 	if err := fleet.Join(err, nodeErr); err != nil {
 		return Desired{}, err
 	}
@@ -157,8 +157,9 @@ func inOrder(layers []fleet.Layer) []fleet.Layer {
 	return out
 }
 
-// node renders the half that belongs to one host.
-func (r *Renderer) node(site *fleet.Site) (Node, error) {
+// Node renders the half that belongs to each host of a site. Its error joins
+// [fleet.Problem]s.
+func (r *Renderer) Node(site *fleet.Site) (Node, error) {
 	in, err := r.inputOf(site, fleet.Layer{Name: "distribution", Path: site.Profile.Distribution})
 	if err != nil {
 		return Node{}, err

@@ -36,10 +36,13 @@ func (e *tipError) Hint() string { return e.tip }
 
 // report prints err as people read it, a line each for what is wrong and for
 // what to do, and returns the exit code: 0 without an error, 2 for a command
-// line that makes no sense, 1 for everything else.
+// line that makes no sense, 1 for everything else. An [exitCode] is not an error.
 func report(w io.Writer, err error) int {
 	if err == nil {
 		return 0
+	}
+	if code := exitCode(0); errors.As(err, &code) {
+		return int(code)
 	}
 	for _, e := range unjoin(err) {
 		fmt.Fprintf(w, "holdfast: %s\n", printable(e.Error()))

@@ -23,7 +23,7 @@ What is asked for goes to standard output. What is wrong goes to standard error,
 as "holdfast: …", with a "hint: …" where somebody can do something about it.
 
 Exit codes: 0 all is done; 1 it cannot be done, or is bad; 2 the command line
-makes no sense, and nothing was tried.`,
+makes no sense, and nothing was tried; 3 "diff --exit-code" found changes.`,
 		Example: `  holdfast lint                                  # before a commit
   holdfast register                              # on a new host
   holdfast status                                # on a host, at any time`,
@@ -42,7 +42,7 @@ makes no sense, and nothing was tried.`,
 	for group, cmds := range map[string][]*cobra.Command{
 		"host": {newAgentCmd(), newStatusCmd(), newContentCmd(), newTrustCmd()},
 		"fleet": {
-			newInitCmd(), newNewCmd(), newSchemaCmd(), newSetCmd(), newPromoteCmd(), newRegisterCmd(), newLintCmd(), newRenderCmd(), newLockCmd(), newBundleCmd(), newMirrorCmd(), newApproveCmd(), newHeartbeatCmd(), newSecretsCmd(),
+			newInitCmd(), newNewCmd(), newSchemaCmd(), newSetCmd(), newPromoteCmd(), newRegisterCmd(), newLintCmd(), newRenderCmd(), newDiffCmd(), newLockCmd(), newBundleCmd(), newMirrorCmd(), newApproveCmd(), newHeartbeatCmd(), newSecretsCmd(),
 		},
 		"self": {newVersionCmd(), newHelpCmd(root)},
 	} {

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-fleet/holdfast/gitsource"
+	"github.com/holdfast-fleet/holdfast/memo"
+	"github.com/holdfast-fleet/holdfast/review"
+)
+
+type diffOptions struct {
+	fleet, output string
+	exitCode      bool
+}
+
+func newDiffCmd() *cobra.Command {
+	var opts diffOptions
+	cmd := &cobra.Command{
+		Use:   "diff [BASE..HEAD | BASE]",
+		Short: "Show what every host will do differently",
+		Long: `Show what every host will do differently at HEAD than at BASE, rendered by the
+code that runs on the hosts. Identical changes are shown once, with all hosts that
+they are for. BASE...HEAD compares with where HEAD left BASE; BASE alone compares
+with the working tree. The default is from where HEAD left the default branch
+(origin/HEAD, main or master) to the working tree, or to HEAD if all is committed.
+
+With --exit-code, the command exits with 3 if something changes on a host.
+Text has colours on a terminal, unless NO_COLOR is set, and is shown by $PAGER if
+it is long. Markdown is a comment on a pull request, of at most 60,000 characters.`,
+		Example: `  holdfast diff                              # the pull request that is checked out
+  holdfast diff main..topic -o markdown
+  holdfast diff HEAD~3 -o json | jq '.groups[] | select(.danger)'`,
+		Args: optionalArgument,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runDiff(cmd.Context(), cmd.OutOrStdout(), strings.Join(args, ""), opts)
+		},
+	}
+	addFleet(cmd, &opts.fleet)
+	addChoice(cmd, "output", "o", choice{&opts.output, "output format", []string{"text", "markdown", "json"}})
+	cmd.Flags().BoolVar(&opts.exitCode, "exit-code", false, "exit with 3 if something changes")
+	return cmd
+}
+
+func runDiff(ctx context.Context, w io.Writer, what string, opts diffOptions) error {
+	if err := isFolder(opts.fleet, fleetTip); err != nil {
+		return err
+	}
+	debug.SetGCPercent(400) // a command that ends soon has better things to do
+	audit, err := gitsource.OpenAudit(opts.fleet, nil)
+	if err != nil {
+		return err
+	}
+	d := &differ{audit: audit, git: clone(opts.fleet), dir: opts.fleet}
+	if err := d.choose(ctx, what); err != nil {
+		return err
+	}
+	changes, err := d.changes(ctx)
+	if err != nil {
+		return err
+	}
+	if err := printChanges(ctx, w, &changes, opts.output); err != nil {
+		return err
+	}
+	if opts.exitCode && !changes.Empty() {
+		return exitCode(3)
+	}
+	return nil
+}
+
+// differ compares two states of a clone; an empty head is the working tree.
+type differ struct {
+	audit *gitsource.Audit
+	git   clone
+	dir   string
+
+	onto, base, head string // onto is what head would be merged into
+}
+
+// choose finds out what is compared with what.
+func (d *differ) choose(ctx context.Context, what string) (err error) {
+	base, head, ranged := strings.Cut(what, "..")
+	head, forked := strings.CutPrefix(head, ".")
+	if ranged && head == "" {
+		head = "HEAD"
+	}
+	if base == "" {
+		forked = true
+		if base, err = d.defaultBranch(); err != nil {
+			return err
+		}
+	}
+	if what == "" {
+		said, err := d.git.run(ctx, "status", "--porcelain")
+		if err != nil {
+			return err
+		}
+		if said == "" {
+			head = "HEAD"
+		}
+	}
+	if d.onto, err = d.audit.Resolve(base); err != nil {
+		return err
+	}
+	d.base = d.onto
+	if head != "" {
+		if d.head, err = d.audit.Resolve(head); err != nil {
+			return err
+		}
+	}
+	if forked {
+		from := d.head
+		if from == "" {
+			from = "HEAD"
+		}
+		d.base, err = d.audit.Fork(d.onto, from)
+	}
+	return err
+}
+
+func (d *differ) defaultBranch() (string, error) {
+	for _, name := range []string{"origin/HEAD", "origin/main", "origin/master", "main", "master"} {
+		if _, err := d.audit.Resolve(name); err == nil {
+			return name, nil
+		}
+	}
+	return "", &tipError{errors.New("there is no default branch here"), "name what to compare: holdfast diff BASE..HEAD"}
+}
+
+func (d *differ) changes(ctx context.Context) (review.Changes, error) {
+	base, err := d.commit(d.base)
+	if err != nil {
+		return review.Changes{}, err
+	}
+	head, paths, err := d.tip(ctx)
+	if err != nil {
+		return review.Changes{}, err
+	}
+	options := review.Options{Worker: func() *exec.Cmd { return exec.Command("/proc/self/exe", renderWorker) }}
+	store := openMemo()
+	if store != nil {
+		options.Memo = store
+	}
+	changes, err := review.Diff(base, head, paths, options)
+	if err != nil {
+		return changes, errors.Join(err, store.Close())
+	}
+	if d.head != "" && len(paths) > 0 {
+		changes.Approvals = d.approvals()
+	}
+	return changes, store.Close()
+}
+
+func (d *differ) commit(name string) (review.State, error) {
+	fsys, err := d.audit.Tree(name)
+	if err != nil {
+		return review.State{}, err
+	}
+	pins, err := d.audit.Pins(name)
+	return review.State{Name: name, FS: fsys, Pins: pins}, err
+}
+
+// tip returns the newer state, and the files that differ from the older one.
+func (d *differ) tip(ctx context.Context) (review.State, []string, error) {
+	if d.head != "" {
+		head, err := d.commit(d.head)
+		if err != nil {
+			return head, nil, err
+		}
+		paths, err := d.audit.Changed(d.base, d.head)
+		return head, paths, err
+	}
+	var paths []string
+	for _, args := range [][]string{
+		{"diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", d.base},
+		{"ls-files", "--others", "--exclude-standard", "--full-name", "-z"},
+	} {
+		said, err := d.git.run(ctx, args...)
+		if err != nil {
+			return review.State{}, nil, err
+		}
+		paths = append(paths, strings.FieldsFunc(said, func(r rune) bool { return r == 0 })...)
+	}
+	slices.Sort(paths)
+	pins, err := d.audit.Pins("HEAD")
+	return review.State{Name: "the working tree", FS: memo.Dir(d.dir), Pins: pins}, paths, err
+}
+
+// approvals says what hosts think of a merge.
+func (d *differ) approvals() *review.Approval {
+	v, err := d.audit.Merged(d.onto, d.head)
+	if err != nil {
+		return &review.Approval{State: "unknown", Reason: err.Error()}
+	}
+	a := &review.Approval{State: state(v), Reason: v.Reason}
+	for _, need := range v.Needs {
+		if need.Missing() > 0 {
+			a.Needs = append(a.Needs, describeNeed(need, v.Waits))
+		}
+	}
+	return a
+}
+
+func printChanges(ctx context.Context, w io.Writer, c *review.Changes, output string) error {
+	switch output {
+	case "markdown":
+		return c.Markdown(w)
+	case "json":
+		return printAs(w, output, c)
+	}
+	screen := screenOf(w)
+	var text bytes.Buffer
+	if err := c.Text(&text, screen.colour()); err != nil {
+		return err
+	}
+	if bytes.Count(text.Bytes(), []byte("\n")) >= screen.rows && screen.rows > 0 {
+		if err := page(ctx, w, &text); err == nil {
+			return nil
+		}
+	}
+	_, err := io.Copy(w, &text)
+	return err
+}
+
+// exitCode ends the program with a code of its own, and nothing to say.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }

@@ -1,0 +1,105 @@
+package review
+
+import (
+	"fmt"
+	"html"
+	"io"
+	"strings"
+)
+
+// Limits of a comment; forges take 65,536 characters or more.
+const (
+	markdownSize   = 60_000
+	markdownFields = 30
+	markdownNames  = 50
+)
+
+// Markdown writes the changes as a comment on a pull request, of at most 60,000
+// characters. What there is no room for is counted at the end.
+func (c *Changes) Markdown(w io.Writer) error {
+	var out, tail strings.Builder
+	fmt.Fprintf(&out, "### Holdfast: %s\n\n", code(c.summary()))
+	for i, note := range c.Notes {
+		if i == markdownFields {
+			fmt.Fprintf(&out, "- and %d more\n", len(c.Notes)-i)
+			break
+		}
+		fmt.Fprintf(&out, "- %s\n", code(shorten(note, 300)))
+	}
+	c.closing(&tail)
+	room := markdownSize - tail.Len() - 200
+	for i := range c.Groups {
+		block := c.Groups[i].details()
+		if out.Len()+len(block) > room {
+			fmt.Fprintf(&out, "\n**%d of %d changes are left out here**: run `holdfast diff` for all.\n", len(c.Groups)-i, len(c.Groups))
+			break
+		}
+		out.WriteString(block)
+	}
+	_, err := io.WriteString(w, out.String()+tail.String())
+	return err
+}
+
+// closing is what comes after the groups.
+func (c *Changes) closing(b *strings.Builder) {
+	for i, g := range c.Unlocked {
+		if i == markdownFields {
+			fmt.Fprintf(b, "\nand %d more images\n", len(c.Unlocked)-i)
+			break
+		}
+		fmt.Fprintf(b, "\n⚠ image %s has no digest in content.lock (%s): run `holdfast lock`\n", code(shorten(g.Object, 300)), g.reach())
+	}
+	if a := c.Approvals; a != nil {
+		fmt.Fprintf(b, "\n**Hosts say:** %s\n", code(shorten(a.line(), 1000)))
+		for i, need := range a.Needs {
+			if i == markdownFields {
+				break
+			}
+			fmt.Fprintf(b, "- %s\n", code(shorten(need, 500)))
+		}
+	}
+	fmt.Fprintf(b, "\n<sub>%s</sub>\n", code(shorten(c.Base, 60)+" .. "+shorten(c.Head, 60)))
+}
+
+// details is a group that unfolds when it is clicked.
+func (g *Group) details() string {
+	var b strings.Builder
+	mark := ""
+	if g.Danger != "" {
+		mark = "⚠ "
+	}
+	fmt.Fprintf(&b, "\n<details><summary>%s<b>%s</b> %s: %s</summary>\n\n", mark, g.Kind, g.reach(), code(g.title()))
+	for _, said := range []string{g.Danger, g.Note} {
+		if said != "" {
+			fmt.Fprintf(&b, "%s\n\n", code(shorten(said, 500)))
+		}
+	}
+	if len(g.Fields) > 0 {
+		b.WriteString("```diff\n")
+		for i := range g.Fields[:min(len(g.Fields), markdownFields)] {
+			f := &g.Fields[i]
+			path := shorten(clean(f.Path), 300)
+			if f.Old != nil {
+				fmt.Fprintf(&b, "- %s: %s\n", path, f.was())
+			}
+			if f.New != nil {
+				fmt.Fprintf(&b, "+ %s: %s\n", path, f.is())
+			}
+		}
+		if n := len(g.Fields) - markdownFields; n > 0 {
+			fmt.Fprintf(&b, "  and %s\n", count(n, "more field"))
+		}
+		b.WriteString("```\n\n")
+	}
+	fmt.Fprintf(&b, "at %s\n\n</details>\n", code(shorten(g.names(markdownNames), 4000)))
+	return b.String()
+}
+
+// code keeps a forge from reading names, mentions or markup in what a repository says.
+func code(text string) string {
+	escaped := html.EscapeString(clean(text))
+	for _, c := range "`*_[]~|\\!" {
+		escaped = strings.ReplaceAll(escaped, string(c), fmt.Sprintf("&#%d;", c))
+	}
+	return "<code>" + escaped + "</code>"
+}

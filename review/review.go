@@ -1,0 +1,96 @@
+// Package review says what the hosts of a fleet will do differently: it renders
+// two states of the fleet with the code that runs on the hosts, and compares.
+package review
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os/exec"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// State is one state of a fleet.
+type State struct {
+	Name string // a commit in hex, or what else people call it
+	FS   fs.FS
+	Pins fleet.Pins // nil: a pin is a problem
+}
+
+// Options make a comparison faster. The zero Options will do.
+type Options struct {
+	Memo   fleet.Memo       // of loading and rendering
+	Worker func() *exec.Cmd // as of [render.Options]
+}
+
+// Changes is what hosts do differently between two states of their fleet.
+type Changes struct {
+	Base  string `json:"base"`
+	Head  string `json:"head"`
+	Sites int    `json:"sites"` // that change
+	Hosts int    `json:"hosts"` // that change
+	// Groups hold each change once, with all sites and hosts that it is for.
+	Groups    []Group   `json:"groups"`
+	Unlocked  []Group   `json:"unlocked"` // images that got no digest, by Change.Object
+	Notes     []string  `json:"notes"`    // what changes for the fleet as a whole
+	Approvals *Approval `json:"approvals,omitempty"`
+}
+
+// Empty tells that no host does anything differently.
+func (c *Changes) Empty() bool { return len(c.Groups)+len(c.Notes) == 0 }
+
+// Approval is what hosts say of head if it is merged as it is.
+type Approval struct {
+	State  string   `json:"state"` // accepted, refused, or waits for a release
+	Reason string   `json:"reason,omitempty"`
+	Needs  []string `json:"needs,omitempty"`
+}
+
+// Group is one change, and where it happens.
+type Group struct {
+	Change
+	Sites []string `json:"sites"` // sorted
+	Hosts []string `json:"hosts"` // site after site, in the order of their nodes: control plane first
+}
+
+// Change is one difference of what a site or a host runs.
+type Change struct {
+	Kind   Kind    `json:"kind"`
+	Object string  `json:"object"`          // "Deployment shop/web", or what else it is about
+	Layer  string  `json:"layer,omitempty"` // of the object, at head if it is there
+	From   string  `json:"from,omitempty"`  // layer that it leaves
+	Fields []Field `json:"fields,omitempty"`
+	Danger string  `json:"danger,omitempty"` // why somebody should look twice
+	Note   string  `json:"note,omitempty"`   // what follows from it
+}
+
+// Kind says what happens.
+type Kind string
+
+// The kinds, the gravest first.
+const (
+	SiteVanished Kind = "site-vanished"
+	HostVanished Kind = "host-vanished"
+	HostRemoved  Kind = "host-removed"
+	Delete       Kind = "delete"
+	Recreate     Kind = "recreate"
+	Distribution Kind = "distribution"
+	Profile      Kind = "profile"
+	Move         Kind = "move" // from one layer to another
+	Modify       Kind = "change"
+	Create       Kind = "create"
+	HostChanged  Kind = "host-changed"
+	HostAdded    Kind = "host-added"
+	SiteAdded    Kind = "site-added"
+)
+
+var kinds = []Kind{SiteVanished, HostVanished, HostRemoved, Delete, Recreate, Distribution, Profile, Move, Modify, Create, HostChanged, HostAdded, SiteAdded}
+
+// Field is one difference within an object.
+type Field struct {
+	Path      string          `json:"path"`          // spec.template.spec.containers[web].image
+	Old       json.RawMessage `json:"old,omitempty"` // missing: it was not there
+	New       json.RawMessage `json:"new,omitempty"`
+	Hidden    bool            `json:"hidden,omitempty"` // of a Secret: old and new are its size
+	Immutable bool            `json:"immutable,omitempty"`
+}

@@ -1,0 +1,192 @@
+package review
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/render"
+)
+
+// pair is a site in both states; one of them may lack it.
+type pair struct {
+	name      string
+	old, new  *fleet.Site
+	was, is   render.Digests
+	changes   []Change
+	ofHosts   []hostChange
+	renderers [2]*render.Renderer
+}
+
+// hostChange is a change of one host alone.
+type hostChange struct {
+	host string
+	Change
+}
+
+// compare finds out what changes at the site.
+func (p *pair) compare() error {
+	switch {
+	case p.new == nil:
+		p.changes = []Change{{Kind: SiteVanished, Object: "site", Danger: "its hosts freeze at what they run",
+			Note: "to take a site down, set state: removed on its hosts first"}}
+		return nil
+	case p.old == nil:
+		p.changes = []Change{{Kind: SiteAdded, Object: "site", Note: fmt.Sprintf("profile %s, %d layers", profileOf(p.new), len(p.is.Layers))}}
+		return nil
+	}
+	p.hosts()
+	if a, b := profileOf(p.old), profileOf(p.new); a != b {
+		p.changes = append(p.changes, Change{Kind: Profile, Object: "profile", Fields: []Field{{Path: "spec.profile", Old: encode(a), New: encode(b)}}})
+	}
+	if p.was.Node != p.is.Node {
+		if err := p.node(); err != nil {
+			return err
+		}
+	}
+	if p.was.Cluster == p.is.Cluster {
+		return nil
+	}
+	return p.cluster()
+}
+
+func profileOf(s *fleet.Site) string {
+	if s.Profile.Pin.IsZero() {
+		return s.Profile.Name
+	}
+	return fmt.Sprintf("%s at %s (%.12s)", s.Profile.Name, s.Profile.Pin.Tag, s.Profile.Pin.Commit)
+}
+
+// cluster renders the layers whose digests differ, and compares them.
+func (p *pair) cluster() error {
+	old, err := p.renderers[0].Layers(p.old, differing(p.was.Layers, p.is.Layers))
+	if err != nil {
+		return err
+	}
+	current, err := p.renderers[1].Layers(p.new, differing(p.is.Layers, p.was.Layers))
+	if err != nil {
+		return err
+	}
+	changes, err := compareLayers(old, current)
+	if err == nil && len(changes) == 0 {
+		changes = []Change{{Kind: Modify, Object: "order of layers", Fields: []Field{{Path: "layers", Old: encode(layerNames(p.was)), New: encode(layerNames(p.is))}}}}
+	}
+	p.changes = append(p.changes, changes...)
+	return err
+}
+
+func layerNames(d render.Digests) []string {
+	var names []string
+	for _, l := range d.Layers {
+		names = append(names, l.Name)
+	}
+	return names
+}
+
+// differing names the layers that are not the same among others.
+func differing(layers, others []render.LayerDigest) []string {
+	var names []string
+	for _, l := range layers {
+		if !slices.Contains(others, l) {
+			names = append(names, l.Name)
+		}
+	}
+	return names
+}
+
+// hosts compares which hosts the site has, and what is said of them.
+func (p *pair) hosts() {
+	for _, old := range p.old.Hosts {
+		i := slices.IndexFunc(p.new.Hosts, func(h *fleet.Host) bool { return h.Name == old.Name })
+		if i < 0 {
+			if old.State == fleet.Active {
+				p.ofHosts = append(p.ofHosts, hostChange{old.Name, Change{Kind: HostVanished, Object: "host", Danger: "a host that is no longer listed freezes at what it runs",
+					Note: "to take a host out, set its state: removed"}})
+			}
+			continue
+		}
+		p.host(old, p.new.Hosts[i])
+	}
+	for _, h := range p.new.Hosts {
+		if !slices.ContainsFunc(p.old.Hosts, func(old *fleet.Host) bool { return old.Name == h.Name }) {
+			p.ofHosts = append(p.ofHosts, hostChange{h.Name, Change{Kind: HostAdded, Object: "host", Note: string(h.Role)}})
+		}
+	}
+}
+
+func (p *pair) host(old, current *fleet.Host) {
+	if old.State == fleet.Active && current.State == fleet.Removed {
+		p.ofHosts = append(p.ofHosts, hostChange{old.Name, Change{Kind: HostRemoved, Object: "host"}})
+		return
+	}
+	say := func(h *fleet.Host) map[string]any {
+		return map[string]any{"identity": h.Identity, "role": string(h.Role), "state": string(h.State)}
+	}
+	if fields := compareObjects(say(old), say(current)); len(fields) > 0 {
+		p.ofHosts = append(p.ofHosts, hostChange{old.Name, Change{Kind: HostChanged, Object: "host", Fields: fields}})
+	}
+}
+
+// node compares the halves that belong to the hosts.
+func (p *pair) node() error {
+	old, err := p.renderers[0].Node(p.old)
+	if err != nil {
+		return err
+	}
+	current, err := p.renderers[1].Node(p.new)
+	if err != nil {
+		return err
+	}
+	a, err := decode(old.Distribution)
+	if err != nil {
+		return err
+	}
+	b, err := decode(current.Distribution)
+	if err != nil {
+		return err
+	}
+	a["content"], b["content"] = texts(old.Content), texts(current.Content)
+	p.changes = append(p.changes, Change{Kind: Distribution, Object: "distribution", Fields: compareObjects(a, b), Note: outage(p.new)})
+	return nil
+}
+
+func texts(m map[string]string) map[string]any {
+	out := map[string]any{}
+	for key, value := range m {
+		out[key] = value
+	}
+	return out
+}
+
+// outage says what a change of the distribution costs.
+func outage(s *fleet.Site) string {
+	control, all := 0, 0
+	for _, h := range s.Active() {
+		all++
+		if h.Role == fleet.ControlPlane {
+			control++
+		}
+	}
+	switch {
+	case all == 0:
+		return "no host is active there"
+	case all == 1:
+		return "one node: it does not drain; its pods and the API are away while it restarts"
+	case control == 1:
+		return "one control-plane host: the API is away while it restarts; then the workers, one after the other"
+	}
+	return "the control-plane hosts one after the other, then the workers; the API stays"
+}
+
+// inNodeOrder names the active hosts: control plane first, each in declared order.
+func inNodeOrder(s *fleet.Site) []string {
+	var control, workers []string
+	for _, h := range s.Active() {
+		if h.Role == fleet.ControlPlane {
+			control = append(control, h.Name)
+		} else {
+			workers = append(workers, h.Name)
+		}
+	}
+	return append(control, workers...)
+}

@@ -1,0 +1,179 @@
+package review
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// title is a change in one line.
+func (c *Change) title() string {
+	text := c.Object
+	switch c.Kind {
+	case SiteVanished, HostVanished:
+		text += " is no longer listed"
+	case HostRemoved:
+		text += " is removed"
+	case HostAdded, SiteAdded:
+		text += " is new"
+	default:
+		text += c.brief()
+	}
+	if c.From != "" {
+		text += fmt.Sprintf(" (layer %s → %s)", c.From, c.Layer)
+	} else if c.Layer != "" && !strings.HasPrefix(c.Object, "layer ") {
+		text += " (layer " + c.Layer + ")"
+	}
+	return shorten(clean(text), 300)
+}
+
+// brief is the one field that changes, if it can be said in a few words.
+func (c *Change) brief() string {
+	var say *Field
+	for i, f := range c.Fields {
+		if strings.HasSuffix(f.Path, ".image") || f.Path == "spec.version" {
+			if say != nil {
+				return ""
+			}
+			say = &c.Fields[i]
+		}
+	}
+	if say == nil && len(c.Fields) == 1 {
+		say = &c.Fields[0]
+	}
+	if say == nil || say.Hidden {
+		return ""
+	}
+	old, current := textOf(say.Old), textOf(say.New)
+	if len(old) > 300 || len(current) > 300 {
+		return ""
+	}
+	if strings.HasSuffix(say.Path, ".image") {
+		old, current = withoutDigest(old), withoutDigest(current)
+		a, b := strings.LastIndexByte(old, ':'), strings.LastIndexByte(current, ':')
+		if a > 0 && b > 0 && old[:a] == current[:b] && old[a:] != current[b:] {
+			return fmt.Sprintf(" image %s → %s", old[a+1:], current[b+1:])
+		}
+	}
+	if say.Old == nil || say.New == nil || len(old)+len(current) > 60 || old == current {
+		return ""
+	}
+	return fmt.Sprintf(" %s %s → %s", say.Path[strings.LastIndexByte(say.Path, '.')+1:], old, current)
+}
+
+func withoutDigest(ref string) string {
+	ref, _, _ = strings.Cut(ref, "@")
+	return ref
+}
+
+var plainText = regexp.MustCompile(`^[\w./:@+-]+( [\w./:@+-]+)*$`)
+
+// textOf is a value as people read it: a plain text without its quotes.
+func textOf(raw json.RawMessage) string {
+	var text string
+	if json.Unmarshal(raw, &text) == nil && plainText.MatchString(text) {
+		return text
+	}
+	return clean(string(raw))
+}
+
+// was and is say one side of a field.
+func (f *Field) was() string { return f.side(f.Old) }
+func (f *Field) is() string  { return f.side(f.New) }
+
+func (f *Field) side(raw json.RawMessage) string {
+	switch {
+	case raw == nil:
+		return "none"
+	case f.Hidden:
+		return "hidden (" + textOf(raw) + ")"
+	}
+	return shorten(textOf(raw), 200)
+}
+
+// line says a field in one line.
+func (f *Field) line() string {
+	text := fmt.Sprintf("%s: %s → %s", clean(f.Path), f.was(), f.is())
+	if f.Hidden && f.Old != nil && f.New != nil {
+		text = fmt.Sprintf("%s: changed (%s)", clean(f.Path), textOf(f.New))
+	}
+	if f.Immutable {
+		text += " (cannot be changed on a live object)"
+	}
+	return text
+}
+
+// clean makes what comes out of a repository harmless for a terminal.
+func clean(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
+			fmt.Fprintf(&b, "\\u%04x", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most/2], "") + " … " + strings.ToValidUTF8(text[len(text)-most/2:], "")
+}
+
+// reach says how many hosts and sites a group is for.
+func (g *Group) reach() string {
+	return count(len(g.Hosts), "host") + " at " + count(len(g.Sites), "site")
+}
+
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
+// some lists the first names, and says how many more there are.
+func some(names []string, most int) string {
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+}
+
+// summary is all changes in one line.
+func (c *Changes) summary() string {
+	if c.Empty() {
+		return "nothing changes on any host"
+	}
+	if len(c.Groups) == 0 {
+		return "no host renders anything else"
+	}
+	dangerous := 0
+	for _, g := range c.Groups {
+		if g.Danger != "" {
+			dangerous++
+		}
+	}
+	verb := " change"
+	if c.Hosts == 1 && c.Sites <= 1 {
+		verb = " changes"
+	}
+	text := count(c.Hosts, "host") + " at " + count(c.Sites, "site") + verb
+	if dangerous > 0 {
+		text += fmt.Sprintf(", %d dangerous", dangerous)
+	}
+	return text
+}
+
+// names of a group, those of its hosts where their order says something.
+func (g *Group) names(most int) string {
+	if len(g.Hosts) > 0 && (g.Kind == Distribution || strings.HasPrefix(string(g.Kind), "host-")) {
+		return some(g.Hosts, most)
+	}
+	return some(g.Sites, most)
+}
