@@ -46,7 +46,7 @@ it is long. Markdown is a comment on a pull request, of at most 60,000 character
 		},
 	}
 	addFleet(cmd, &opts.fleet)
-	addChoice(cmd, "output", "o", choice{&opts.output, "output format", []string{"text", "markdown", "json"}})
+	addChoice(cmd, "output", "o", choice{&opts.output, "output format", []string{"text", "json", "yaml", "markdown"}})
 	cmd.Flags().BoolVar(&opts.exitCode, "exit-code", false, "exit with 3 if something changes")
 	return cmd
 }
@@ -214,7 +214,7 @@ func printChanges(ctx context.Context, w io.Writer, c *review.Changes, output st
 	switch output {
 	case "markdown":
 		return c.Markdown(w)
-	case "json":
+	case "json", "yaml":
 		return printAs(w, output, c)
 	}
 	screen := screenOf(w)
