@@ -87,14 +87,16 @@ func (s *Store) open() error {
 }
 
 // create lays out an empty store; oci-layout comes last, so that a layout which
-// has it is complete.
+// has it is complete. Several may create the same store at once.
 func (s *Store) create() error {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for _, e := range entries {
-		if name := e.Name(); name != "blobs" && name != indexFile && !strings.HasPrefix(name, ".") {
+		switch name := e.Name(); {
+		case name == "blobs", name == indexFile, name == layoutFile, strings.HasPrefix(name, "."):
+		default:
 			return fmt.Errorf("%s is no content store and not empty (it has %s)", s.dir, name)
 		}
 	}

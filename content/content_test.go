@@ -317,6 +317,16 @@ func TestProgramMustBeStatic(t *testing.T) {
 	require.Empty(t, entries)
 }
 
+// TestAStoreThatAnotherCreatedMeanwhileIsOpened holds create to what it meets
+// when another process finished between its own look for a layout and its start.
+func TestAStoreThatAnotherCreatedMeanwhileIsOpened(t *testing.T) {
+	t.Parallel()
+	s, err := Open(filepath.Join(t.TempDir(), "store"))
+	require.NoError(t, err)
+	require.NoError(t, s.create())
+	require.NoError(t, s.open())
+}
+
 func TestConcurrentWritersLoseNothing(t *testing.T) {
 	t.Parallel()
 	hello := buildHello(t)
