@@ -103,6 +103,8 @@ END {
 	row("lint 10,000 sites, nothing kept; stock, scaled", "s", v["s/sites-cold"], v["s/sites-stock"], "30")
 	row("  again, with what was kept", "s", v["s/sites-warm"], "", "3")
 	row("  highest resident memory", "MB", v["sites-rss-MB"], "", "1000")
+	row("diff of a layer that a third of them have", "s", v["s/diff-layer"], "", "3")
+	row("diff of a variable of one of them", "s", v["s/diff-site"], "", "0.5")
 	row("one host rendered again", "ms", v["host-render-ms"], "", "150")
 	row("apply alone, 100 layers, no agent around it", "ms", v["ours-ms"], v["bare-ms"])
 	row("  the same layers again, unchanged", "ms", v["unchanged-ms"])

@@ -67,3 +67,25 @@ func TestRevisionNamesWhatIsNotAllowed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) { require.ErrorContains(t, tt.read(rev.FS()), tt.want) })
 	}
 }
+
+// A clone before its first "git gc" has a file for every object.
+func TestAskingForSizesLeavesNoFileOpen(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.commit(map[string]string{"a.txt": "1"})
+	audit, err := gitsource.OpenAudit(f.Dir, nil)
+	require.NoError(t, err)
+	tree, err := audit.Tree(f.Head())
+	require.NoError(t, err)
+	for range 100 {
+		info, err := fs.Stat(tree, "a.txt")
+		require.NoError(t, err)
+		require.EqualValues(t, 1, info.Size())
+	}
+	open, err := filepath.Glob("/proc/self/fd/*")
+	require.NoError(t, err)
+	for _, fd := range open {
+		name, _ := os.Readlink(fd) // gone, if another test closed it
+		require.NotContains(t, name, f.Dir)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -113,11 +114,24 @@ func (s *store) size(h plumbing.Hash) (n int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer recoverDamage(h, &err)
-	n, err = s.git.EncodedObjectSize(h)
-	if err != nil {
+	if s.loose(h) { // go-git 5.19 leaves the file of a loose object open that it was asked the size of
+		obj, err := s.git.EncodedObject(plumbing.AnyObject, h)
+		if err != nil {
+			return 0, damage(h, err)
+		}
+		return obj.Size(), nil
+	}
+	if n, err = s.git.EncodedObjectSize(h); err != nil {
 		return 0, damage(h, err)
 	}
 	return n, nil
+}
+
+// loose tells whether the object has a file of its own.
+func (s *store) loose(h plumbing.Hash) bool {
+	name := h.String()
+	_, err := s.git.Filesystem().Lstat(path.Join("objects", name[:2], name[2:]))
+	return err == nil
 }
 
 // kind of an object.

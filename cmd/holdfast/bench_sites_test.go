@@ -1,11 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/fleet/fleettest"
 	"github.com/holdfast-fleet/holdfast/memo"
 	"github.com/holdfast-fleet/holdfast/render"
+	"github.com/holdfast-fleet/holdfast/review"
 )
 
 // BenchmarkSites lints a fleet of 10,000 sites with nothing kept, and again. The
@@ -25,10 +28,7 @@ func BenchmarkSites(b *testing.B) {
 	const sites, sample = 10_000, 100
 	dir, cache := filepath.Join(b.TempDir(), "fleet"), filepath.Join(b.TempDir(), "cache")
 	require.NoError(b, fleettest.Fleet{Sites: sites}.Write(dir))
-	program := filepath.Join(b.TempDir(), "holdfast")
-	build := exec.Command("go", "build", "-trimpath", "-o", program, ".")
-	build.Stderr = os.Stderr
-	require.NoError(b, build.Run())
+	program := buildProgram(b)
 	for b.Loop() {
 		require.NoError(b, os.RemoveAll(cache))
 		cold, rss := lintProcess(b, program, dir, cache)
@@ -98,4 +98,80 @@ func hostRender(b *testing.B, dir string) time.Duration {
 		took = time.Since(begin)
 	}
 	return took
+}
+
+// BenchmarkDiff compares two commits of a fleet of 10,000 sites, with what the
+// diff before found out: one line of a layer that a third of the sites have,
+// and one variable of one site.
+func BenchmarkDiff(b *testing.B) {
+	dir, cache := filepath.Join(b.TempDir(), "fleet"), filepath.Join(b.TempDir(), "cache")
+	require.NoError(b, fleettest.Fleet{Sites: 10_000}.Write(dir))
+	program := buildProgram(b)
+	deployment := filepath.Join(dir, "bases", fleettest.LayerName(10), "deployment.yaml")
+	f, err := fleet.LoadWith(os.DirFS(dir), fleet.Options{})
+	require.NoError(b, err)
+	site := filepath.Join(dir, f.Sites[0].Dir, "site.yaml")
+	commit := func(file, old, new string) {
+		if file != "" {
+			data, err := os.ReadFile(file)
+			require.NoError(b, err)
+			changed := strings.Replace(string(data), old, new, 1)
+			require.NotEqual(b, string(data), changed)
+			require.NoError(b, os.WriteFile(file, []byte(changed), 0o644))
+		}
+		benchGit(b, dir, "add", ".")
+		benchGit(b, dir, "commit", "-q", "-m", "Change "+path.Base(file))
+	}
+	benchGit(b, dir, "init", "-q", "-b", "main")
+	commit("", "", "")
+	benchGit(b, dir, "repack", "-q", "-a", "-d") // as a clone is
+	for b.Loop() {
+		commit(deployment, "cpu: 5m", "cpu: 6m")
+		diffProcess(b, program, dir, cache) // keeps what it finds out
+		commit(deployment, "cpu: 6m", "cpu: 7m")
+		took, changed := diffProcess(b, program, dir, cache)
+		b.ReportMetric(took.Seconds(), "s/diff-layer")
+		b.ReportMetric(float64(changed), "sites/diff-layer")
+		commit(site, "variables:", "variables:\n    DOMAIN: example.org")
+		took, changed = diffProcess(b, program, dir, cache)
+		require.Equal(b, 1, changed)
+		b.ReportMetric(took.Seconds(), "s/diff-site")
+	}
+}
+
+// diffProcess compares HEAD with the commit before, and counts the sites that change.
+func diffProcess(b *testing.B, program, dir, cache string) (time.Duration, int) {
+	b.Helper()
+	cmd := exec.Command(program, "diff", "HEAD~1..HEAD", "--fleet", dir, "-o", "json")
+	cmd.Env = append(os.Environ(), cacheVariable+"="+cache)
+	cmd.Stderr = os.Stderr
+	begin := time.Now()
+	out, err := cmd.Output()
+	took := time.Since(begin)
+	require.NoError(b, err)
+	var changes review.Changes
+	require.NoError(b, json.Unmarshal(out, &changes))
+	sites := map[string]bool{}
+	for _, g := range changes.Groups {
+		for _, s := range g.Sites {
+			sites[s] = true
+		}
+	}
+	return took, len(sites)
+}
+
+func benchGit(b *testing.B, dir string, args ...string) {
+	b.Helper()
+	cmd := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=Bench", "-c", "user.email=bench@example.com", "-c", "gc.auto=0"}, args...)...)
+	cmd.Stderr = os.Stderr
+	require.NoError(b, cmd.Run())
+}
+
+func buildProgram(b *testing.B) string {
+	b.Helper()
+	program := filepath.Join(b.TempDir(), "holdfast")
+	build := exec.Command("go", "build", "-trimpath", "-o", program, ".")
+	build.Stderr = os.Stderr
+	require.NoError(b, build.Run())
+	return program
 }
