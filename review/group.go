@@ -3,19 +3,23 @@ package review
 import (
 	"cmp"
 	"encoding/json"
+	"path"
 	"slices"
+	"strings"
 )
 
 // group puts identical changes of the sites together. pairs are ordered by name.
 func (c *Changes) group(pairs []*pair) {
 	groups, unlocked := grouper{}, grouper{}
 	sites, hosts := map[string]bool{}, map[string]bool{}
+	c.where = make(map[string]place, len(pairs))
 	for _, p := range pairs {
 		at := p.new
 		if at == nil {
 			at = p.old
 		}
 		names := inNodeOrder(at)
+		c.where[p.name] = place{at.Profile.Name, strings.TrimPrefix(strings.TrimPrefix(path.Dir(at.Dir), "sites"), "/")}
 		for _, change := range p.changes {
 			groups.add(change, p.name, names...)
 		}

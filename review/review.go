@@ -34,6 +34,8 @@ type Changes struct {
 	Unlocked  []Group   `json:"unlocked"` // images that got no digest, by Change.Object
 	Notes     []string  `json:"notes"`    // what changes for the fleet as a whole
 	Approvals *Approval `json:"approvals,omitempty"`
+
+	where map[string]place // the sites of the groups
 }
 
 // Empty tells that no host does anything differently.

@@ -3,7 +3,8 @@
 # themselves: what is installed for them here is not started, now or at boot.
 set -euo pipefail
 
-packages=(gcc libc6-dev libseccomp-dev pkg-config git gnupg openssh-client openssh-server nginx-light iproute2 nftables curl procps)
+packages=(gcc libc6-dev libseccomp-dev pkg-config git gnupg openssh-client openssh-server nginx-light iproute2 nftables curl procps
+	chromium-headless-shell fonts-dejavu-core)
 declare -A services=([openssh-server]=ssh [nginx-light]=nginx)
 
 if ! command -v go >/dev/null; then

@@ -36,9 +36,11 @@ with the working tree. The default is from where HEAD left the default branch
 
 With --exit-code, the command exits with 3 if something changes on a host.
 Text has colours on a terminal, unless NO_COLOR is set, and is shown by $PAGER if
-it is long. Markdown is a comment on a pull request, of at most 60,000 characters.`,
+it is long. Markdown is a comment on a pull request, of at most 60,000 characters.
+HTML is one page with search and filters, of at most 17 MiB, that loads nothing.`,
 		Example: `  holdfast diff                              # the pull request that is checked out
   holdfast diff main..topic -o markdown
+  holdfast diff main..topic -o html > changes.html
   holdfast diff HEAD~3 -o json | jq '.groups[] | select(.danger)'`,
 		Args: optionalArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,7 +48,7 @@ it is long. Markdown is a comment on a pull request, of at most 60,000 character
 		},
 	}
 	addFleet(cmd, &opts.fleet)
-	addChoice(cmd, "output", "o", choice{&opts.output, "output format", []string{"text", "json", "yaml", "markdown"}})
+	addChoice(cmd, "output", "o", choice{&opts.output, "output format", []string{"text", "json", "yaml", "markdown", "html"}})
 	cmd.Flags().BoolVar(&opts.exitCode, "exit-code", false, "exit with 3 if something changes")
 	return cmd
 }
@@ -214,6 +216,8 @@ func printChanges(ctx context.Context, w io.Writer, c *review.Changes, output st
 	switch output {
 	case "markdown":
 		return c.Markdown(w)
+	case "html":
+		return c.HTML(w)
 	case "json", "yaml":
 		return printAs(w, output, c)
 	}
