@@ -17,7 +17,7 @@ var kubernetesVersion = regexp.MustCompile(`^v1\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*
 func ParseDistribution(data []byte) (Distribution, error) {
 	r := reader{"distribution", &problems{}}
 	if len(data) > MaxFileSize {
-		r.add(r.file, 0, "", "the object is larger than %d KiB", MaxFileSize>>10)
+		r.add(r.file, 0, "", "the object is larger than %d KiB", MaxFileSize>>10).Rule = RuleTooLarge
 		return Distribution{}, r.err()
 	}
 	d := Distribution{PodCIDR: "10.244.0.0/24", ServiceCIDR: "10.96.0.0/16", APIPort: 6443}

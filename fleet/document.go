@@ -47,7 +47,7 @@ func ReadFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 
 func tooLarge(name string, limit int64) error {
 	return &Problem{File: name, Msg: fmt.Sprintf("the file is larger than %d KiB", limit>>10),
-		Tip: "keep big content out of the fleet, or split the file"}
+		Tip: "keep big content out of the fleet, or split the file", Rule: RuleTooLarge}
 }
 
 // ParseYAML parses the documents of a YAML file, within the limits on depth
@@ -79,7 +79,7 @@ func (l *Limits) measure(file string, n *yaml.Node) error {
 	}
 	if l.Nodes--; l.Nodes < 0 {
 		return &Problem{File: file, Line: n.Line, Msg: "too many values once aliases are followed",
-			Tip: "write the values out, or split the file"}
+			Tip: "write the values out, or split the file", Rule: RuleTooLarge}
 	}
 	if n.Kind == yaml.AliasNode {
 		if err := l.measure(file, n.Alias); err != nil {
@@ -98,7 +98,7 @@ func (l *Limits) measure(file string, n *yaml.Node) error {
 var lineOfYAMLError = regexp.MustCompile(`^line (\d+): `)
 
 func tooDeep(file string, line int) error {
-	return &Problem{File: file, Line: line, Msg: "nested too deep", Tip: "no object that a cluster takes is that deep"}
+	return &Problem{File: file, Line: line, Msg: "nested too deep", Tip: "no object that a cluster takes is that deep", Rule: RuleTooLarge}
 }
 
 // yamlProblem says what the parser says, of which depth is a part that it knows no line of.
@@ -112,5 +112,5 @@ func yamlProblem(file string, err error) error {
 		msg = msg[len(m[0]):]
 	}
 	return &Problem{File: file, Line: line, Msg: "not YAML: " + strings.Join(strings.Fields(msg), " "),
-		Tip: "look at indentation, quotes and brackets there and on the line before"}
+		Tip: "look at indentation, quotes and brackets there and on the line before", Rule: RuleYAMLSyntax}
 }

@@ -27,7 +27,7 @@ type folder struct {
 // neither a file nor a folder: a link could lead out of what was reviewed.
 func (f folder) survey(name string, depth int, files, height *int) {
 	if *files++; depth >= maxFolders-strings.Count(f.dir, "/") {
-		f.add(name, 0, deepTip, "folders are nested deeper than %d", maxFolders)
+		f.add(name, 0, deepTip, "folders are nested deeper than %d", maxFolders).Rule = RuleTooLarge
 		return
 	}
 	*height = max(*height, depth)
@@ -55,9 +55,9 @@ func (f folder) survey(name string, depth int, files, height *int) {
 func (ps *problems) regular(name string, e fs.DirEntry) bool {
 	switch {
 	case e.Type()&fs.ModeSymlink != 0:
-		ps.add(name, 0, "put a copy there, or share it through bases/", "a symbolic link, which a fleet may not have")
+		ps.add(name, 0, "put a copy there, or share it through bases/", "a symbolic link, which a fleet may not have").Rule = RuleIrregularFile
 	case !e.IsDir() && !e.Type().IsRegular():
-		ps.add(name, 0, "copy the files into the repository", "neither a file nor a folder (a submodule?)")
+		ps.add(name, 0, "copy the files into the repository", "neither a file nor a folder (a submodule?)").Rule = RuleIrregularFile
 	default:
 		return true
 	}
@@ -69,7 +69,7 @@ func (f folder) unreadable(name string, err error) {
 	if p := new(fs.PathError); errors.As(err, &p) && p.Path != "" {
 		name = strings.TrimPrefix(p.Path, f.dir+"/")
 	}
-	f.add(name, 0, "a fleet holds files and folders that everybody can read: put a copy there", "%s", withoutPath(err))
+	f.add(name, 0, "a fleet holds files and folders that everybody can read: put a copy there", "%s", withoutPath(err)).Rule = RuleIrregularFile
 }
 
 // withoutPath is what an error of a file system says beside the path.
@@ -90,11 +90,11 @@ func (f folder) read(name, missingTip string) ([]byte, bool) {
 	case err == nil:
 		return data, true
 	case errors.Is(err, fs.ErrNotExist):
-		f.add(name, 0, missingTip, "the file is missing")
+		f.add(name, 0, missingTip, "the file is missing").Rule = RuleMissingFile
 	case errors.As(err, &problem):
-		f.add(name, problem.Line, problem.Tip, "%s", problem.Msg)
+		f.add(name, problem.Line, problem.Tip, "%s", problem.Msg).Rule = problem.Rule
 	default:
-		f.add(name, 0, "", "%s", withoutPath(err))
+		f.add(name, 0, "", "%s", withoutPath(err)).Rule = RuleIrregularFile
 	}
 	return nil, false
 }

@@ -62,7 +62,7 @@ func (l *loader) unused(groups []*group) {
 		for i, v := range g.variables {
 			if g.sites > 0 && !g.used[i] {
 				l.add(g.file(), v.Line, "declare it in the profile of a site, or drop it",
-					"variable %s is declared by no profile below", v.Name)
+					"variable %s is declared by no profile below", v.Name).Rule = RuleVariableUndeclared
 			}
 		}
 	}

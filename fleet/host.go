@@ -64,7 +64,7 @@ func (l *loader) host(s *Site, from hostRecord) {
 	h := &Host{Name: from.Name, Site: s, File: path.Join(s.Dir, "hosts", from.Name+".yaml"), Identity: from.Identity, Role: from.Role, State: from.State}
 	s.Hosts = append(s.Hosts, h)
 	if first := l.identities[h.Identity]; first != "" {
-		l.add(h.File, from.Line, "every machine makes its own key; register it anew", "%s has the same identity", first)
+		l.add(h.File, from.Line, "every machine makes its own key; register it anew", "%s has the same identity", first).Rule = RuleDuplicateIdentity
 	} else if h.Identity != "" {
 		l.identities[h.Identity] = h.File
 	}
@@ -86,10 +86,10 @@ func (l *loader) roles(s *Site) {
 	}
 	switch n := len(control); {
 	case n == 0 && len(active) > 0:
-		l.add(active[0].File, 0, "give it the role control-plane", "site %s has no control-plane host", s.Name)
+		l.add(active[0].File, 0, "give it the role control-plane", "site %s has no control-plane host", s.Name).Rule = RuleControlPlaneCount
 	case n == 2:
-		l.add(control[1].File, 0, "have one or three; the others can be workers", "site %s has two control-plane hosts, which are less available than one", s.Name)
+		l.add(control[1].File, 0, "have one or three; the others can be workers", "site %s has two control-plane hosts, which are less available than one", s.Name).Rule = RuleControlPlaneCount
 	case n > 3:
-		l.add(control[3].File, 0, "have one or three; the others can be workers", "site %s has %d control-plane hosts", s.Name, n)
+		l.add(control[3].File, 0, "have one or three; the others can be workers", "site %s has %d control-plane hosts", s.Name, n).Rule = RuleControlPlaneCount
 	}
 }

@@ -30,7 +30,7 @@ func (ps *problems) labels(file string, given []scalar) {
 	for _, s := range given {
 		switch {
 		case !validLabelKey(s.Name):
-			ps.add(file, s.Line, "use letters, digits, -, _ and ., at most 63 of them, after a DNS name and / if you like", "%q is not a name for a label", s.Name)
+			ps.add(file, s.Line, "use letters, digits, -, _ and ., at most 63 of them, after a DNS name and / if you like", "%q is not a name for a label", s.Name).Rule = RuleBadName
 		case s.Tag != "!!str":
 			ps.add(file, s.Line, "quote it if the text is meant", "label %s must be a string, not %s", s.Name, kindOf(s.Tag))
 		case !validLabelValue(s.Text):

@@ -29,7 +29,7 @@ func (l *loader) link(places []place) {
 		}
 		s := l.site(p.dir, p.site, parent)
 		if other := first[s.Name]; other != "" {
-			l.add(path.Join(s.Dir, "site.yaml"), 0, "a site's name is unique in the fleet, in all groups", "%s has the same name", other)
+			l.add(path.Join(s.Dir, "site.yaml"), 0, "a site's name is unique in the fleet, in all groups", "%s has the same name", other).Rule = RuleDuplicateName
 		} else {
 			first[s.Name] = path.Join(s.Dir, "site.yaml")
 		}
@@ -45,7 +45,7 @@ func (l *loader) site(dir string, from *siteRecord, in *group) *Site {
 	file := path.Join(dir, "site.yaml")
 	l.adopt(dir, from.wrong)
 	if !dnsLabel.MatchString(s.Name) {
-		l.add(dir, 0, nameTip, "%q is not a name for a site", s.Name)
+		l.add(dir, 0, nameTip, "%q is not a name for a site", s.Name).Rule = RuleBadName
 	}
 	reader{file, l.problems}.named(from.Name, s.Name)
 	groups := in.above()
@@ -89,12 +89,12 @@ func (l *loader) choose(s *Site, from *siteRecord, groups []*group) {
 	switch {
 	case c.Line == 0:
 		if len(from.wrong) == 0 { // else what is wrong may be just that
-			l.add(path.Join(s.Dir, "site.yaml"), 0, "add spec.profile there, or to the group.yaml of a folder above", "site %s has no profile", s.Name)
+			l.add(path.Join(s.Dir, "site.yaml"), 0, "add spec.profile there, or to the group.yaml of a folder above", "site %s has no profile", s.Name).Rule = RuleNoSuchProfile
 		}
 	case c.Profile == "": // said already
 	case c.Pin.IsZero():
 		if s.Profile = l.fleet.Profiles[c.Profile]; s.Profile == nil {
-			l.add(s.ChosenIn, c.Line, l.knownProfiles(), "unknown profile %s", c.Profile)
+			l.add(s.ChosenIn, c.Line, l.knownProfiles(), "unknown profile %s", c.Profile).Rule = RuleNoSuchProfile
 		}
 	default:
 		s.Profile = l.pin(s.ChosenIn, c)
@@ -131,7 +131,7 @@ func (l *loader) values(s *Site, from *siteRecord, groups []*group) {
 			if len(p.Variables) == 0 {
 				tip = "it declares none"
 			}
-			l.add(file, v.Line, tip, "variable %s is not declared by profile %s", v.Name, p.Name)
+			l.add(file, v.Line, tip, "variable %s is not declared by profile %s", v.Name, p.Name).Rule = RuleVariableUndeclared
 			continue
 		}
 		values[v.Name] = given{v, file}
@@ -145,7 +145,7 @@ func (l *loader) values(s *Site, from *siteRecord, groups []*group) {
 			}
 		case v.Required:
 			l.add(file, from.Line, fmt.Sprintf("add it under spec.variables, or give it a default in %s:%d", v.File, v.Line),
-				"variable %s is required by profile %s", v.Name, p.Name)
+				"variable %s is required by profile %s", v.Name, p.Name).Rule = RuleVariableMissing
 		case v.Default != nil:
 			s.Variables[v.Name] = v.Default
 		}
@@ -160,7 +160,7 @@ func (l *loader) overlays(s *Site, overlays []overlayRecord) {
 		case o.Dir == "distribution":
 			at, whose = path.Join(s.Dir, "site.yaml"), "the site's distribution"
 		case !slices.ContainsFunc(s.Profile.Layers, func(layer Layer) bool { return layer.Name == name }):
-			l.add(full, 0, "name the folder as the layer it changes", "%s is not a layer of profile %s", name, s.Profile.Name)
+			l.add(full, 0, "name the folder as the layer it changes", "%s is not a layer of profile %s", name, s.Profile.Name).Rule = RuleNoSuchLayer
 			continue
 		}
 		if !o.Kustomization {

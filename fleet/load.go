@@ -94,7 +94,7 @@ func (l *loader) survey() []place {
 				l.adopt(p.dir, p.site.wrong)
 			}
 			if strings.Count(p.dir, "/")+p.site.Height >= maxFolders {
-				l.add(p.dir, 0, deepTip, "folders are nested deeper than %d", maxFolders)
+				l.add(p.dir, 0, deepTip, "folders are nested deeper than %d", maxFolders).Rule = RuleTooLarge
 			}
 		}
 		if p.foul {
@@ -102,7 +102,7 @@ func (l *loader) survey() []place {
 		}
 	}
 	if files > maxFiles {
-		l.add("sites", 0, "split the fleet", "more than %d files and folders", maxFiles)
+		l.add("sites", 0, "split the fleet", "more than %d files and folders", maxFiles).Rule = RuleTooLarge
 	}
 	return places
 }
@@ -110,7 +110,7 @@ func (l *loader) survey() []place {
 // adopt reports what was found below a folder.
 func (ps *problems) adopt(dir string, found []*Problem) {
 	for _, p := range found {
-		ps.add(path.Join(dir, p.File), p.Line, p.Tip, "%s", p.Msg)
+		ps.add(path.Join(dir, p.File), p.Line, p.Tip, "%s", p.Msg).Rule = p.Rule
 	}
 }
 

@@ -14,7 +14,7 @@ var digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 func ParseLock(file string, data []byte) (Lock, error) {
 	r := reader{file, &problems{}}
 	if len(data) > MaxFileSize {
-		r.add(file, 0, "", "the file is larger than %d KiB", MaxFileSize>>10)
+		r.add(file, 0, "", "the file is larger than %d KiB", MaxFileSize>>10).Rule = RuleTooLarge
 		return Lock{}, r.err()
 	}
 	lock := r.lock(data)

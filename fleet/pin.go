@@ -23,7 +23,7 @@ func (l *loader) pin(file string, c choice) *Profile {
 			if h := (interface{ Hint() string })(nil); errors.As(err, &h) {
 				tip = h.Hint()
 			}
-			l.add(file, line, tip, "profile %s at tag %s: %s", c.Profile, c.Pin.Tag, oneLine(err))
+			l.add(file, line, tip, "profile %s at tag %s: %s", c.Profile, c.Pin.Tag, oneLine(err)).Rule = RuleBadPin
 		}
 		for _, problem := range Problems(err) {
 			report(problem)

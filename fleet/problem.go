@@ -8,6 +8,7 @@ type Problem struct {
 	Line int    // from 1; 0 if the whole file is meant
 	Msg  string // what is wrong, lower case, no full stop
 	Tip  string // what to do, or empty
+	Rule Rule   // what is broken; empty where nothing lints
 }
 
 func (p *Problem) Error() string {

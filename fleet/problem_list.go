@@ -44,8 +44,11 @@ func compareProblems(a, b *Problem) int {
 // problems collects what is wrong, so that a person hears of everything at once.
 type problems struct{ list []error }
 
-func (ps *problems) add(file string, line int, tip, format string, args ...any) {
-	ps.list = append(ps.list, &Problem{File: file, Line: line, Msg: fmt.Sprintf(format, args...), Tip: tip})
+// add returns the problem, which breaks the rule RuleBadValue unless that is set.
+func (ps *problems) add(file string, line int, tip, format string, args ...any) *Problem {
+	p := &Problem{File: file, Line: line, Msg: fmt.Sprintf(format, args...), Tip: tip, Rule: RuleBadValue}
+	ps.list = append(ps.list, p)
+	return p
 }
 
 func (ps *problems) addErr(err error) {

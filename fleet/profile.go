@@ -18,7 +18,7 @@ const defaultTimeout = 5 * time.Minute
 func profileNames(fsys fs.FS, ps *problems) []string {
 	entries, err := fs.ReadDir(fsys, "profiles")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		ps.add("profiles", 0, "", "%s", withoutPath(err))
+		ps.add("profiles", 0, "", "%s", withoutPath(err)).Rule = RuleIrregularFile
 	}
 	var names []string
 	for _, e := range entries {
@@ -35,7 +35,7 @@ func loadProfile(fsys fs.FS, name string, ps *problems) *Profile {
 	p.Distribution = path.Join(p.Dir, "distribution")
 	file := path.Join(p.Dir, "profile.yaml")
 	if !dnsLabel.MatchString(name) {
-		ps.add(p.Dir, 0, nameTip, "%q is not a name for a profile", name)
+		ps.add(p.Dir, 0, nameTip, "%q is not a name for a profile", name).Rule = RuleBadName
 	}
 	root := folder{fsys, ".", ps, nil}
 	data, ok := root.read(file, "every folder of profiles/ is a profile; shared pieces belong to bases/")
@@ -80,7 +80,7 @@ func (r reader) profileFields(p *Profile, lines map[string]int) map[string]field
 					return
 				}
 				if first, twice := lines[layer.Name]; twice {
-					r.problem(n, fmt.Sprintf("it is first declared at line %d", first), "layer %s is declared twice", layer.Name)
+					r.problem(n, fmt.Sprintf("it is first declared at line %d", first), "layer %s is declared twice", layer.Name).Rule = RuleDuplicateField
 					return
 				}
 				lines[layer.Name] = n.Line
@@ -106,7 +106,7 @@ func (r reader) layerFields(layer *Layer, dir string) map[string]field {
 	return map[string]field{
 		"name": {true, "", nameShape, func(n *yaml.Node) {
 			if layer.Name = r.name(n, "a layer's name"); layer.Name == "distribution" {
-				r.problem(n, "give it another; profiles/<profile>/distribution is the node", "distribution is not a name for a layer")
+				r.problem(n, "give it another; profiles/<profile>/distribution is the node", "distribution is not a name for a layer").Rule = RuleBadName
 			}
 		}},
 		"path": {false, "Folder of its kustomization, from the profile's folder; default addons/<name>", textShape, func(n *yaml.Node) {
@@ -147,7 +147,7 @@ func (r reader) dependencies(layers []Layer, lines map[string]int) {
 	for _, layer := range layers {
 		for _, dep := range layer.DependsOn {
 			if _, ok := byName[dep]; !ok {
-				r.add(r.file, lines[layer.Name], "add that layer, or drop it from dependsOn", "layer %s depends on %s, which is not a layer of the profile", layer.Name, dep)
+				r.add(r.file, lines[layer.Name], "add that layer, or drop it from dependsOn", "layer %s depends on %s, which is not a layer of the profile", layer.Name, dep).Rule = RuleNoSuchLayer
 			}
 		}
 	}
@@ -156,7 +156,7 @@ func (r reader) dependencies(layers []Layer, lines map[string]int) {
 	visit = func(name string, trail []string) {
 		if at := slices.Index(trail, name); at >= 0 {
 			cycle := append(slices.Clone(trail[at:]), name)
-			r.add(r.file, lines[name], "remove one of these dependencies", "layers wait for each other: %s", strings.Join(cycle, " -> "))
+			r.add(r.file, lines[name], "remove one of these dependencies", "layers wait for each other: %s", strings.Join(cycle, " -> ")).Rule = RuleLayerCycle
 			return
 		}
 		if done[name] {
@@ -188,5 +188,5 @@ func (f folder) kustomization(dir, file string, line int, whose string) {
 }
 
 func (ps *problems) noKustomization(dir, file string, line int, whose string) {
-	ps.add(file, line, "create "+path.Join(dir, "kustomization.yaml"), "%s has no kustomization in %s", whose, dir)
+	ps.add(file, line, "create "+path.Join(dir, "kustomization.yaml"), "%s has no kustomization in %s", whose, dir).Rule = RuleMissingFile
 }

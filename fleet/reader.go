@@ -25,12 +25,12 @@ type field struct {
 	read     func(*yaml.Node)
 }
 
-func (r reader) problem(n *yaml.Node, tip, format string, args ...any) {
+func (r reader) problem(n *yaml.Node, tip, format string, args ...any) *Problem {
 	line := 0
 	if n != nil {
 		line = n.Line
 	}
-	r.add(r.file, line, tip, format, args...)
+	return r.add(r.file, line, tip, format, args...)
 }
 
 // nameAt is metadata.name, and its line; empty if there is none.
@@ -84,7 +84,7 @@ func (r reader) metadataFields(name *nameAt) map[string]field {
 // named checks that metadata.name, if there is one, is what the path says.
 func (r reader) named(got nameAt, want string) {
 	if got.Name != "" && got.Name != want {
-		r.add(r.file, got.Line, "give both the same name", "metadata.name is %s, but the path says %s", got.Name, want)
+		r.add(r.file, got.Line, "give both the same name", "metadata.name is %s, but the path says %s", got.Name, want).Rule = RuleBadName
 	}
 }
 
@@ -109,9 +109,9 @@ func (r reader) object(n *yaml.Node, what string, fields map[string]field) {
 		f, known := fields[key.Value]
 		switch {
 		case !known:
-			r.problem(key, "known fields: "+strings.Join(slices.Sorted(maps.Keys(fields)), ", "), "unknown field %s in %s", key.Value, what)
+			r.problem(key, "known fields: "+strings.Join(slices.Sorted(maps.Keys(fields)), ", "), "unknown field %s in %s", key.Value, what).Rule = RuleUnknownField
 		case seen[key.Value]:
-			r.problem(key, "keep one of them", "field %s is given twice in %s", key.Value, what)
+			r.problem(key, "keep one of them", "field %s is given twice in %s", key.Value, what).Rule = RuleDuplicateField
 		default:
 			seen[key.Value] = true
 			f.read(n.Content[i+1])
@@ -119,7 +119,7 @@ func (r reader) object(n *yaml.Node, what string, fields map[string]field) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if fields[name].required && !seen[name] {
-			r.problem(n, "add it", "%s lacks the field %s", what, name)
+			r.problem(n, "add it", "%s lacks the field %s", what, name).Rule = RuleMissingField
 		}
 	}
 }
@@ -138,7 +138,7 @@ func (r reader) entries(n *yaml.Node, what string, read func(key, value *yaml.No
 		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str":
 			r.problem(key, "quote it", "a key of %s is not a string", what)
 		case seen[key.Value]:
-			r.problem(key, "keep one of them", "%s has %s twice", what, key.Value)
+			r.problem(key, "keep one of them", "%s has %s twice", what, key.Value).Rule = RuleDuplicateField
 		default:
 			seen[key.Value] = true
 			read(key, n.Content[i+1])
@@ -222,7 +222,7 @@ const nameTip = "use lower-case letters, digits and -, at most 63 of them"
 func (r reader) name(n *yaml.Node, what string) string {
 	name := r.text(n, what)
 	if name != "" && !dnsLabel.MatchString(name) {
-		r.problem(n, nameTip, "%s %q is not a name", what, name)
+		r.problem(n, nameTip, "%s %q is not a name", what, name).Rule = RuleBadName
 		return ""
 	}
 	return name

@@ -72,7 +72,7 @@ func (p siteParser) site() {
 	for _, e := range p.entries["."] {
 		switch {
 		case e.Name() == "group.yaml":
-			p.add("group.yaml", 0, "move it to a folder above the site, or its values into site.yaml", "a site is no group")
+			p.add("group.yaml", 0, "move it to a folder above the site, or its values into site.yaml", "a site is no group").Rule = RuleIrregularFile
 		case !e.IsDir():
 		case e.Name() == "hosts":
 			p.hosts()
@@ -114,12 +114,12 @@ func (p siteParser) hosts() {
 		name, isYAML := strings.CutSuffix(e.Name(), ".yaml")
 		if e.IsDir() || !isYAML {
 			if e.Name() != "README.md" {
-				p.add(file, 0, "a host is a file hosts/<name>.yaml", "not a host")
+				p.add(file, 0, "a host is a file hosts/<name>.yaml", "not a host").Rule = RuleIrregularFile
 			}
 			continue
 		}
 		if !dnsLabel.MatchString(name) {
-			p.add(file, 0, nameTip, "%q is not a name for a host", name)
+			p.add(file, 0, nameTip, "%q is not a name for a host", name).Rule = RuleBadName
 		}
 		if data, ok := p.read(file, ""); ok {
 			h := hostRecord{Name: name, Role: ControlPlane, State: Active}

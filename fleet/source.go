@@ -50,7 +50,7 @@ func (r reader) sourcesField(to *sourceList) field {
 		r.items(n, "sources", func(n *yaml.Node) {
 			s := r.source(n)
 			if known[s.URL()] && s.URL() != "" {
-				r.problem(n, "keep one of them", "source %s is given twice", s.URL())
+				r.problem(n, "keep one of them", "source %s is given twice", s.URL()).Rule = RuleDuplicateField
 			}
 			known[s.URL()] = true
 			to.Sources = append(to.Sources, s)
@@ -170,13 +170,13 @@ func (l *loader) sources(file, dir string, isSite bool, list *sourceList) {
 			switch {
 			case name == "":
 			case !sourceReaches(dir, isSite, name):
-				l.add(file, s.Line, "move it into bases/, or into the folder of this file", "%s is out of reach", name)
+				l.add(file, s.Line, "move it into bases/, or into the folder of this file", "%s is out of reach", name).Rule = RuleSourceFile
 			default:
 				info, err := fs.Stat(l.fsys, name)
 				if errors.Is(err, fs.ErrNotExist) {
-					l.add(file, s.Line, "paths are from the root of the fleet", "there is no file %s", name)
+					l.add(file, s.Line, "paths are from the root of the fleet", "there is no file %s", name).Rule = RuleSourceFile
 				} else if err != nil || !info.Mode().IsRegular() {
-					l.add(file, s.Line, "", "%s is not a file", name)
+					l.add(file, s.Line, "", "%s is not a file", name).Rule = RuleSourceFile
 				}
 			}
 		}

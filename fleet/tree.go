@@ -95,13 +95,13 @@ func (l *loader) groupFolder(p *place, f folder, entries []fs.DirEntry) bool {
 		case !p.problems.regular(e.Name(), e):
 			fair = false
 		case e.IsDir() && strings.Count(full, "/") >= maxFolders:
-			f.add(e.Name(), 0, deepTip, "folders are nested deeper than %d", maxFolders)
+			f.add(e.Name(), 0, deepTip, "folders are nested deeper than %d", maxFolders).Rule = RuleTooLarge
 			fair = false
 		case e.Name() == "group.yaml":
 			p.group = f.group()
 		case !e.IsDir():
 		case slices.Contains([]string{"hosts", "addons", "distribution"}, e.Name()):
-			f.add("site.yaml", 0, "create it, or move "+full+" below a site", "the file is missing beside %s", full)
+			f.add("site.yaml", 0, "create it, or move "+full+" below a site", "the file is missing beside %s", full).Rule = RuleMissingFile
 			fair = p.unused(f, e) && fair
 		case hidden(e):
 			fair = p.unused(f, e) && fair

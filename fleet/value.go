@@ -135,7 +135,7 @@ func (ps *problems) value(file string, s scalar, v *Variable) (any, bool) {
 	if errors.Is(err, errType) && s.Tag != "!!map" && s.Tag != "!!seq" && v.Type != Integer && v.Type != Boolean {
 		tip = "quote it: " + tip
 	}
-	ps.add(file, s.Line, tip, "variable %s: %s", v.Name, err)
+	ps.add(file, s.Line, tip, "variable %s: %s", v.Name, err).Rule = RuleVariableType
 	return nil, false
 }
 

@@ -22,7 +22,7 @@ func (r reader) variables(n *yaml.Node) []Variable {
 			return
 		}
 		if first, twice := lines[v.Name]; twice {
-			r.problem(n, fmt.Sprintf("it is first declared at line %d", first), "variable %s is declared twice", v.Name)
+			r.problem(n, fmt.Sprintf("it is first declared at line %d", first), "variable %s is declared twice", v.Name).Rule = RuleDuplicateField
 			return
 		}
 		lines[v.Name] = v.Line
@@ -65,7 +65,7 @@ func (r reader) variableFields(v *Variable, def **yaml.Node) map[string]field {
 	return map[string]field{
 		"name": {true, "As in ${NAME}", matching(variableName.String()), func(n *yaml.Node) {
 			if v.Name = r.text(n, "a variable's name"); !variableName.MatchString(v.Name) && v.Name != "" {
-				r.problem(n, "use letters, digits and _, not starting with a digit", "%q is not a variable's name", v.Name)
+				r.problem(n, "use letters, digits and _, not starting with a digit", "%q is not a variable's name", v.Name).Rule = RuleBadName
 				v.Name = ""
 			}
 		}},
@@ -87,7 +87,7 @@ func (r reader) variableFields(v *Variable, def **yaml.Node) map[string]field {
 			r.items(n, "values", func(n *yaml.Node) {
 				text := r.text(n, "one of values")
 				if slices.Contains(v.Values, text) {
-					r.problem(n, "keep one of them", "%s is in values twice", text)
+					r.problem(n, "keep one of them", "%s is in values twice", text).Rule = RuleDuplicateField
 					return
 				}
 				v.Values = append(v.Values, text)

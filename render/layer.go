@@ -61,7 +61,7 @@ func newLayer(site *fleet.Site, layer fleet.Layer, vars variables, from *built) 
 	}
 	if len(got.objects) == 0 {
 		return nil, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("layer %s of site %s has no objects", layer.Name, site.Name),
-			Tip: "to delete what it had, remove the layer from profile.yaml"}
+			Tip: "to delete what it had, remove the layer from profile.yaml", Rule: fleet.RuleEmptyLayer}
 	}
 	objects := got.layer.Objects
 	got.layer = Layer{Name: layer.Name, DependsOn: layer.DependsOn, Wait: layer.Wait, Prune: layer.Prune, Timeout: layer.Timeout,
@@ -101,7 +101,7 @@ func (v variables) fill(from *built, locked map[string]string) (*filled, error) 
 		}
 		c := called{id: o.id(), name: o.String(), kind: o.kind, apiVersion: o.apiVersion}
 		if !from.plain && seen[c.id] {
-			errs = append(errs, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s is there twice (site %s)", o, v.site.Name), Tip: "keep one of them"})
+			errs = append(errs, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s is there twice (site %s)", o, v.site.Name), Tip: "keep one of them", Rule: fleet.RuleDuplicateObject})
 		}
 		seen[c.id] = true
 		out.objects, out.images, out.layer.Objects = append(out.objects, c), append(out.images, images...), append(out.layer.Objects, raw)

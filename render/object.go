@@ -43,11 +43,11 @@ func (o object) id() string {
 func newObject(n *yaml.Node, file string) (object, error) {
 	v, err := parsed(n)
 	if err != nil {
-		return object{}, &fleet.Problem{File: file, Msg: err.Error(), Tip: "mend the value in the file that it stands in; text that looks like something else is quoted"}
+		return object{}, &fleet.Problem{File: file, Msg: err.Error(), Tip: "mend the value in the file that it stands in; text that looks like something else is quoted", Rule: fleet.RuleBadObject}
 	}
 	value, ok := v.(map[string]any)
 	if !ok {
-		return object{}, &fleet.Problem{File: file, Msg: "a document is not an object", Tip: objectTip}
+		return object{}, &fleet.Problem{File: file, Msg: "a document is not an object", Tip: objectTip, Rule: fleet.RuleBadObject}
 	}
 	return identify(value, file)
 }
@@ -57,7 +57,7 @@ const objectTip = "an object has apiVersion, kind, metadata.name and, if it live
 // identify reads an object's name and kind.
 func identify(value map[string]any, file string) (object, error) {
 	refuse := func(format string, args ...any) (object, error) {
-		return object{}, &fleet.Problem{File: file, Msg: fmt.Sprintf(format, args...), Tip: objectTip}
+		return object{}, &fleet.Problem{File: file, Msg: fmt.Sprintf(format, args...), Tip: objectTip, Rule: fleet.RuleBadObject}
 	}
 	o := object{value: value}
 	meta, _ := value["metadata"].(map[string]any)

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
 )
 
 // reach says which folders a kustomization may read: a profile its own folder
@@ -52,21 +54,21 @@ func (s *scan) resolve(dir string, at place, ref string) (string, bool) {
 
 func (s *scan) resolveAs(dir string, at place, ref, written string) (string, bool) {
 	if remote(ref) {
-		s.problem(at, written, "commit a copy to the fleet, for example below bases/", "%s is remote; a fleet holds all that it runs", ref)
+		s.problem(at, written, "commit a copy to the fleet, for example below bases/", "%s is remote; a fleet holds all that it runs", ref).Rule = fleet.RuleReach
 		return "", false
 	}
 	if path.IsAbs(ref) || ref == "" || strings.ContainsAny(ref, "\\\n\x00") {
-		s.problem(at, written, "write it relative to the kustomization", "%q is not a relative path", ref)
+		s.problem(at, written, "write it relative to the kustomization", "%q is not a relative path", ref).Rule = fleet.RuleReach
 		return "", false
 	}
 	full := path.Join(dir, ref)
 	if !s.reach.allows(dir, full) {
 		who, tip := s.reach.describe(dir)
-		s.problem(at, written, tip, "%s is out of reach of %s", full, who)
+		s.problem(at, written, tip, "%s is out of reach of %s", full, who).Rule = fleet.RuleReach
 		return "", false
 	}
 	if _, err := s.lstat(full); errors.Is(err, errLink) {
-		s.problem(at, written, "put a copy there, or share it through bases/", "%s", err)
+		s.problem(at, written, "put a copy there, or share it through bases/", "%s", err).Rule = fleet.RuleIrregularFile
 		return "", false
 	}
 	return full, true

@@ -122,7 +122,7 @@ func (r *Renderer) Site(site *fleet.Site) (Cluster, error) {
 		for _, o := range got.objects {
 			if other := owners[o.id]; other != "" {
 				errs = append(errs, &fleet.Problem{File: layer.Path, Tip: "keep it in one layer, and let the other depend on that",
-					Msg: fmt.Sprintf("%s is in layer %s and in layer %s of site %s", o.name, other, layer.Name, site.Name)})
+					Msg: fmt.Sprintf("%s is in layer %s and in layer %s of site %s", o.name, other, layer.Name, site.Name), Rule: fleet.RuleDuplicateObject})
 			}
 			owners[o.id] = layer.Name
 		}
@@ -178,7 +178,7 @@ func (r *Renderer) Node(site *fleet.Site) (Node, error) {
 			names = append(names, o.name)
 		}
 		return Node{}, &fleet.Problem{File: from.file, Tip: "it makes exactly one Distribution of " + fleet.APIVersion,
-			Msg: fmt.Sprintf("the distribution makes %d objects: %s", len(names), strings.Join(names, ", "))}
+			Msg: fmt.Sprintf("the distribution makes %d objects: %s", len(names), strings.Join(names, ", ")), Rule: fleet.RuleBadDistribution}
 	}
 	raw := got.layer.Objects[0]
 	if _, err := fleet.ParseDistribution(raw); err != nil {
@@ -194,7 +194,7 @@ func (r *Renderer) Node(site *fleet.Site) (Node, error) {
 func inFile(err error, file string) error {
 	var errs []error
 	for _, p := range fleet.Problems(err) {
-		errs = append(errs, &fleet.Problem{File: file, Msg: p.Msg, Tip: p.Tip})
+		errs = append(errs, &fleet.Problem{File: file, Msg: p.Msg, Tip: p.Tip, Rule: p.Rule})
 	}
 	return errors.Join(errs...)
 }

@@ -51,13 +51,16 @@ func newScan(fsys fs.FS, r reach) *scan {
 	return &scan{fsys: fsys, reach: r, mem: filesys.MakeFsInMemory(), texts: map[string][]byte{}, visited: map[string]bool{}}
 }
 
-// problem reports what the scalar value in the file at p leads to.
-func (s *scan) problem(p place, value, tip, format string, args ...any) {
+// problem reports what the scalar value in the file at p leads to. It breaks the
+// rule RuleKustomization unless that is set.
+func (s *scan) problem(p place, value, tip, format string, args ...any) *fleet.Problem {
 	line := lineOf(p.root, value)
 	if line == 0 {
 		line = p.line
 	}
-	s.problems = append(s.problems, &fleet.Problem{File: p.file, Line: line, Msg: fmt.Sprintf(format, args...), Tip: tip})
+	found := &fleet.Problem{File: p.file, Line: line, Msg: fmt.Sprintf(format, args...), Tip: tip, Rule: fleet.RuleKustomization}
+	s.problems = append(s.problems, found)
+	return found
 }
 
 // lineOf returns the first line of a scalar with the value, or 0.
@@ -97,13 +100,13 @@ func (s *scan) kustomization(dir string, from place, ref string) {
 	}
 	switch {
 	case len(names) == 0 && from.file == "":
-		s.problems = append(s.problems, &fleet.Problem{File: dir, Msg: "the folder has no kustomization.yaml", Tip: "create it"})
+		s.problems = append(s.problems, &fleet.Problem{File: dir, Msg: "the folder has no kustomization.yaml", Tip: "create it", Rule: fleet.RuleMissingFile})
 		return
 	case len(names) == 0:
-		s.problem(from, ref, "create it, or name the files in it", "the folder %s has no kustomization.yaml", dir)
+		s.problem(from, ref, "create it, or name the files in it", "the folder %s has no kustomization.yaml", dir).Rule = fleet.RuleMissingFile
 		return
 	case len(names) > 1:
-		s.problems = append(s.problems, &fleet.Problem{File: dir, Msg: "more than one kustomization: " + strings.Join(names, ", "), Tip: "keep one"})
+		s.problems = append(s.problems, &fleet.Problem{File: dir, Msg: "more than one kustomization: " + strings.Join(names, ", "), Tip: "keep one", Rule: fleet.RuleKustomization})
 		return
 	}
 	file := path.Join(dir, names[0])
@@ -203,7 +206,7 @@ func (s *scan) objects(file string, data []byte) {
 	for _, doc := range s.parse(file, data) {
 		if msg := notAnObject(doc.Content[0]); msg != "" {
 			s.problems = append(s.problems, &fleet.Problem{File: file, Line: doc.Content[0].Line, Msg: msg,
-				Tip: objectTip})
+				Tip: objectTip, Rule: fleet.RuleBadObject})
 		}
 	}
 }
@@ -266,7 +269,7 @@ func (s *scan) load(full string, at place, written string) ([]byte, bool) {
 	info, err := s.lstat(full)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		s.problem(at, written, "create it, or drop it here", "%s does not exist", full)
+		s.problem(at, written, "create it, or drop it here", "%s does not exist", full).Rule = fleet.RuleMissingFile
 		return nil, false
 	case err != nil:
 		s.problem(at, written, "", "%s", oneLine(err))
@@ -278,12 +281,12 @@ func (s *scan) load(full string, at place, written string) ([]byte, bool) {
 	data, err := fleet.ReadFile(s.fsys, full, maxFile)
 	if err == nil {
 		if s.total += len(data); s.total > maxTotal || len(s.texts) >= maxFiles {
-			err = &fleet.Problem{File: full, Msg: "the kustomization reads too much: more than 32 MiB or 10,000 files", Tip: "split the layer"}
+			err = &fleet.Problem{File: full, Msg: "the kustomization reads too much: more than 32 MiB or 10,000 files", Tip: "split the layer", Rule: fleet.RuleTooLarge}
 		}
 	}
 	if err == nil {
 		if writeErr := s.mem.WriteFile("/"+full, data); writeErr != nil {
-			err = &fleet.Problem{File: full, Msg: "a name that kustomize does not take", Tip: "use letters, digits, -, _ and . in names of files and folders"}
+			err = &fleet.Problem{File: full, Msg: "a name that kustomize does not take", Tip: "use letters, digits, -, _ and . in names of files and folders", Rule: fleet.RuleBadName}
 		}
 	}
 	if err != nil {

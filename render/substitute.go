@@ -36,7 +36,10 @@ func newVariables(site *fleet.Site) variables {
 }
 
 // useError says what is wrong with one use of a variable.
-type useError struct{ name, msg, tip string }
+type useError struct {
+	name, msg, tip string
+	rule           fleet.Rule
+}
 
 func (e *useError) Error() string { return e.msg }
 
@@ -49,7 +52,7 @@ func (v variables) object(o object, from *built) (object, error) {
 	switch annotations[optOut] {
 	case nil:
 	default:
-		return object{}, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s: the annotation %s can only be disabled", o, optOut), Tip: "write disabled, or drop it"}
+		return object{}, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s: the annotation %s can only be disabled", o, optOut), Tip: "write disabled, or drop it", Rule: fleet.RuleBadObject}
 	}
 	w := &walker{variables: v, kind: kyaml.TypeMeta{APIVersion: o.apiVersion, Kind: o.kind}}
 	value := w.value(o.value, nil)
@@ -64,12 +67,12 @@ func (v variables) object(o object, from *built) (object, error) {
 
 // problem says in which file the variable is used, as far as that is known.
 func (v variables) problem(err error, o object, from *built) error {
-	p := &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s (site %s, %s)", err, v.site.Name, o)}
+	p := &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s (site %s, %s)", err, v.site.Name, o), Rule: fleet.RuleVariableSyntax}
 	var use *useError
 	if !errors.As(err, &use) {
 		return p
 	}
-	p.Tip = use.tip
+	p.Tip, p.Rule = use.tip, use.rule
 	texts := from.texts()
 	for _, file := range slices.Sorted(maps.Keys(texts)) {
 		if at := bytes.Index(texts[file], []byte("${"+use.name)); at >= 0 {
@@ -132,7 +135,7 @@ func (v variables) text(s string) (any, error) {
 		}
 		end := strings.IndexByte(rest[dollar:], '}')
 		if end < 0 {
-			return nil, &useError{msg: fmt.Sprintf("${ without } in %q", shorten(s)), tip: "write $${ for a ${ that should stay"}
+			return nil, &useError{msg: fmt.Sprintf("${ without } in %q", shorten(s)), tip: "write $${ for a ${ that should stay", rule: fleet.RuleVariableSyntax}
 		}
 		end += dollar
 		got, err := v.lookup(rest[dollar+2 : end])
@@ -153,23 +156,23 @@ func (v variables) lookup(expr string) (any, error) {
 	name, def, hasDefault := strings.Cut(expr, ":=")
 	if !variableName.MatchString(name) {
 		return nil, &useError{expr, fmt.Sprintf("${%s} is not a variable", shorten(expr)),
-			fmt.Sprintf("write $${ for a ${ that should stay, or annotate the object with %s: disabled", optOut)}
+			fmt.Sprintf("write $${ for a ${ that should stay, or annotate the object with %s: disabled", optOut), fleet.RuleVariableSyntax}
 	}
 	variable, ok := v.declared[name]
 	if !ok {
 		return nil, &useError{name, fmt.Sprintf("variable %s is not declared by profile %s", name, v.site.Profile.Name),
-			fmt.Sprintf("declare it under spec.variables of %s/profile.yaml, or write $${%s} for the text itself", v.site.Profile.Dir, name)}
+			fmt.Sprintf("declare it under spec.variables of %s/profile.yaml, or write $${%s} for the text itself", v.site.Profile.Dir, name), fleet.RuleVariableUndeclared}
 	}
 	if got, ok := v.values[name]; ok {
 		return got, nil
 	}
 	if !hasDefault {
 		return nil, &useError{name, fmt.Sprintf("variable %s has no value", name),
-			fmt.Sprintf("add it under spec.variables of %s/site.yaml, or give it a default", v.site.Dir)}
+			fmt.Sprintf("add it under spec.variables of %s/site.yaml, or give it a default", v.site.Dir), fleet.RuleVariableMissing}
 	}
 	got, err := variable.Parse(def)
 	if err != nil {
-		return nil, &useError{name, fmt.Sprintf("the default of %s, which is of type %s: %s", name, variable.Type, err), ""}
+		return nil, &useError{name, fmt.Sprintf("the default of %s, which is of type %s: %s", name, variable.Type, err), "", fleet.RuleVariableType}
 	}
 	return got, nil
 }

@@ -93,7 +93,7 @@ var (
 func (s *scan) badField(p place, err error) {
 	text := oneLine(err)
 	if m := unknownField.FindStringSubmatch(text); m != nil {
-		s.problem(p, m[1], "compare it with the fields that kustomize has", "unknown field %s", m[1])
+		s.problem(p, m[1], "compare it with the fields that kustomize has", "unknown field %s", m[1]).Rule = fleet.RuleUnknownField
 		return
 	}
 	if m := wrongType.FindStringSubmatch(text); m != nil && m[2] != "" {
@@ -120,7 +120,7 @@ var (
 // kustomizeProblem tells what kustomize says without its layers of quotation.
 func kustomizeProblem(file string, err error) error {
 	text := strings.ReplaceAll(oneLine(err), "'/", "'")
-	p := &fleet.Problem{File: file, Tip: "\"kustomize build\" of that folder says the same at more length"}
+	p := &fleet.Problem{File: file, Tip: "\"kustomize build\" of that folder says the same at more length", Rule: fleet.RuleKustomization}
 	if m := unmatched.FindStringSubmatch(text); m != nil {
 		p.Msg = "no object matches the patch for " + readableNames(m[1])
 		p.Tip = "give the patch the apiVersion, kind, name and namespace that the object has among the resources"
@@ -128,6 +128,7 @@ func kustomizeProblem(file string, err error) error {
 	}
 	if m := alreadyThere.FindStringSubmatch(text); m != nil {
 		p.Msg, p.Tip = readableNames(m[1])+" is there twice", "keep one of them"
+		p.Rule = fleet.RuleDuplicateObject
 		return p
 	}
 	p.Msg = "kustomize: " + readableNames(mustBuild.ReplaceAllString(accumulating.ReplaceAllString(text, ""), ""))
