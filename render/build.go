@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
+	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
@@ -80,12 +82,9 @@ func sortTemplates(list []template) {
 }
 
 func textsOf(in *input) map[string][]byte {
-	if in.scan == nil {
-		again, err := scanInput(in.dir, in.reach, in.files)
-		if err != nil {
-			return nil
-		}
-		return again.scan.texts
+	in, err := in.scanned()
+	if err != nil {
+		return nil
 	}
 	return in.scan.texts
 }
@@ -98,12 +97,9 @@ func (r *Renderer) templates(in *input) ([]template, error) {
 			return list, nil
 		}
 	}
-	if in.scan == nil {
-		again, err := scanInput(in.dir, in.reach, in.files)
-		if err != nil {
-			return nil, err
-		}
-		in = again
+	in, err := in.scanned()
+	if err != nil {
+		return nil, err
 	}
 	list, err := r.pool.build(job{Dir: in.dir, File: in.file, Files: in.scan.texts, OpenAPI: in.scan.openapi})
 	if err != nil {
@@ -135,6 +131,7 @@ type job struct {
 	File    string            `json:"file"` // the kustomization in Dir, for errors
 	Files   map[string][]byte `json:"files"`
 	OpenAPI bool              `json:"openAPI"` // a kustomization changes the schema that kustomize merges by
+	Origins bool              `json:"origins"` // templates say where they come from
 }
 
 // run runs kustomize in this process.
@@ -149,10 +146,17 @@ func (j job) run() ([]template, error) {
 		if err != nil {
 			return nil, err
 		}
+		var from resource.Origin
+		if j.Origins {
+			if from, err = takeOrigin(o); err != nil {
+				return nil, err
+			}
+		}
 		t, err := newTemplate(o, true)
 		if err != nil {
 			return nil, fmt.Errorf("encode %s: %w", o, err)
 		}
+		t.From = cmp.Or(from.Path, from.ConfiguredIn)
 		list = append(list, t)
 	}
 	return list, nil
@@ -161,6 +165,11 @@ func (j job) run() ([]template, error) {
 func (j job) kustomize() (m resmap.ResMap, err error) {
 	mem := filesys.MakeFsInMemory()
 	for name, data := range j.Files {
+		if j.Origins && name == j.File {
+			if data, err = track(data); err != nil {
+				return nil, err
+			}
+		}
 		if err := mem.WriteFile("/"+name, data); err != nil {
 			return nil, err
 		}

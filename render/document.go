@@ -1,0 +1,132 @@
+package render
+
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// document is an object, or a patch, as somebody wrote it.
+type document struct {
+	file string
+	node *yaml.Node
+}
+
+// describes tells whether a document is an object or a patch of it. A name may
+// have got a prefix or a suffix since, which is not exact.
+func (d document) describes(t template, exact bool) bool {
+	kind, name := valueOf(d.node, "kind"), valueOf(d.node, "name")
+	if meta := valueOf(d.node, "metadata"); meta != nil {
+		name = valueOf(meta, "name")
+	}
+	if kind == nil || name == nil || name.Value == "" {
+		return false
+	}
+	if exact {
+		return kind.Value == t.Kind && name.Value == t.Name
+	}
+	return kind.Value == t.Kind && strings.Contains(t.Name, name.Value)
+}
+
+// documents lists what is written in the files of an input, patches of a site
+// before what they patch.
+func documents(in *input) []document {
+	var docs []document
+	for file, text := range in.scan.texts {
+		nodes, err := fleet.ParseYAML(file, text, yamlLimits())
+		if err != nil {
+			continue // a file for a ConfigMap
+		}
+		for _, n := range nodes {
+			docs = append(docs, within(file, followed(n.Content[0]))...)
+		}
+	}
+	slices.SortStableFunc(docs, func(a, b document) int {
+		if c := depthIn(in.reach, a.file) - depthIn(in.reach, b.file); c != 0 {
+			return c
+		}
+		if c := strings.Compare(a.file, b.file); c != 0 {
+			return c
+		}
+		return a.node.Line - b.node.Line
+	})
+	return docs
+}
+
+func depthIn(r reach, file string) int {
+	switch {
+	case under(file, r.site):
+		return 0
+	case under(file, r.profile):
+		return 1
+	}
+	return 2
+}
+
+// within lists the objects in a document: itself, the items of a list, what a
+// kustomization generates and the patches in it.
+func within(file string, n *yaml.Node) []document {
+	docs := []document{{file, n}}
+	if n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i < len(n.Content); i += 2 {
+		value := followed(n.Content[i+1])
+		switch n.Content[i].Value {
+		case "items":
+			for _, item := range value.Content {
+				docs = append(docs, within(file, followed(item))...)
+			}
+		case "configMapGenerator", "secretGenerator":
+			kind := map[byte]string{'c': "ConfigMap", 's': "Secret"}[n.Content[i].Value[0]]
+			for _, item := range value.Content {
+				docs = append(docs, document{file, generated(kind, followed(item))})
+			}
+		case "patches", "patchesStrategicMerge":
+			for _, item := range value.Content {
+				docs = append(docs, inlinePatch(file, followed(item))...)
+			}
+		}
+	}
+	return docs
+}
+
+// generated is the object of a generator as far as it is written.
+func generated(kind string, n *yaml.Node) *yaml.Node {
+	object := &yaml.Node{Kind: yaml.MappingNode, Line: n.Line}
+	object.Content = append(object.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: "kind", Line: n.Line}, &yaml.Node{Kind: yaml.ScalarNode, Value: kind, Line: n.Line})
+	object.Content = append(object.Content, n.Content...)
+	return object
+}
+
+// inlinePatch is a strategic merge patch that is text in a kustomization.
+func inlinePatch(file string, n *yaml.Node) []document {
+	if n.Kind == yaml.MappingNode {
+		if n = valueOf(n, "patch"); n == nil {
+			return nil
+		}
+	}
+	if n.Kind != yaml.ScalarNode || !strings.Contains(n.Value, "\n") {
+		return nil
+	}
+	nodes, err := fleet.ParseYAML(file, []byte(n.Value), yamlLimits())
+	if err != nil {
+		return nil
+	}
+	var docs []document
+	for _, doc := range nodes {
+		moveDown(doc, n.Line)
+		docs = append(docs, document{file, followed(doc.Content[0])})
+	}
+	return docs
+}
+
+func moveDown(n *yaml.Node, lines int) {
+	n.Line += lines
+	for _, c := range n.Content {
+		moveDown(c, lines)
+	}
+}
