@@ -109,12 +109,19 @@ type Site struct {
 	Dir       string   // sites/[<group>/…]<name>
 	Groups    []string // folders with a group.yaml that it inherits from, outermost first
 	Profile   *Profile
-	ChosenIn  string            // the file that names its profile: site.yaml, or a group.yaml
-	Variables map[string]any    // checked against the profile's declarations, defaults filled in
-	Labels    map[string]string // its groups' too
-	Sources   []Source          // nearest list of the site, its groups and the fleet
-	Hosts     []*Host           // ordered by Name
-	Overlays  map[string]string // layer name → path of the site's kustomization over it; "distribution" likewise
+	ChosenIn  string              // the file that names its profile: site.yaml, or a group.yaml
+	Variables map[string]any      // checked against the profile's declarations, defaults filled in
+	SetAt     map[string]Position // where those Variables are set that are no defaults
+	Labels    map[string]string   // its groups' too
+	Sources   []Source            // nearest list of the site, its groups and the fleet
+	Hosts     []*Host             // ordered by Name
+	Overlays  map[string]string   // layer name → path of the site's kustomization over it; "distribution" likewise
+}
+
+// Position is a line of a file of the repository.
+type Position struct {
+	File string `json:"file"`
+	Line int    `json:"line"`
 }
 
 // Role is what a host does for its site's cluster.

@@ -41,7 +41,7 @@ func (l *loader) link(places []place) {
 }
 
 func (l *loader) site(dir string, from *siteRecord, in *group) *Site {
-	s := &Site{Name: path.Base(dir), Dir: dir, Variables: map[string]any{}, Labels: map[string]string{}, Overlays: map[string]string{}}
+	s := &Site{Name: path.Base(dir), Dir: dir, Variables: map[string]any{}, SetAt: map[string]Position{}, Labels: map[string]string{}, Overlays: map[string]string{}}
 	file := path.Join(dir, "site.yaml")
 	l.adopt(dir, from.wrong)
 	if !dnsLabel.MatchString(s.Name) {
@@ -141,7 +141,7 @@ func (l *loader) values(s *Site, from *siteRecord, groups []*group) {
 		switch value, ok := values[v.Name]; {
 		case ok:
 			if got, ok := l.value(value.file, value.scalar, v); ok {
-				s.Variables[v.Name] = got
+				s.Variables[v.Name], s.SetAt[v.Name] = got, Position{value.file, value.Line}
 			}
 		case v.Required:
 			l.add(file, from.Line, fmt.Sprintf("add it under spec.variables, or give it a default in %s:%d", v.File, v.Line),
