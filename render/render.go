@@ -37,10 +37,11 @@ type Renderer struct {
 	memo Memo
 	pool *pool
 
-	mu     sync.Mutex
-	inputs map[folder]*once[*input] // of profiles
-	builds map[string]*once[*built] // of profiles, by the key of their input
-	fixed  map[fixed]*once[*filled]
+	mu      sync.Mutex
+	inputs  map[folder]*once[*input] // of profiles
+	builds  map[string]*once[*built] // of profiles, by the key of their input
+	fixed   map[fixed]*once[*filled]
+	sources map[string]*once[Sources] // of profiles, by the key of their input
 	// profiles says what each declares.
 	profiles map[*fleet.Profile]*once[string]
 }
@@ -64,7 +65,7 @@ func New(fsys fs.FS, o Options) *Renderer {
 	}
 	return &Renderer{fsys: fsys, memo: o.Memo, pool: newPool(o.Worker),
 		inputs: map[folder]*once[*input]{}, builds: map[string]*once[*built]{}, fixed: map[fixed]*once[*filled]{},
-		profiles: map[*fleet.Profile]*once[string]{}}
+		profiles: map[*fleet.Profile]*once[string]{}, sources: map[string]*once[Sources]{}}
 }
 
 type forgetful struct{}
@@ -160,7 +161,7 @@ func inOrder(layers []fleet.Layer) []fleet.Layer {
 // Node renders the half that belongs to each host of a site. Its error joins
 // [fleet.Problem]s.
 func (r *Renderer) Node(site *fleet.Site) (Node, error) {
-	in, err := r.inputOf(site, fleet.Layer{Name: "distribution", Path: site.Profile.Distribution})
+	in, err := r.inputOf(site, fleet.Layer{Name: DistributionLayer, Path: site.Profile.Distribution})
 	if err != nil {
 		return Node{}, err
 	}
