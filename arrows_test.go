@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 	"gitsource":          {"durable", "trust"},
 	"render":             {"fleet"},
 	"scaffold":           {"fleet"},
-	"review":             {"fleet", "render"},
+	"review":             {"fleet", "render", "secrets"},
 	"bootstrap":          {"fleet", "content", "bootstrap/embedded"},
 	"bootstrap/embedded": {"durable"},
 	"reconciler":         {"durable", "fleet", "gitsource", "content", "secrets", "render", "identity", "bootstrap"},

@@ -17,7 +17,7 @@ import (
 // that differ, or more. Its error joins [fleet.Problem]s of head; a base that
 // does not load or render is another error.
 func Diff(base, head State, paths []string, o Options) (Changes, error) {
-	c := Changes{Base: base.Name, Head: head.Name, Groups: []Group{}, Unlocked: []Group{}, Notes: []string{}}
+	c := Changes{Base: base.Name, Head: head.Name, Groups: []Group{}, Warnings: []Group{}, Notes: []string{}}
 	s := newScope(paths, base.FS, head.FS)
 	for _, p := range paths {
 		if strings.HasPrefix(p, "trust/") {
@@ -44,11 +44,16 @@ func Diff(base, head State, paths []string, o Options) (Changes, error) {
 	if err := digest(pairs, base, old, current); err != nil {
 		return c, err
 	}
+	secrets, err := unreadable(pairs, head, paths)
+	if err != nil {
+		return c, err
+	}
 	pairs = slices.DeleteFunc(pairs, func(p *pair) bool { return p.same() })
-	if err := compareAll(pairs, [2]*render.Renderer{old, current}); err != nil {
+	if err := compareAll(pairs, [2]*render.Renderer{old, current}, newChanged(paths, base, head)); err != nil {
 		return c, err
 	}
 	c.group(pairs)
+	c.warn(secrets, pairs, before)
 	return c, nil
 }
 
@@ -157,14 +162,14 @@ func (p *pair) same() bool {
 }
 
 // compareAll compares each pair, on all processors.
-func compareAll(pairs []*pair, renderers [2]*render.Renderer) error {
+func compareAll(pairs []*pair, renderers [2]*render.Renderer, files changed) error {
 	errs := make([]error, len(pairs))
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range min(len(pairs), runtime.GOMAXPROCS(0)) {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(pairs); i = int(next.Add(1)) - 1 {
-				pairs[i].renderers = renderers
+				pairs[i].renderers, pairs[i].changed = renderers, files
 				errs[i] = pairs[i].compare()
 			}
 		})

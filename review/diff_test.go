@@ -53,6 +53,12 @@ func (e *example) tree(commit string) fs.FS {
 	return fsys
 }
 
+func (e *example) load(commit string) *fleet.Fleet {
+	f, err := fleet.Load(e.tree(commit))
+	require.NoError(e.t, err)
+	return f
+}
+
 func (e *example) diff(base, head string) review.Changes {
 	e.t.Helper()
 	audit, err := gitsource.OpenAudit(e.repo.Dir, nil)
@@ -172,16 +178,30 @@ func TestGroupsPartitionTheSites(t *testing.T) {
 		}
 	}
 	seen, sites := map[string]bool{}, map[string]bool{}
+	hosts := map[string][]string{}
+	for _, s := range e.load(head).Sites {
+		for _, h := range s.Active() {
+			hosts[s.Name] = append(hosts[s.Name], h.Name)
+		}
+	}
+	all := map[string]bool{}
 	for _, g := range c.Groups {
 		require.True(t, slices.IsSorted(g.Sites))
+		var theirs []string
 		for _, site := range g.Sites {
 			key := g.Object + " at " + site
 			require.False(t, seen[key], "%s is in two groups", key)
 			seen[key], sites[site] = true, true
+			theirs = append(theirs, hosts[site]...)
+		}
+		require.Equal(t, strings.Join(theirs, " "), strings.Join(g.Hosts, " "), "the hosts of its sites, each once")
+		for _, h := range g.Hosts {
+			all[h] = true
 		}
 	}
 	require.Equal(t, differ, sites, "the sites whose hosts report other digests, and no others")
 	require.Equal(t, len(differ), c.Sites)
+	require.Equal(t, len(all), c.Hosts)
 }
 
 // ownParts are what is the same on every page, and their hashes.
@@ -228,10 +248,10 @@ func TestACommentHasRoom(t *testing.T) {
 	for range 2000 {
 		c.Groups = append(c.Groups, review.Group{Change: review.Change{Kind: review.Modify, Object: "ConfigMap `@all` <b>" + strings.Repeat("x", 500)}, Sites: []string{"a"}})
 	}
-	c.Unlocked = c.Groups
+	c.Warnings = c.Groups
 	var out bytes.Buffer
 	require.NoError(t, c.Markdown(&out))
 	require.LessOrEqual(t, out.Len(), 60_000)
-	require.Regexp(t, `\*\*\d+ of 2000 changes are left out here\*\*`, out.String())
+	require.Regexp(t, `\*\*\d+ of 4000 are left out here\*\*`, out.String())
 	require.NotContains(t, out.String(), "<b>x")
 }

@@ -51,9 +51,8 @@ type pageApproval struct {
 
 // pageBox is a list beside the changes.
 type pageBox struct {
-	Title, Hint string
-	Alarm       bool
-	Lines       []string
+	Title string
+	Lines []string
 }
 
 type pageSection struct {
@@ -77,15 +76,19 @@ func (c *Changes) HTML(w io.Writer) error {
 	if a := c.Approvals; a != nil {
 		p.Approval = &pageApproval{Line: shorten(clean(a.line()), 2000), Needs: linesOf(a.Needs)}
 	}
-	shown, err := p.changes(parsed, c.Groups)
+	all := c.all()
+	shown, err := p.changes(parsed, all)
 	if err != nil {
 		return err
 	}
-	p.Choices = choices(c.Groups[:shown], c.where)
-	p.Data.add(c.Groups[:shown], c.where)
+	p.Choices = choices(all[:shown], c.where)
+	p.Data.add(all[:shown], c.where)
 	p.Count = count(len(c.Groups), "change")
-	if left := len(c.Groups) - shown; left > 0 {
-		p.Left = fmt.Sprintf("%d of %d changes are left out here: run holdfast diff for all.", left, len(c.Groups))
+	if len(c.Warnings) > 0 {
+		p.Count += " and " + count(len(c.Warnings), "warning")
+	}
+	if left := len(all) - shown; left > 0 {
+		p.Left = fmt.Sprintf("%d of %d are left out here: run holdfast diff for all.", left, len(all))
 	}
 	if p.Data.lost {
 		p.Left += " This page has no room for the names of all sites and hosts, and finds only those it has."
@@ -110,13 +113,6 @@ func (c *Changes) boxes() []pageBox {
 	if len(c.Notes) > 0 {
 		boxes = append(boxes, pageBox{Title: "For the whole fleet", Lines: linesOf(c.Notes)})
 	}
-	if len(c.Unlocked) > 0 {
-		var refs []string
-		for _, g := range c.Unlocked {
-			refs = append(refs, g.Object+": "+g.reach())
-		}
-		boxes = append(boxes, pageBox{Title: "Images without a digest in content.lock", Hint: "Run holdfast lock.", Alarm: true, Lines: linesOf(refs)})
-	}
 	return boxes
 }
 
@@ -136,6 +132,7 @@ var headings = map[Kind]string{
 	SiteVanished: "Sites that are no longer listed", HostVanished: "Hosts that are no longer listed", HostRemoved: "Hosts that are removed",
 	Delete: "Deleted", Recreate: "To be made anew", Distribution: "Distribution", Profile: "Profile", Move: "Moved to another layer",
 	Modify: "Changed", Create: "Created", HostChanged: "Hosts that change", HostAdded: "New hosts", SiteAdded: "New sites",
+	Unreadable: "Secrets that hosts cannot open", NewImage: "Images from elsewhere", Unlocked: "Images without a digest in content.lock",
 }
 
 // changes fills the sections with as many groups as there is room for.
@@ -151,7 +148,7 @@ func (p *page) changes(parsed *template.Template, groups []Group) (shown int, er
 			return shown, nil
 		}
 		title := headings[groups[i].Kind]
-		if groups[i].Danger != "" {
+		if groups[i].Danger != "" && !groups[i].Kind.warning() {
 			title = "Look twice"
 		}
 		if n := len(p.Sections); n == 0 || p.Sections[n-1].Title != title {

@@ -13,11 +13,16 @@ type pageGroup struct {
 	Kind, Layer, Danger, Note string
 	Fields                    []pageField
 	More                      string
+	Causes                    []pageCause
+	MoreCauses                string
 	Names                     []pageList
 }
 
 // pageField is a field; Old and New are empty where there was nothing.
 type pageField struct{ Path, Said, Old, New string }
+
+// pageCause is a file, and what more there is to say of it.
+type pageCause struct{ File, Said string }
 
 type pageList struct {
 	Of, Title, List string
@@ -35,6 +40,12 @@ func newPageGroup(g *Group) *pageGroup {
 	if n := len(g.Fields) - pageFields; n > 0 {
 		out.More = fmt.Sprintf("and %s (holdfast diff -o json has all)", count(n, "more field"))
 	}
+	for _, c := range g.Causes[:min(len(g.Causes), pageSome)] {
+		out.Causes = append(out.Causes, pageCause{shorten(clean(c.File), 300), c.said(len(g.Sites))})
+	}
+	if n := len(g.Causes) - pageSome; n > 0 {
+		out.MoreCauses = fmt.Sprintf("and %s (holdfast diff -o json has all)", count(n, "more file"))
+	}
 	out.Names = append(out.Names, pageList{"sites", count(len(g.Sites), "site"), someNames(g.Sites), len(g.Sites)})
 	if len(g.Hosts) > 0 {
 		title := count(len(g.Hosts), "host")
@@ -44,6 +55,18 @@ func newPageGroup(g *Group) *pageGroup {
 		out.Names = append(out.Names, pageList{"hosts", title, someNames(g.Hosts), len(g.Hosts)})
 	}
 	return out
+}
+
+// said is which variables matter, and for how many of the sites.
+func (c *Cause) said(sites int) string {
+	var parts []string
+	if len(c.Variables) > 0 {
+		parts = append(parts, shorten(clean(some(c.Variables, pageSome)), 300))
+	}
+	if c.Sites < sites {
+		parts = append(parts, "for "+count(c.Sites, "site"))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // anchor is the same for the same change, on every page.

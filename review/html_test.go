@@ -36,16 +36,16 @@ func TestThePageWorksInABrowser(t *testing.T) {
 	file := writePage(t, &c)
 	b.open(file, "")
 	b.call("Emulation.setFocusEmulationEnabled", map[string]any{"enabled": true}, nil)
-	require.Equal(t, "9 changes, for 2 hosts", b.eval(`document.getElementById('count').textContent`))
-	require.Equal(t, "Look twice 1", b.eval(`document.querySelector('section.kind h2').textContent`))
+	require.Equal(t, "10 changes and 1 warning, for 2 hosts", b.eval(`document.getElementById('count').textContent`))
+	require.Equal(t, "Look twice 2", b.eval(`document.querySelector('section.kind h2').textContent`))
 
 	b.press("/")
 	require.Equal(t, "search", b.eval("document.activeElement.id"))
 	for _, tt := range []struct{ words, count, titles string }{
-		{"greeting", "1 of 9 changes, for 1 host", "change Deployment shop/web image 1.0.0 → 1.0.1 (layer shop)"},
-		{"kiosk-001", "1 of 9 changes, for 1 host", "change Deployment kiosk/web image 1.0.0 → 1.0.1 (layer page)"},
-		{"STORE-043-A quota", "1 of 9 changes, for 1 host", "delete ResourceQuota shop/shop (layer platform)"},
-		{"no such thing", "0 of 9 changes, for 0 hosts", ""},
+		{"greeting", "1 of 11 shown, for 1 host", "change Deployment shop/web image 1.0.0 → 1.0.1 and 1 more field (layer shop)"},
+		{"kiosk-001", "2 of 11 shown, for 2 hosts", "unlocked-image holdfast.dev/example/web:1.0.1; change Deployment kiosk/web image 1.0.0 → 1.0.1 (layer page)"},
+		{"STORE-043-A quota", "1 of 11 shown, for 1 host", "delete ResourceQuota shop/shop (layer platform)"},
+		{"no such thing", "0 of 11 shown, for 0 hosts", ""},
 	} {
 		b.typeText(tt.words)
 		require.Equal(t, tt.titles, b.eval(shown), tt.words)
@@ -53,7 +53,7 @@ func TestThePageWorksInABrowser(t *testing.T) {
 		require.Equal(t, tt.titles == "", b.eval(`document.getElementById('none').hidden === false`))
 		b.press("Escape")
 		require.Equal(t, "", b.eval(`document.getElementById('search').value`))
-		require.Equal(t, 9.0, b.eval(`document.querySelectorAll('details.change:not([hidden])').length`))
+		require.Equal(t, 11.0, b.eval(`document.querySelectorAll('details.change:not([hidden])').length`))
 		b.press("/")
 	}
 	b.press("Escape")
@@ -61,8 +61,8 @@ func TestThePageWorksInABrowser(t *testing.T) {
 	for filter, titles := range map[string]string{
 		"kind=create":     "create Secret shop/token (layer platform)",
 		"layer=page":      "change Deployment kiosk/web image 1.0.0 → 1.0.1 (layer page)",
-		"profile=kiosk":   "change Deployment kiosk/web image 1.0.0 → 1.0.1 (layer page)",
-		"place=apac":      "change Deployment kiosk/web image 1.0.0 → 1.0.1 (layer page)",
+		"profile=kiosk":   "unlocked-image holdfast.dev/example/web:1.0.1; change Deployment kiosk/web image 1.0.0 → 1.0.1 (layer page)",
+		"place=apac":      "unlocked-image holdfast.dev/example/web:1.0.1; change Deployment kiosk/web image 1.0.0 → 1.0.1 (layer page)",
 		"kind=host-added": "",
 	} {
 		id, value, _ := strings.Cut(filter, "=")
@@ -72,10 +72,10 @@ func TestThePageWorksInABrowser(t *testing.T) {
 			require.Equal(t, titles, b.eval(shown), filter)
 		}
 		b.click("button[type=reset]")
-		require.Equal(t, 9.0, b.eval(`document.querySelectorAll('details.change:not([hidden])').length`))
+		require.Equal(t, 11.0, b.eval(`document.querySelectorAll('details.change:not([hidden])').length`))
 	}
 	b.click("#danger")
-	require.Equal(t, "delete CustomResourceDefinition pricelists.shop.holdfast.dev (layer crds)", b.eval(shown))
+	require.Equal(t, "delete CustomResourceDefinition pricelists.shop.holdfast.dev (layer crds); delete layer crds", b.eval(shown))
 	b.click("details.dangerous summary")
 	require.Equal(t, true, b.eval("document.querySelector('details.dangerous').open"))
 	require.Equal(t, "store-042, store-043", b.eval("document.querySelector('details.dangerous .names p').textContent"))
@@ -166,7 +166,7 @@ func TestAGreatPageIsQuick(t *testing.T) {
 	start = time.Now()
 	b.typeText("store-04321-b")
 	found := time.Since(start)
-	require.Equal(t, "1 of 2000 changes, for 10000 hosts", b.eval(`document.getElementById('count').textContent`))
+	require.Equal(t, "1 of 2000 shown, for 10000 hosts", b.eval(`document.getElementById('count').textContent`))
 	start = time.Now()
 	b.click("details.change:not([hidden]) summary")
 	opened := time.Since(start)
@@ -191,8 +191,8 @@ func TestThePageIsReadWithoutAScript(t *testing.T) {
 	b.call("Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
 	b.open(writePage(t, &c), "")
 	require.Equal(t, true, b.eval("document.getElementById('tools').hidden"))
-	require.Equal(t, "9 changes", b.eval("document.getElementById('count').textContent"))
-	require.Equal(t, 9.0, b.eval(`document.querySelectorAll('details.change').length`))
+	require.Equal(t, "10 changes and 1 warning", b.eval("document.getElementById('count').textContent"))
+	require.Equal(t, 11.0, b.eval(`document.querySelectorAll('details.change').length`))
 	require.Contains(t, b.eval("document.body.textContent"), "store-042, store-043")
 	require.Empty(t, b.trouble)
 }
@@ -209,7 +209,7 @@ func TestWhatARepositorySaysStaysText(t *testing.T) {
 		c.Groups = append(c.Groups, review.Group{Change: review.Change{Kind: kind, Object: hostile, Layer: hostile + string(kind), From: hostile, Danger: hostile, Note: hostile,
 			Fields: []review.Field{{Path: hostile, Old: value, New: json.RawMessage("1"), Immutable: true}}}, Sites: []string{hostile}, Hosts: []string{hostile}})
 	}
-	c.Unlocked = c.Groups
+	c.Warnings = c.Groups
 	b := startChromium(t)
 	b.open(writePage(t, c), "")
 	b.eval("for (const e of document.querySelectorAll('details')) e.open = true; 0")
@@ -234,13 +234,13 @@ func TestThePageIsBounded(t *testing.T) {
 			c.Groups[i].Fields = append(c.Groups[i].Fields, review.Field{Path: long, Old: quoted, New: json.RawMessage(fmt.Sprint(n))})
 		}
 		c.Notes = append(c.Notes, long)
-		c.Unlocked = append(c.Unlocked, c.Groups[i])
+		c.Warnings = append(c.Warnings, c.Groups[i])
 	}
 	c.Approvals = &review.Approval{Reason: long, Needs: c.Notes}
 	var out bytes.Buffer
 	require.NoError(t, c.HTML(&out))
 	require.LessOrEqual(t, out.Len(), 17<<20)
-	for _, said := range []string{`[0-9]+ of 2000 changes are left out here: run holdfast diff for all`, "and 101 more fields", "and 1500 more"} {
+	for _, said := range []string{`[0-9]+ of 4000 are left out here: run holdfast diff for all`, "and 101 more fields", "and 1500 more"} {
 		require.True(t, regexp.MustCompile(said).Match(out.Bytes()), said)
 	}
 }

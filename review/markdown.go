@@ -12,6 +12,7 @@ const (
 	markdownSize   = 60_000
 	markdownFields = 30
 	markdownNames  = 50
+	markdownFiles  = 10
 )
 
 // Markdown writes the changes as a comment on a pull request, of at most 60,000
@@ -27,11 +28,11 @@ func (c *Changes) Markdown(w io.Writer) error {
 		fmt.Fprintf(&out, "- %s\n", code(shorten(note, 300)))
 	}
 	c.closing(&tail)
-	room := markdownSize - tail.Len() - 200
-	for i := range c.Groups {
-		block := c.Groups[i].details()
+	room, all := markdownSize-tail.Len()-200, c.all()
+	for i := range all {
+		block := all[i].details()
 		if out.Len()+len(block) > room {
-			fmt.Fprintf(&out, "\n**%d of %d changes are left out here**: run `holdfast diff` for all.\n", len(c.Groups)-i, len(c.Groups))
+			fmt.Fprintf(&out, "\n**%d of %d are left out here**: run `holdfast diff` for all.\n", len(all)-i, len(all))
 			break
 		}
 		out.WriteString(block)
@@ -42,13 +43,6 @@ func (c *Changes) Markdown(w io.Writer) error {
 
 // closing is what comes after the groups.
 func (c *Changes) closing(b *strings.Builder) {
-	for i, g := range c.Unlocked {
-		if i == markdownFields {
-			fmt.Fprintf(b, "\nand %d more images\n", len(c.Unlocked)-i)
-			break
-		}
-		fmt.Fprintf(b, "\n⚠ image %s has no digest in content.lock (%s): run `holdfast lock`\n", code(shorten(g.Object, 300)), g.reach())
-	}
 	if a := c.Approvals; a != nil {
 		fmt.Fprintf(b, "\n**Hosts say:** %s\n", code(shorten(a.line(), 1000)))
 		for i, need := range a.Needs {
@@ -90,6 +84,9 @@ func (g *Group) details() string {
 			fmt.Fprintf(&b, "  and %s\n", count(n, "more field"))
 		}
 		b.WriteString("```\n\n")
+	}
+	if len(g.Causes) > 0 {
+		fmt.Fprintf(&b, "because of %s\n\n", code(shorten(g.why(markdownFiles), 2000)))
 	}
 	fmt.Fprintf(&b, "at %s\n\n</details>\n", code(shorten(g.names(markdownNames), 4000)))
 	return b.String()

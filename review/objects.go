@@ -80,7 +80,7 @@ func compareLayers(old, current []render.Layer) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	changes := settings(old, current)
+	changes := append(settings(old, current), wholeLayers(old, current, before, after)...)
 	for key, a := range before {
 		if _, stays := after[key]; !stays {
 			changes = append(changes, deletion(key, a.layer))
@@ -153,6 +153,38 @@ func settings(old, current []render.Layer) []Change {
 		}
 		if fields := compareObjects(around(a), around(current[i])); len(fields) > 0 {
 			changes = append(changes, Change{Kind: Modify, Object: "layer " + a.Name, Layer: a.Name, Fields: fields})
+		}
+	}
+	return changes
+}
+
+// wholeLayers lists layers that only one side has.
+func wholeLayers(old, current []render.Layer, before, after map[id]placed) []Change {
+	var changes []Change
+	for i := range old {
+		if slices.ContainsFunc(current, func(l render.Layer) bool { return l.Name == old[i].Name }) {
+			continue
+		}
+		c := Change{Kind: Delete, Object: "layer " + old[i].Name, Layer: old[i].Name}
+		gone := 0
+		for key, a := range before {
+			if _, stays := after[key]; !stays && a.layer == &old[i] {
+				gone++
+			}
+		}
+		switch {
+		case gone == 0:
+			c.Note = "its objects move to other layers"
+		case !old[i].Prune:
+			c.Note = "what is in it stays in the cluster: it has prune: false"
+		default:
+			c.Danger = "all of the layer goes: " + count(gone, "object")
+		}
+		changes = append(changes, c)
+	}
+	for _, l := range current {
+		if !slices.ContainsFunc(old, func(o render.Layer) bool { return o.Name == l.Name }) {
+			changes = append(changes, Change{Kind: Create, Object: "layer " + l.Name, Layer: l.Name, Note: count(len(l.Objects), "object")})
 		}
 	}
 	return changes

@@ -31,7 +31,7 @@ type Changes struct {
 	Hosts int    `json:"hosts"` // that change
 	// Groups hold each change once, with all sites and hosts that it is for.
 	Groups    []Group   `json:"groups"`
-	Unlocked  []Group   `json:"unlocked"` // images that got no digest, by Change.Object
+	Warnings  []Group   `json:"warnings"` // what to see to, whether hosts render it or not
 	Notes     []string  `json:"notes"`    // what changes for the fleet as a whole
 	Approvals *Approval `json:"approvals,omitempty"`
 
@@ -53,6 +53,9 @@ type Group struct {
 	Change
 	Sites []string `json:"sites"` // sorted
 	Hosts []string `json:"hosts"` // site after site, in the order of their nodes: control plane first
+
+	// Causes are the files that differ and explain it, what explains most first.
+	Causes []Cause `json:"causes"`
 }
 
 // Change is one difference of what a site or a host runs.
@@ -86,7 +89,16 @@ const (
 	SiteAdded    Kind = "site-added"
 )
 
-var kinds = []Kind{SiteVanished, HostVanished, HostRemoved, Delete, Recreate, Distribution, Profile, Move, Modify, Create, HostChanged, HostAdded, SiteAdded}
+// The kinds of warnings.
+const (
+	Unreadable Kind = "unreadable-secret" // Object is its file
+	NewImage   Kind = "new-repository"    // of images
+	Unlocked   Kind = "unlocked-image"    // has no digest in content.lock
+)
+
+func (k Kind) warning() bool { return k == Unreadable || k == NewImage || k == Unlocked }
+
+var kinds = []Kind{SiteVanished, HostVanished, HostRemoved, Delete, Recreate, Distribution, Profile, Move, Modify, Create, HostChanged, HostAdded, SiteAdded, Unreadable, NewImage, Unlocked}
 
 // Field is one difference within an object.
 type Field struct {

@@ -14,26 +14,55 @@ type pair struct {
 	old, new  *fleet.Site
 	was, is   render.Digests
 	changes   []Change
+	why       []causes // of changes
 	ofHosts   []hostChange
+	images    images
 	renderers [2]*render.Renderer
+	changed   changed
+}
+
+// either is the site at head, or else at base.
+func (p *pair) either() *fleet.Site {
+	if p.new != nil {
+		return p.new
+	}
+	return p.old
 }
 
 // hostChange is a change of one host alone.
 type hostChange struct {
-	host string
+	*fleet.Host
 	Change
 }
 
-// compare finds out what changes at the site.
+// compare finds out what changes at the site, and why.
 func (p *pair) compare() error {
+	if err := p.differ(); err != nil {
+		return err
+	}
+	for i := range p.changes {
+		why, err := p.explain(&p.changes[i])
+		if err != nil {
+			return err
+		}
+		p.why = append(p.why, why)
+	}
+	return nil
+}
+
+func (p *pair) differ() error {
 	switch {
 	case p.new == nil:
 		p.changes = []Change{{Kind: SiteVanished, Object: "site", Danger: "its hosts freeze at what they run",
 			Note: "to take a site down, set state: removed on its hosts first"}}
 		return nil
 	case p.old == nil:
-		p.changes = []Change{{Kind: SiteAdded, Object: "site", Note: fmt.Sprintf("profile %s, %d layers", profileOf(p.new), len(p.is.Layers))}}
-		return nil
+		p.changes = []Change{{Kind: SiteAdded, Object: "site", Note: fmt.Sprintf("profile %s, %s", profileOf(p.new), count(len(p.is.Layers), "layer"))}}
+		current, err := p.renderers[1].Layers(p.new, layerNames(p.is))
+		if err != nil {
+			return err
+		}
+		return p.findImages(nil, current)
 	}
 	p.hosts()
 	if a, b := profileOf(p.old), profileOf(p.new); a != b {
@@ -72,7 +101,10 @@ func (p *pair) cluster() error {
 		changes = []Change{{Kind: Modify, Object: "order of layers", Fields: []Field{{Path: "layers", Old: encode(layerNames(p.was)), New: encode(layerNames(p.is))}}}}
 	}
 	p.changes = append(p.changes, changes...)
-	return err
+	if err != nil {
+		return err
+	}
+	return p.findImages(old, current)
 }
 
 func layerNames(d render.Digests) []string {
@@ -100,7 +132,7 @@ func (p *pair) hosts() {
 		i := slices.IndexFunc(p.new.Hosts, func(h *fleet.Host) bool { return h.Name == old.Name })
 		if i < 0 {
 			if old.State == fleet.Active {
-				p.ofHosts = append(p.ofHosts, hostChange{old.Name, Change{Kind: HostVanished, Object: "host", Danger: "a host that is no longer listed freezes at what it runs",
+				p.ofHosts = append(p.ofHosts, hostChange{old, Change{Kind: HostVanished, Object: "host", Danger: "a host that is no longer listed freezes at what it runs",
 					Note: "to take a host out, set its state: removed"}})
 			}
 			continue
@@ -109,84 +141,20 @@ func (p *pair) hosts() {
 	}
 	for _, h := range p.new.Hosts {
 		if !slices.ContainsFunc(p.old.Hosts, func(old *fleet.Host) bool { return old.Name == h.Name }) {
-			p.ofHosts = append(p.ofHosts, hostChange{h.Name, Change{Kind: HostAdded, Object: "host", Note: string(h.Role)}})
+			p.ofHosts = append(p.ofHosts, hostChange{h, Change{Kind: HostAdded, Object: "host", Note: string(h.Role)}})
 		}
 	}
 }
 
 func (p *pair) host(old, current *fleet.Host) {
 	if old.State == fleet.Active && current.State == fleet.Removed {
-		p.ofHosts = append(p.ofHosts, hostChange{old.Name, Change{Kind: HostRemoved, Object: "host"}})
+		p.ofHosts = append(p.ofHosts, hostChange{current, Change{Kind: HostRemoved, Object: "host"}})
 		return
 	}
 	say := func(h *fleet.Host) map[string]any {
 		return map[string]any{"identity": h.Identity, "role": string(h.Role), "state": string(h.State)}
 	}
 	if fields := compareObjects(say(old), say(current)); len(fields) > 0 {
-		p.ofHosts = append(p.ofHosts, hostChange{old.Name, Change{Kind: HostChanged, Object: "host", Fields: fields}})
+		p.ofHosts = append(p.ofHosts, hostChange{current, Change{Kind: HostChanged, Object: "host", Fields: fields}})
 	}
-}
-
-// node compares the halves that belong to the hosts.
-func (p *pair) node() error {
-	old, err := p.renderers[0].Node(p.old)
-	if err != nil {
-		return err
-	}
-	current, err := p.renderers[1].Node(p.new)
-	if err != nil {
-		return err
-	}
-	a, err := decode(old.Distribution)
-	if err != nil {
-		return err
-	}
-	b, err := decode(current.Distribution)
-	if err != nil {
-		return err
-	}
-	a["content"], b["content"] = texts(old.Content), texts(current.Content)
-	p.changes = append(p.changes, Change{Kind: Distribution, Object: "distribution", Fields: compareObjects(a, b), Note: outage(p.new)})
-	return nil
-}
-
-func texts(m map[string]string) map[string]any {
-	out := map[string]any{}
-	for key, value := range m {
-		out[key] = value
-	}
-	return out
-}
-
-// outage says what a change of the distribution costs.
-func outage(s *fleet.Site) string {
-	control, all := 0, 0
-	for _, h := range s.Active() {
-		all++
-		if h.Role == fleet.ControlPlane {
-			control++
-		}
-	}
-	switch {
-	case all == 0:
-		return "no host is active there"
-	case all == 1:
-		return "one node: it does not drain; its pods and the API are away while it restarts"
-	case control == 1:
-		return "one control-plane host: the API is away while it restarts; then the workers, one after the other"
-	}
-	return "the control-plane hosts one after the other, then the workers; the API stays"
-}
-
-// inNodeOrder names the active hosts: control plane first, each in declared order.
-func inNodeOrder(s *fleet.Site) []string {
-	var control, workers []string
-	for _, h := range s.Active() {
-		if h.Role == fleet.ControlPlane {
-			control = append(control, h.Name)
-		} else {
-			workers = append(workers, h.Name)
-		}
-	}
-	return append(control, workers...)
 }

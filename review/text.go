@@ -10,6 +10,7 @@ import (
 const (
 	textFields = 20 // of one change
 	textNames  = 6
+	textFiles  = 3
 )
 
 const (
@@ -21,7 +22,8 @@ const (
 )
 
 var colours = map[Kind]string{SiteVanished: red, HostVanished: red, HostRemoved: red, Delete: red, Recreate: red,
-	Distribution: yellow, Create: green, HostAdded: green, SiteAdded: green}
+	Distribution: yellow, Create: green, HostAdded: green, SiteAdded: green,
+	Unreadable: red, NewImage: yellow, Unlocked: yellow}
 
 type text struct {
 	*bufio.Writer
@@ -35,11 +37,9 @@ func (c *Changes) Text(w io.Writer, colour bool) error {
 	for _, note := range c.Notes {
 		fmt.Fprintf(t, "  changes   %s\n", clean(note))
 	}
-	for i := range c.Groups {
-		t.group(&c.Groups[i])
-	}
-	for _, g := range c.Unlocked {
-		fmt.Fprintf(t, "\n%s  image %s has no digest in content.lock: %s\n    run holdfast lock\n", t.in(red, "unlocked"), clean(g.Object), g.reach())
+	all := c.all()
+	for i := range all {
+		t.group(&all[i])
 	}
 	if a := c.Approvals; a != nil {
 		fmt.Fprintf(t, "\n%s  %s\n", t.in(bold, "hosts say"), clean(a.line()))
@@ -60,7 +60,7 @@ func (t text) in(colour, s string) string {
 func (t text) group(g *Group) {
 	fmt.Fprintf(t, "\n%s  %s: %s\n", t.in(colours[g.Kind], string(g.Kind)), g.reach(), t.in(bold, g.title()))
 	if g.Danger != "" {
-		fmt.Fprintf(t, "    %s %s\n", t.in(red, "danger:"), g.Danger)
+		fmt.Fprintf(t, "    %s %s\n", t.in(red, "danger:"), clean(g.Danger))
 	}
 	if g.Note != "" {
 		fmt.Fprintf(t, "    %s\n", clean(g.Note))
@@ -70,6 +70,9 @@ func (t text) group(g *Group) {
 	}
 	if n := len(g.Fields) - textFields; n > 0 {
 		fmt.Fprintf(t, "    and %s (-o json has all)\n", count(n, "more field"))
+	}
+	if len(g.Causes) > 0 {
+		fmt.Fprintf(t, "    because of %s\n", clean(g.why(textFiles)))
 	}
 	fmt.Fprintf(t, "    at %s\n", clean(g.names(textNames)))
 }

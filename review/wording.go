@@ -46,21 +46,30 @@ func (c *Change) brief() string {
 	if say == nil || say.Hidden {
 		return ""
 	}
-	old, current := textOf(say.Old), textOf(say.New)
+	text := say.brief()
+	if more := len(c.Fields) - 1; text != "" && more > 0 {
+		text += " and " + count(more, "more field")
+	}
+	return text
+}
+
+// brief is empty if the field takes more than a few words.
+func (f *Field) brief() string {
+	old, current := textOf(f.Old), textOf(f.New)
 	if len(old) > 300 || len(current) > 300 {
 		return ""
 	}
-	if strings.HasSuffix(say.Path, ".image") {
+	if strings.HasSuffix(f.Path, ".image") {
 		old, current = withoutDigest(old), withoutDigest(current)
 		a, b := strings.LastIndexByte(old, ':'), strings.LastIndexByte(current, ':')
 		if a > 0 && b > 0 && old[:a] == current[:b] && old[a:] != current[b:] {
 			return fmt.Sprintf(" image %s → %s", old[a+1:], current[b+1:])
 		}
 	}
-	if say.Old == nil || say.New == nil || len(old)+len(current) > 60 || old == current {
+	if f.Old == nil || f.New == nil || len(old)+len(current) > 60 || old == current {
 		return ""
 	}
-	return fmt.Sprintf(" %s %s → %s", say.Path[strings.LastIndexByte(say.Path, '.')+1:], old, current)
+	return fmt.Sprintf(" %s %s → %s", f.Path[strings.LastIndexByte(f.Path, '.')+1:], old, current)
 }
 
 func withoutDigest(ref string) string {
@@ -127,7 +136,11 @@ func shorten(text string, most int) string {
 
 // reach says how many hosts and sites a group is for.
 func (g *Group) reach() string {
-	return count(len(g.Hosts), "host") + " at " + count(len(g.Sites), "site")
+	hosts := "no host"
+	if len(g.Hosts) > 0 {
+		hosts = count(len(g.Hosts), "host")
+	}
+	return hosts + " at " + count(len(g.Sites), "site")
 }
 
 func count(n int, noun string) string {
@@ -143,6 +156,19 @@ func some(names []string, most int) string {
 		return strings.Join(names, ", ")
 	}
 	return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+}
+
+// why names the first files that explain a group, and how many more there are.
+func (g *Group) why(most int) string {
+	var files []string
+	for _, c := range g.Causes {
+		if len(c.Variables) > 0 {
+			files = append(files, some(c.Variables, most)+" in "+c.File)
+			continue
+		}
+		files = append(files, c.File)
+	}
+	return some(files, most)
 }
 
 // summary is all changes in one line.
@@ -165,7 +191,10 @@ func (c *Changes) summary() string {
 	}
 	text := count(c.Hosts, "host") + " at " + count(c.Sites, "site") + verb
 	if dangerous > 0 {
-		text += fmt.Sprintf(", %d dangerous", dangerous)
+		text += fmt.Sprintf(", %d of %s dangerous", dangerous, count(len(c.Groups), "change"))
+	}
+	if len(c.Warnings) > 0 {
+		text += ", " + count(len(c.Warnings), "warning")
 	}
 	return text
 }

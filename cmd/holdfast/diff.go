@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os/exec"
 	"runtime/debug"
@@ -34,49 +33,54 @@ they are for. BASE...HEAD compares with where HEAD left BASE; BASE alone compare
 with the working tree. The default is from where HEAD left the default branch
 (origin/HEAD, main or master) to the working tree, or to HEAD if all is committed.
 
-With --exit-code, the command exits with 3 if something changes on a host.
+Exit codes, as of diff and "kubectl diff": 0 nothing changes on any host, 1 something
+does, 2 it cannot be said. With --exit-code=false, changes exit with 0 too.
+
 Text has colours on a terminal, unless NO_COLOR is set, and is shown by $PAGER if
 it is long. Markdown is a comment on a pull request, of at most 60,000 characters.
 HTML is one page with search and filters, of at most 17 MiB, that loads nothing.`,
 		Example: `  holdfast diff                              # the pull request that is checked out
   holdfast diff main..topic -o markdown
   holdfast diff main..topic -o html > changes.html
+  holdfast diff main...topic && echo "no host notices"
   holdfast diff HEAD~3 -o json | jq '.groups[] | select(.danger)'`,
 		Args: optionalArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runDiff(cmd.Context(), cmd.OutOrStdout(), strings.Join(args, ""), opts)
+			changes, err := runDiff(cmd.Context(), cmd.OutOrStdout(), strings.Join(args, ""), opts)
+			switch {
+			case err != nil:
+				return trouble{err}
+			case changes && opts.exitCode:
+				return exitCode(1)
+			}
+			return nil
 		},
 	}
 	addFleet(cmd, &opts.fleet)
 	addChoice(cmd, "output", "o", choice{&opts.output, "output format", []string{"text", "json", "yaml", "markdown", "html"}})
-	cmd.Flags().BoolVar(&opts.exitCode, "exit-code", false, "exit with 3 if something changes")
+	cmd.Flags().BoolVar(&opts.exitCode, "exit-code", true, "say by exit code whether something changes")
 	return cmd
 }
 
-func runDiff(ctx context.Context, w io.Writer, what string, opts diffOptions) error {
+// runDiff reports whether something changes.
+func runDiff(ctx context.Context, w io.Writer, what string, opts diffOptions) (changed bool, err error) {
 	if err := isFolder(opts.fleet, fleetTip); err != nil {
-		return err
+		return false, err
 	}
 	debug.SetGCPercent(400) // a command that ends soon has better things to do
 	audit, err := gitsource.OpenAudit(opts.fleet, nil)
 	if err != nil {
-		return err
+		return false, err
 	}
 	d := &differ{audit: audit, git: clone(opts.fleet), dir: opts.fleet}
 	if err := d.choose(ctx, what); err != nil {
-		return err
+		return false, err
 	}
 	changes, err := d.changes(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if err := printChanges(ctx, w, &changes, opts.output); err != nil {
-		return err
-	}
-	if opts.exitCode && !changes.Empty() {
-		return exitCode(3)
-	}
-	return nil
+	return !changes.Empty(), printChanges(ctx, w, &changes, opts.output)
 }
 
 // differ compares two states of a clone; an empty head is the working tree.
@@ -234,8 +238,3 @@ func printChanges(ctx context.Context, w io.Writer, c *review.Changes, output st
 	_, err := io.Copy(w, &text)
 	return err
 }
-
-// exitCode ends the program with a code of its own, and nothing to say.
-type exitCode int
-
-func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }

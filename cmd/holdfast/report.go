@@ -34,15 +34,31 @@ func (e *tipError) Unwrap() error { return e.error }
 // Hint says what.
 func (e *tipError) Hint() string { return e.tip }
 
+// exitCode ends the program with a code of its own, and nothing to say.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// trouble is an error of a command whose exit code 1 says something else.
+type trouble struct{ error }
+
+func (t trouble) Unwrap() error { return t.error }
+
 // report prints err as people read it, a line each for what is wrong and for
-// what to do, and returns the exit code: 0 without an error, 2 for a command
-// line that makes no sense, 1 for everything else. An [exitCode] is not an error.
+// what to do, and returns the exit code: 0 without an error, 2 for [trouble] and a
+// command line that makes no sense, 1 for everything else. An [exitCode] is not an
+// error.
 func report(w io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}
 	if code := exitCode(0); errors.As(err, &code) {
 		return int(code)
+	}
+	code := 1
+	var t trouble
+	if errors.As(err, &t) {
+		code, err = 2, t.error
 	}
 	for _, e := range unjoin(err) {
 		fmt.Fprintf(w, "holdfast: %s\n", printable(e.Error()))
@@ -54,7 +70,7 @@ func report(w io.Writer, err error) int {
 	if errors.As(err, &u) {
 		return 2
 	}
-	return 1
+	return code
 }
 
 func hint(err error) string {

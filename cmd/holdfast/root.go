@@ -23,7 +23,8 @@ What is asked for goes to standard output. What is wrong goes to standard error,
 as "holdfast: …", with a "hint: …" where somebody can do something about it.
 
 Exit codes: 0 all is done; 1 it cannot be done, or is bad; 2 the command line
-makes no sense, and nothing was tried; 3 "diff --exit-code" found changes.`,
+makes no sense, and nothing was tried. "diff" is as diff is: 0 nothing changes, 1
+something does, 2 everything else.`,
 		Example: `  holdfast lint                                  # before a commit
   holdfast register                              # on a new host
   holdfast status                                # on a host, at any time`,

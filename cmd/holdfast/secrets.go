@@ -142,27 +142,3 @@ func ruleFor(file string) (secrets.Rule, error) {
 		return rules.For(filepath.ToSlash(name))
 	}
 }
-
-// documents calls found for each SOPS document below dir, with its path from there.
-func documents(dir string, found func(name string, data []byte)) error {
-	return filepath.WalkDir(dir, func(file string, e fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case e.IsDir() && e.Name() == ".git":
-			return filepath.SkipDir
-		case !e.Type().IsRegular():
-			return nil
-		}
-		if info, err := e.Info(); err != nil || info.Size() > secrets.MaxSize {
-			return err
-		}
-		data, err := readSmall(file)
-		if err != nil || !secrets.Detect(file, data) {
-			return err
-		}
-		name, err := filepath.Rel(dir, file)
-		found(filepath.ToSlash(name), data)
-		return err
-	})
-}

@@ -42,7 +42,7 @@ func runRotate(w io.Writer, files []string, opts rotateOptions) error {
 		if err := isFolder(opts.fleet, fleetTip); err != nil {
 			return err
 		}
-		err := documents(opts.fleet, func(name string, _ []byte) {
+		err := secrets.Find(os.DirFS(opts.fleet), ".", nil, func(name string, _ []byte) {
 			files = append(files, filepath.Join(opts.fleet, filepath.FromSlash(name)))
 		})
 		if err != nil {

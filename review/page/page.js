@@ -29,9 +29,10 @@
     for (let i = 0; i < list.length; i += 2) if (sum[list[i + 1]] > sum[list[i]]) return true;
     return false;
   };
-  const textOf = g => g.text ??= [g.el.querySelector('summary'), ...g.el.querySelectorAll('.body > p:not(.link), .fields')]
+  const textOf = g => g.text ??= [g.el.querySelector('summary'), ...g.el.querySelectorAll('.body > p:not(.link), .fields, .causes')]
     .map(el => el.textContent).join('\n').toLowerCase();
 
+  const whole = byId('count').textContent;
   let words = [];
   const value = id => byId(id) ? byId(id).value : '';
 
@@ -69,8 +70,7 @@
       s.number.textContent = left;
     }
     byId('none').hidden = shown > 0;
-    byId('count').textContent = (shown === groups.length ? '' : shown + ' of ') + groups.length + (groups.length === 1 ? ' change' : ' changes') +
-      ', for ' + hosts + (hosts === 1 ? ' host' : ' hosts');
+    byId('count').textContent = (shown === groups.length ? whole : shown + ' of ' + groups.length + ' shown') + ', for ' + hosts + (hosts === 1 ? ' host' : ' hosts');
   };
 
   // showNames fills the lists of an open change: what was searched for comes first.

@@ -1,0 +1,113 @@
+package review
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// node compares the halves that belong to the hosts.
+func (p *pair) node() error {
+	old, err := p.renderers[0].Node(p.old)
+	if err != nil {
+		return err
+	}
+	current, err := p.renderers[1].Node(p.new)
+	if err != nil {
+		return err
+	}
+	a, err := decode(old.Distribution)
+	if err != nil {
+		return err
+	}
+	b, err := decode(current.Distribution)
+	if err != nil {
+		return err
+	}
+	was, err := fleet.ParseDistribution(old.Distribution)
+	if err != nil {
+		return err
+	}
+	is, err := fleet.ParseDistribution(current.Distribution)
+	if err != nil {
+		return err
+	}
+	a["content"], b["content"] = texts(old.Content), texts(current.Content)
+	p.changes = append(p.changes, Change{Kind: Distribution, Object: "distribution", Fields: compareObjects(a, b),
+		Danger: hazard(was, is), Note: outage(p.new)})
+	return nil
+}
+
+func texts(m map[string]string) map[string]any {
+	out := map[string]any{}
+	for key, value := range m {
+		out[key] = value
+	}
+	return out
+}
+
+var minor = regexp.MustCompile(`^v(\d+)\.(\d+)\.(\d+)`)
+
+// hazard says what a live cluster does not take: see "Version Skew Policy" of
+// https://kubernetes.io/releases/version-skew-policy, and what it was set up with.
+func hazard(was, is fleet.Distribution) string {
+	switch {
+	case was.Type != is.Type:
+		return fmt.Sprintf("%s does not become %s on a live cluster: set the hosts up anew", was.Type, is.Type)
+	case was.PodCIDR != is.PodCIDR || was.ServiceCIDR != is.ServiceCIDR:
+		return "a live cluster keeps the networks that it was set up with"
+	}
+	a, b := versionOf(was), versionOf(is)
+	switch {
+	case b[0] < a[0] || b[0] == a[0] && b[1] < a[1]:
+		return fmt.Sprintf("Kubernetes does not go back from %s to %s: what is in etcd may be unreadable to it", was.Version, is.Version)
+	case b[0] != a[0] || b[1] > a[1]+1:
+		return fmt.Sprintf("Kubernetes goes up one minor version at a time: from %s to v%d.%d first", was.Version, a[0], a[1]+1)
+	case a[1] == b[1] && b[2] < a[2]:
+		return "an older patch of Kubernetes: what it mended is broken again"
+	}
+	return ""
+}
+
+// versionOf is major, minor and patch.
+func versionOf(d fleet.Distribution) (v [3]int) {
+	for i, text := range minor.FindStringSubmatch(d.Version)[1:] {
+		v[i], _ = strconv.Atoi(text) // of digits, so at worst it is the greatest that there is
+	}
+	return v
+}
+
+// outage says what a change of the distribution costs.
+func outage(s *fleet.Site) string {
+	control, all := 0, 0
+	for _, h := range s.Active() {
+		all++
+		if h.Role == fleet.ControlPlane {
+			control++
+		}
+	}
+	switch {
+	case all == 0:
+		return "no host is active there"
+	case all == 1:
+		return "one node: it does not drain; its pods and the API are away while it restarts"
+	case control == 1:
+		return "one control-plane host: the API is away while it restarts; then the workers, one after the other"
+	}
+	return "the control-plane hosts one after the other, then the workers; the API stays"
+}
+
+// inNodeOrder names the active hosts: control plane first, each in declared order.
+func inNodeOrder(s *fleet.Site) []string {
+	var control, workers []string
+	for _, h := range s.Active() {
+		if h.Role == fleet.ControlPlane {
+			control = append(control, h.Name)
+		} else {
+			workers = append(workers, h.Name)
+		}
+	}
+	return append(control, workers...)
+}
