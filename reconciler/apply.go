@@ -184,7 +184,7 @@ func (s *session) expect(ctx context.Context, t target) error {
 		return err
 	}
 	union := desired.union(kept).union(s.inventory)
-	union.Revision = kept.Revision
+	union.Revision, union.Version = kept.Revision, kept.Version
 	if !union.equal(s.inventory) {
 		if err := saveInventory(s.Dir, union); err != nil {
 			return err
@@ -194,7 +194,8 @@ func (s *session) expect(ctx context.Context, t target) error {
 	if union.equal(kept) {
 		return nil
 	}
-	return s.cluster.SaveInventory(ctx, union)
+	_, err = s.cluster.SaveInventory(ctx, union)
+	return err
 }
 
 func inventoryOf(t target) (Inventory, error) {

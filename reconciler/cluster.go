@@ -3,8 +3,22 @@ package reconciler
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/holdfast-fleet/holdfast/render"
+)
+
+// What a [Cluster] may answer, besides that something is wrong with an object.
+var (
+	// ErrUnreachable reports that the API server did not answer: that says nothing of what it was asked for.
+	ErrUnreachable = errors.New("the API server does not answer")
+	// ErrNotLeader reports that another host of the site applies, so that this one must not.
+	ErrNotLeader = errors.New("this host does not hold the site's Lease")
+	// ErrBehind reports that the cluster's inventory was written by another host since it was read.
+	ErrBehind = errors.New("the cluster's inventory is newer than the one that was read")
+	// ErrOtherSite reports a cluster that belongs to another site.
+	ErrOtherSite = errors.New("the cluster belongs to another site")
 )
 
 // Object names one object of a cluster.
@@ -20,39 +34,87 @@ type Object struct {
 // is written before an apply, so that nothing applied is ever unknown.
 type Inventory struct {
 	Site     string              `json:"site"`
-	Revision string              `json:"revision"`       // commit of the last confirmed apply
-	Layers   map[string][]Object `json:"layers"`         // by layer name
-	Kept     []string            `json:"kept,omitempty"` // layers whose objects are never pruned
+	Revision string              `json:"revision"`         // commit of the last confirmed apply
+	Newest   Mark                `json:"newest,omitzero"`  // the newest revision that any host began to apply
+	Layers   map[string][]Object `json:"layers"`           // by layer name
+	Kept     []string            `json:"kept,omitempty"`   // layers whose objects are never pruned
+	Writer   string              `json:"writer,omitempty"` // host that wrote it
+	Version  string              `json:"-"`                // of the cluster's, as read or written; empty: there is none
+}
+
+// Mark is a revision and where it lies, by which a host that lacks the commit
+// can tell that it is behind.
+type Mark struct {
+	Revision  string    `json:"revision"`
+	Height    int64     `json:"height"`    // commits before it on the first-parent line
+	Committed time.Time `json:"committed"` // as the commit says
 }
 
 // Cluster is a site's running cluster, as far as the reconciler needs it.
 // Every method is idempotent.
 type Cluster interface {
+	// Lead competes for the site's Lease until ctx ends, and sends who holds it:
+	// at first, and whenever that changes; always the newest, however long the
+	// reader took. A host that cannot renew it has lost it before anybody else
+	// can take it. Once Lead was called, what writes fails with [ErrNotLeader]
+	// while the Lease is not held. When ctx ends the Lease is given up, so work
+	// should have ended before; then the channel is closed.
+	Lead(ctx context.Context, site, host string) (<-chan Leader, error)
+
 	// Inventory returns the inventory kept in the cluster; its Layers is empty if there is none.
 	Inventory(ctx context.Context, site string) (Inventory, error)
-	// SaveInventory replaces it.
-	SaveInventory(ctx context.Context, inv Inventory) error
+	// SaveInventory replaces the inventory that inv was read as, and returns inv
+	// with its new Version. If the cluster has another by now, that is [ErrBehind].
+	SaveInventory(ctx context.Context, inv Inventory) (Inventory, error)
+
 	// Apply makes the cluster's objects equal the layer's. It returns what
-	// differed. Objects that fail do not keep the others from being applied;
-	// the error names each.
+	// differed. Objects that fail do not keep the others from being applied: the
+	// error joins an [*ObjectError] for each, and an [*ImmutableError] for those
+	// that would have to be made anew. Nothing is ever deleted.
 	Apply(ctx context.Context, site string, layer render.Layer) ([]Change, error)
-	// Wait returns when every object of the layer is healthy (kstatus), or an
-	// error that says which is not, and why, when ctx ends.
+	// Repair is Apply for those objects of the layer alone that are named.
+	Repair(ctx context.Context, site string, layer render.Layer, objects []Object) ([]Change, error)
+	// Recreate makes objects of the layer anew that cannot be changed: it deletes
+	// those named that carry the site's label, and applies them once they are gone.
+	Recreate(ctx context.Context, site string, layer render.Layer, objects []Object) ([]Change, error)
+	// Wait returns when every object of the layer is healthy and all its probes
+	// succeed, or an [*UnhealthyError] when ctx ends or nothing better can come.
 	Wait(ctx context.Context, layer render.Layer) error
-	// Delete removes objects that carry the site's owner label; others are left
-	// alone. It does not wait for finalizers.
+
+	// Delete removes objects that carry the site's owner label, and says what
+	// became of each that was there: [Deleted], [Deleting], or [LeftAlone], the latter two
+	// with a reason. It does not wait for finalizers: Delete again tells how far they are.
 	Delete(ctx context.Context, site string, objects []Object) ([]Change, error)
+	// Orphan takes the site's labels and fields off objects, which otherwise stay as they are.
+	Orphan(ctx context.Context, site string, objects []Object) ([]Change, error)
+
 	// NodeReady returns nil if the node is ready to run pods.
 	NodeReady(ctx context.Context, host string) error
-	// Watch sends the name of a layer whenever one of its objects may differ
-	// from what was applied, until ctx ends. Repair is Apply again.
-	Watch(ctx context.Context, site string, layers []render.Layer) (<-chan string, error)
+
+	// Watch sends what differs from what was applied, or was never applied by
+	// this process, until ctx ends. What is not repaired, or changed back by
+	// others, is sent again ever more rarely. Another Watch that follows soon
+	// takes up what the one before it has seen.
+	Watch(ctx context.Context, site string, layers []render.Layer) (<-chan Drift, error)
+	// Verify looks at every object anew, by few requests, and returns what differs from what was applied.
+	Verify(ctx context.Context, site string, layers []render.Layer) ([]Drift, error)
+
+	// Event notes something on an object for people who look at the cluster. It
+	// never blocks; what repeats is counted, and what is too much is dropped.
+	Event(e Event)
+}
+
+// Leader is the host that holds a site's Lease, as last seen.
+type Leader struct {
+	Host string // empty: nobody, or it is not known
+	Mine bool   // until the next value, this host applies
 }
 
 // Change is one difference between desired and actual, and what was done about it.
 type Change struct {
 	Object Object `json:"object"`
 	Action Action `json:"action"`
+	Why    string `json:"why,omitempty"`
 }
 
 // Action is what a change did.
@@ -60,7 +122,43 @@ type Action string
 
 // The actions.
 const (
-	Created Action = "created"
-	Updated Action = "updated"
-	Deleted Action = "deleted"
+	Created   Action = "created"
+	Updated   Action = "updated"
+	Recreated Action = "recreated"
+	Deleted   Action = "deleted"
+	Deleting  Action = "deleting"   // it is on its way out, and somebody's finalizers hold it
+	Orphaned  Action = "orphaned"   // no longer ours, and still there
+	LeftAlone Action = "left alone" // not the site's, or it opts out by annotation
 )
+
+// Drift is what of one layer may differ from what was applied.
+type Drift struct {
+	Layer   string
+	Objects []Drifted
+}
+
+// Drifted is one object that differs.
+type Drifted struct {
+	Object Object
+	Gone   bool     // it was deleted
+	By     string   // field manager that changed it; empty if it is gone, or nobody knows
+	Fields []string // some of those that were changed, such as .spec.replicas
+	Fight  string   // set once it was changed back again and again: by whom, and how seldom it is repaired now
+}
+
+// Names lists the objects.
+func (d Drift) Names() []Object {
+	names := make([]Object, len(d.Objects))
+	for i, o := range d.Objects {
+		names[i] = o.Object
+	}
+	return names
+}
+
+// Event is one thing that happened to an object.
+type Event struct {
+	Object  Object
+	Warning bool
+	Reason  string // in CamelCase: ApplyFailed, DriftRepaired, RolledBack
+	Message string
+}

@@ -65,7 +65,12 @@ func (s *session) prune(ctx context.Context, t target, left []Object) error {
 	if settled.equal(s.inventory) {
 		return nil
 	}
-	if err := s.cluster.SaveInventory(ctx, settled); err != nil {
+	kept, err := s.cluster.Inventory(ctx, t.Desired.Site)
+	if err != nil {
+		return err
+	}
+	settled.Version = kept.Version
+	if settled, err = s.cluster.SaveInventory(ctx, settled); err != nil {
 		return err
 	}
 	if err := saveInventory(s.Dir, settled); err != nil {

@@ -25,13 +25,14 @@ type fakeCluster struct {
 	unhealthy     map[string]bool            // layer → never healthy
 	unhealthyWith string                     // a layer with this object is never healthy
 	history       []string                   // calls that change something
-	drift         chan string
+	drift         chan reconciler.Drift
+	events        []reconciler.Event
 }
 
 func newFakeCluster() *fakeCluster {
 	return &fakeCluster{
 		objects: map[string]json.RawMessage{}, failing: map[string]error{}, unhealthy: map[string]bool{},
-		drift: make(chan string, 8),
+		drift: make(chan reconciler.Drift, 8),
 	}
 }
 
@@ -45,12 +46,55 @@ func (c *fakeCluster) Inventory(context.Context, string) (reconciler.Inventory, 
 	return c.inventory, nil
 }
 
-func (c *fakeCluster) SaveInventory(_ context.Context, inv reconciler.Inventory) error {
+func (c *fakeCluster) SaveInventory(_ context.Context, inv reconciler.Inventory) (reconciler.Inventory, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if inv.Version != c.inventory.Version {
+		return inv, reconciler.ErrBehind
+	}
 	c.note("inventory %v", slices.Sorted(maps.Keys(inv.Layers)))
+	inv.Version += "+"
 	c.inventory = inv
-	return nil
+	return inv, nil
+}
+
+// Lead is this host's for as long as ctx lasts.
+func (c *fakeCluster) Lead(ctx context.Context, _, host string) (<-chan reconciler.Leader, error) {
+	out := make(chan reconciler.Leader, 1)
+	out <- reconciler.Leader{Host: host, Mine: true}
+	context.AfterFunc(ctx, func() { close(out) })
+	return out, nil
+}
+
+// Repair applies the layer.
+func (c *fakeCluster) Repair(ctx context.Context, site string, l render.Layer, _ []reconciler.Object) ([]reconciler.Change, error) {
+	return c.Apply(ctx, site, l)
+}
+
+func (c *fakeCluster) Recreate(ctx context.Context, site string, l render.Layer, objects []reconciler.Object) ([]reconciler.Change, error) {
+	c.set(func(c *fakeCluster) { c.note("recreate %v", objects) })
+	return c.Apply(ctx, site, l)
+}
+
+func (c *fakeCluster) Orphan(_ context.Context, _ string, objects []reconciler.Object) ([]reconciler.Change, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var changes []reconciler.Change
+	for _, o := range objects {
+		c.note("orphan %s/%s", o.Kind, o.Name)
+		changes = append(changes, reconciler.Change{Object: o, Action: reconciler.Orphaned})
+	}
+	return changes, nil
+}
+
+func (c *fakeCluster) Verify(context.Context, string, []render.Layer) ([]reconciler.Drift, error) {
+	return nil, nil
+}
+
+func (c *fakeCluster) Event(e reconciler.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.events = append(c.events, e)
 }
 
 func (c *fakeCluster) Apply(_ context.Context, _ string, l render.Layer) ([]reconciler.Change, error) {
@@ -102,8 +146,8 @@ func (c *fakeCluster) Delete(_ context.Context, _ string, objects []reconciler.O
 	return changes, nil
 }
 
-func (c *fakeCluster) Watch(ctx context.Context, _ string, _ []render.Layer) (<-chan string, error) {
-	out := make(chan string)
+func (c *fakeCluster) Watch(ctx context.Context, _ string, _ []render.Layer) (<-chan reconciler.Drift, error) {
+	out := make(chan reconciler.Drift)
 	go func() {
 		defer close(out)
 		for {

@@ -216,17 +216,17 @@ func (s *session) repair(ctx context.Context, t *target, wait time.Duration) {
 			if err := s.bootstrap(ctx, *t); err != nil {
 				return
 			}
-		case name, open := <-drifted:
+		case found, open := <-drifted:
 			if !open {
 				return
 			}
-			s.repairLayer(ctx, t.Desired.Site, layers[name])
+			s.repairLayer(ctx, t.Desired.Site, layers[found.Layer], found)
 		}
 	}
 }
 
-func (s *session) repairLayer(ctx context.Context, site string, layer render.Layer) {
-	changes, err := s.cluster.Apply(ctx, site, layer)
+func (s *session) repairLayer(ctx context.Context, site string, layer render.Layer, found Drift) {
+	changes, err := s.cluster.Repair(ctx, site, layer, found.Names())
 	for _, c := range changes {
 		s.Log.Info("drift repaired", "layer", layer.Name, "object", c.Object.String(), "action", string(c.Action))
 	}

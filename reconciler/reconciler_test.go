@@ -225,7 +225,7 @@ func TestACommitThatDoesNotRenderChangesNothing(t *testing.T) {
 
 	s.commit(map[string]string{"profiles/shop/profile.yaml": "kind: Nonsense\n"})
 	s.until("says why", fails(reconciler.PhaseLoad, "profile.yaml"))
-	s.cluster.drift <- "base"
+	s.cluster.drift <- reconciler.Drift{Layer: "base"}
 	mended := s.commit(s.layers(map[string]string{"base": "|text"}))
 	s.until("a good commit heals", runs(mended))
 }
@@ -343,7 +343,7 @@ func TestDriftIsRepaired(t *testing.T) {
 	s.start()
 	s.until("runs", runs(first))
 	s.cluster.set(func(c *fakeCluster) { delete(c.objects, "ConfigMap/text") })
-	s.cluster.drift <- "base"
+	s.cluster.drift <- reconciler.Drift{Layer: "base"}
 	s.until("counts the repair", func(st reconciler.Status) bool { return st.Repairs == 1 })
 	require.True(t, s.cluster.has("ConfigMap/text"))
 }

@@ -40,12 +40,26 @@ func (c *memoryCluster) Inventory(context.Context, string) (reconciler.Inventory
 	return c.inventory, nil
 }
 
-func (c *memoryCluster) SaveInventory(_ context.Context, inv reconciler.Inventory) error {
+func (c *memoryCluster) SaveInventory(_ context.Context, inv reconciler.Inventory) (reconciler.Inventory, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inventory = inv
-	return nil
+	return inv, nil
 }
+
+// Lead is this host's at once.
+func (c *memoryCluster) Lead(ctx context.Context, _, host string) (<-chan reconciler.Leader, error) {
+	leaders := make(chan reconciler.Leader, 1)
+	leaders <- reconciler.Leader{Host: host, Mine: true}
+	context.AfterFunc(ctx, func() { close(leaders) })
+	return leaders, nil
+}
+
+func (c *memoryCluster) Verify(context.Context, string, []render.Layer) ([]reconciler.Drift, error) {
+	return nil, nil
+}
+
+func (c *memoryCluster) Event(reconciler.Event) {}
 
 func (c *memoryCluster) Apply(_ context.Context, _ string, l render.Layer) ([]reconciler.Change, error) {
 	c.mu.Lock()
@@ -65,8 +79,8 @@ func (c *memoryCluster) Wait(context.Context, render.Layer) error { return nil }
 
 func (c *memoryCluster) NodeReady(context.Context, string) error { return nil }
 
-func (c *memoryCluster) Watch(context.Context, string, []render.Layer) (<-chan string, error) {
-	return make(chan string), nil
+func (c *memoryCluster) Watch(context.Context, string, []render.Layer) (<-chan reconciler.Drift, error) {
+	return make(chan reconciler.Drift), nil
 }
 
 func (c *memoryCluster) state() string {

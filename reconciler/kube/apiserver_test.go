@@ -74,6 +74,15 @@ func (s *apiServer) stop() {
 	s.processes = nil
 }
 
+// freeze makes the API server hang, and thaw go on.
+func (s *apiServer) freeze() { s.signal(syscall.SIGSTOP) }
+func (s *apiServer) thaw()   { s.signal(syscall.SIGCONT) }
+
+func (s *apiServer) signal(sig syscall.Signal) {
+	s.t.Helper()
+	require.NoError(s.t, s.processes[len(s.processes)-1].Process.Signal(sig))
+}
+
 func (s *apiServer) run(name string, args ...string) {
 	s.t.Helper()
 	log, err := os.OpenFile(filepath.Join(s.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

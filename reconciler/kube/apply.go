@@ -22,52 +22,36 @@ const (
 
 // Apply makes the cluster's objects equal the layer's: namespaces and
 // definitions first, admission rules last, the rest at once in between. Its
-// error joins an [ObjectError] for each object that failed, unless the API
+// error joins a [reconciler.ObjectError] for each object that failed, and those
+// that cannot be changed in a [reconciler.ImmutableError], unless the API
 // server cannot be reached, which ends it at once.
 func (c *Cluster) Apply(ctx context.Context, site string, layer render.Layer) ([]reconciler.Change, error) {
-	if site == "" {
-		return nil, fmt.Errorf("apply layer %s: no site is named", layer.Name)
-	}
-	items, err := decode(site, layer)
+	run, err := c.newRun(site, layer)
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.session()
+	changes, err := run.apply(ctx)
+	c.record.retain(layer.Name, run.items)
+	return changes, err
+}
+
+// Repair implements [reconciler.Cluster].
+func (c *Cluster) Repair(ctx context.Context, site string, layer render.Layer, objects []reconciler.Object) ([]reconciler.Change, error) {
+	run, err := c.newRun(site, layer)
 	if err != nil {
 		return nil, err
 	}
-	run := &applyRun{
-		cluster: c,
-		layer:   layer.Name,
-		items:   items,
-		actions: make([]reconciler.Action, len(items)),
-		errs:    make([]error, len(items)),
+	if err := run.only(objects); err != nil {
+		return nil, err
 	}
-	var down error
-	for st := range stages {
-		if down = run.stage(ctx, st); down != nil {
-			break
-		}
-		if st == foundations {
-			run.establish(ctx, s)
-		}
-	}
-	c.record.retain(layer.Name, items)
-	changes := run.changes()
-	switch {
-	case ctx.Err() != nil:
-		return changes, fmt.Errorf("apply layer %s: %w", layer.Name, ctx.Err())
-	case down != nil:
-		return changes, fmt.Errorf("apply layer %s: %w", layer.Name, down)
-	default:
-		return changes, errors.Join(run.errs...)
-	}
+	return run.apply(ctx)
 }
 
 // applyRun is one Apply under way; actions and errs are parallel to items.
 type applyRun struct {
 	cluster *Cluster
 	layer   string
+	labels  map[string]string
 	items   []item
 	actions []reconciler.Action
 	errs    []error
@@ -76,13 +60,73 @@ type applyRun struct {
 	patient time.Time // unknown kinds are tried again until then; zero before the first
 }
 
+func (c *Cluster) newRun(site string, layer render.Layer) (*applyRun, error) {
+	if site == "" {
+		return nil, fmt.Errorf("apply layer %s: no site is named", layer.Name)
+	}
+	items, err := c.itemsOf(layer)
+	if err != nil {
+		return nil, err
+	}
+	return &applyRun{
+		cluster: c,
+		layer:   layer.Name,
+		labels:  map[string]string{SiteLabel: site, LayerLabel: layer.Name},
+		items:   items,
+		actions: make([]reconciler.Action, len(items)),
+		errs:    make([]error, len(items)),
+	}, nil
+}
+
+// only leaves no other objects in the run than those, of which each must be in it.
+func (r *applyRun) only(objects []reconciler.Object) error {
+	wanted := make(map[key]bool, len(objects))
+	for _, o := range objects {
+		wanted[keyOf(o)] = true
+	}
+	var items []item
+	for _, it := range r.items {
+		if wanted[keyOf(it.object)] {
+			items = append(items, it)
+			delete(wanted, keyOf(it.object))
+		}
+	}
+	for k := range wanted {
+		return fmt.Errorf("layer %s has no %s %s/%s", r.layer, k.kind, k.namespace, k.name)
+	}
+	r.items, r.actions, r.errs = items, r.actions[:len(items)], r.errs[:len(items)]
+	return nil
+}
+
+// apply applies all objects that have not failed before.
+func (r *applyRun) apply(ctx context.Context) ([]reconciler.Change, error) {
+	var down error
+	for st := range stages {
+		if down = r.stage(ctx, st); down != nil {
+			break
+		}
+		if st == foundations {
+			r.establish(ctx)
+		}
+	}
+	changes := r.changes()
+	switch {
+	case ctx.Err() != nil:
+		return changes, fmt.Errorf("apply layer %s: %w", r.layer, ctx.Err())
+	case down != nil:
+		return changes, fmt.Errorf("apply layer %s: %w", r.layer, down)
+	default:
+		return changes, r.err()
+	}
+}
+
 // stage applies the objects of one stage in parallel. It returns an error only
 // if going on is of no use.
 func (r *applyRun) stage(ctx context.Context, st stage) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
 	for n, it := range r.items {
-		if it.stage != st {
+		if it.stage != st || r.errs[n] != nil {
 			continue
 		}
 		group.Go(func() error {
@@ -91,12 +135,12 @@ func (r *applyRun) stage(ctx context.Context, st stage) error {
 			if err == nil {
 				return nil
 			}
-			r.errs[n] = &ObjectError{Verb: "apply", Object: it.object, Err: err}
+			r.errs[n] = objectError("apply", it.object, err)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if down := (errUnreachable{}); errors.As(err, &down) {
-				return down
+			if errors.Is(err, reconciler.ErrUnreachable) || errors.Is(err, reconciler.ErrNotLeader) {
+				return err
 			}
 			return nil
 		})
@@ -111,7 +155,7 @@ func (r *applyRun) one(ctx context.Context, it item) (reconciler.Action, error) 
 		if err != nil {
 			return "", err
 		}
-		action, err := r.cluster.applyOne(ctx, s, r.layer, it)
+		action, err := r.cluster.applyOne(ctx, s, r.labels, it)
 		if !isNoMatch(err) {
 			return action, err
 		}
@@ -137,7 +181,7 @@ func (r *applyRun) patience() bool {
 }
 
 // establish waits until definitions that changed are served.
-func (r *applyRun) establish(ctx context.Context, s *session) {
+func (r *applyRun) establish(ctx context.Context) {
 	var set object.ObjMetadataSet
 	for n, it := range r.items {
 		if r.actions[n] != "" && it.gvk.Kind == "CustomResourceDefinition" {
@@ -147,16 +191,37 @@ func (r *applyRun) establish(ctx context.Context, s *session) {
 	if len(set) == 0 {
 		return
 	}
-	err := s.objects.WaitForSetWithContext(ctx, set, ssa.WaitOptions{Interval: 50 * time.Millisecond, Timeout: establishing, FailFast: true})
+	s, err := r.cluster.session()
+	if err == nil {
+		err = s.objects.WaitForSetWithContext(ctx, set, ssa.WaitOptions{Interval: 50 * time.Millisecond, Timeout: establishing, FailFast: true})
+	}
 	if err == nil {
 		return
 	}
 	for n, it := range r.items {
 		if r.errs[n] == nil && set.Contains(object.ObjMetadata{GroupKind: it.gvk.GroupKind(), Name: it.object.Name}) {
-			r.errs[n] = &ObjectError{Verb: "establish", Object: it.object, Err: err}
+			r.errs[n] = objectError("establish", it.object, err)
 			return
 		}
 	}
+}
+
+// err joins the errors, with what cannot be changed together.
+func (r *applyRun) err() error {
+	var errs []error
+	var immutable reconciler.ImmutableError
+	for _, err := range r.errs {
+		var failed *reconciler.ObjectError
+		if errors.As(err, &failed) && isImmutable(failed.Err) {
+			immutable.Objects = append(immutable.Objects, failed)
+		} else {
+			errs = append(errs, err)
+		}
+	}
+	if len(immutable.Objects) > 0 {
+		errs = append(errs, &immutable)
+	}
+	return errors.Join(errs...)
 }
 
 // changes are what differed, in the order of the layer.

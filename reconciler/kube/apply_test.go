@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/render"
 )
 
@@ -95,7 +96,7 @@ func testOneBadObject(t *testing.T, s *stand) {
 	changes, err := s.Apply(t.Context(), s.site, s.layer(t, "l", docs...))
 	require.EqualError(t, err, "apply Deployment "+s.site+"/bad: spec.replicas: Invalid value: -1: must be greater than or equal to 0")
 	require.Len(t, changes, 9)
-	var failed *ObjectError
+	var failed *reconciler.ObjectError
 	require.ErrorAs(t, err, &failed)
 	require.Equal(t, "bad", failed.Object.Name)
 }
@@ -124,7 +125,7 @@ func testUnknownKind(t *testing.T, s *stand) {
 	require.Equal(t, []string{"created ConfigMap a"}, words(changes))
 	require.ErrorContains(t, err, "apply Nothing "+s.site+"/n0: the cluster does not know this kind")
 	require.Less(t, time.Since(began), 2*kindPatience, "many unknown kinds cost no more patience than one")
-	var failed *ObjectError
+	var failed *reconciler.ObjectError
 	require.ErrorAs(t, err, &failed)
 	require.Contains(t, failed.Hint(), "dependsOn")
 }
@@ -151,9 +152,9 @@ func testImmutable(t *testing.T, s *stand) {
 	_, err := s.Apply(t.Context(), s.site, s.layer(t, "l", strings.ReplaceAll(deployment("web"), "app: web", "app: shop")))
 	require.ErrorContains(t, err, "apply Deployment "+s.site+"/web: a field that cannot be changed on a live object differs: spec.selector: ")
 	require.ErrorContains(t, err, "field is immutable")
-	var failed *ObjectError
+	var failed *reconciler.ImmutableError
 	require.ErrorAs(t, err, &failed)
-	require.NotEmpty(t, failed.Hint())
+	require.NotEmpty(t, failed.Objects[0].Hint())
 	require.Equal(t, before, s.live(t, "apps/v1", "Deployment", "web").GetUID())
 }
 

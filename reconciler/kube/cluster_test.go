@@ -54,6 +54,14 @@ func TestCluster(t *testing.T) {
 		"an object moves to another version":                         testVersionMove,
 		"a cancelled apply":                                          testCancelled,
 		"delete leaves foreign objects alone":                        testDelete,
+		"a finalizer that holds an object is named":                  testFinalizer,
+		"prune: disabled on a live object":                           testPruneDisabled,
+		"an orphaned object":                                         testOrphan,
+		"a Job is made anew if it is named":                          testRecreate,
+		"the Lease has one holder":                                   testLease,
+		"events are told and counted":                                testEvents,
+		"repair applies what is named":                               testRepair,
+		"verify finds what differs":                                  testVerify,
 		"an inventory is kept":                                       testInventory,
 		"wait explains itself":                                       testWaitExplains,
 		"wait returns when all is healthy":                           testWaitReturns,
@@ -169,3 +177,6 @@ func ended() context.Context {
 	cancel()
 	return ctx
 }
+
+// replace puts values in the place of names: replace(text, name, value, …).
+func replace(text string, pairs ...string) string { return strings.NewReplacer(pairs...).Replace(text) }

@@ -46,10 +46,10 @@ func TestWithControllers(t *testing.T) {
 	deadline := time.After(time.Minute)
 	for quiet := false; !quiet; { // as the reconciler does, with nothing but what Watch says
 		select {
-		case name := <-drifting:
+		case found := <-drifting:
 			for _, l := range layers {
-				if l.Name == name {
-					_, _ = s.Apply(t.Context(), s.site, l) // fails until the namespace is gone, and is sent again
+				if l.Name == found.Layer {
+					_, _ = s.Repair(t.Context(), s.site, l, found.Names()) // fails until the namespace is gone, and is sent again
 				}
 			}
 		case <-time.After(6 * time.Second):

@@ -4,36 +4,45 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"time"
 
-	"github.com/fluxcd/pkg/ssa"
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-
-	"golang.org/x/sync/errgroup"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
-// Delete removes objects that carry the site's owner label, in the opposite
-// order of Apply. What is gone already, or is not the site's, is passed over.
-// It refuses the whole list if it names no site, or an object without a name.
+// PruneAnnotation with the value "disabled" keeps an object from being deleted,
+// also if only the live object has it.
+const PruneAnnotation = "holdfast.dev/prune"
+
+// Delete implements [reconciler.Cluster], in the opposite order of Apply. It
+// refuses the whole list if it names no site, or an object without a name.
 func (c *Cluster) Delete(ctx context.Context, site string, objects []reconciler.Object) ([]reconciler.Change, error) {
+	return c.eachOf(ctx, "delete", site, objects, c.deleteOne)
+}
+
+// eachOf does something to each object, in the opposite order of Apply, in
+// parallel where there is none. What is not there makes no change.
+func (c *Cluster) eachOf(ctx context.Context, verb, site string, objects []reconciler.Object,
+	do func(context.Context, *session, string, reconciler.Object) (reconciler.Change, error)) ([]reconciler.Change, error) {
 	if site == "" {
-		return nil, errors.New("delete objects: no site is named")
+		return nil, fmt.Errorf("%s objects: no site is named", verb)
 	}
 	for _, o := range objects {
 		if o.Name == "" || o.Kind == "" || o.Version == "" {
-			return nil, fmt.Errorf("delete objects of site %s: an object lacks its name, kind or version: %+v", site, o)
+			return nil, fmt.Errorf("%s objects of site %s: an object lacks its name, kind or version: %+v", verb, site, o)
 		}
 	}
 	s, err := c.session()
 	if err != nil {
 		return nil, err
 	}
-	deleted := make([]bool, len(objects))
+	done := make([]reconciler.Change, len(objects))
 	errs := make([]error, len(objects))
 	for st := stages - 1; st >= 0 && ctx.Err() == nil; st-- {
 		var group errgroup.Group
@@ -44,8 +53,8 @@ func (c *Cluster) Delete(ctx context.Context, site string, objects []reconciler.
 			}
 			group.Go(func() error {
 				var err error
-				if deleted[n], err = c.deleteOne(ctx, s, site, o); err != nil {
-					errs[n] = &ObjectError{Verb: "delete", Object: o, Err: err}
+				if done[n], err = do(ctx, s, site, o); err != nil {
+					errs[n] = objectError(verb, o, answered(ctx, err))
 				}
 				return nil
 			})
@@ -53,42 +62,88 @@ func (c *Cluster) Delete(ctx context.Context, site string, objects []reconciler.
 		_ = group.Wait() // the errors are in errs
 	}
 	var changes []reconciler.Change
-	for n, o := range objects {
-		if deleted[n] {
-			changes = append(changes, reconciler.Change{Object: o, Action: reconciler.Deleted})
+	for _, change := range done {
+		if change.Action != "" {
+			changes = append(changes, change)
 		}
 	}
 	if ctx.Err() != nil {
-		return changes, fmt.Errorf("delete objects of site %s: %w", site, ctx.Err())
+		return changes, fmt.Errorf("%s objects of site %s: %w", verb, site, ctx.Err())
 	}
 	return changes, errors.Join(errs...)
 }
 
-// deleteOne says whether there was such an object of the site, which is now on its way out.
-func (c *Cluster) deleteOne(ctx context.Context, s *session, site string, o reconciler.Object) (bool, error) {
+// deleteOne deletes an object as it was looked at; if it changes meanwhile, it is looked at again.
+func (c *Cluster) deleteOne(ctx context.Context, s *session, site string, o reconciler.Object) (reconciler.Change, error) {
+	c.record.drop(keyOf(o))
+	for try := 1; ; try++ {
+		live, change, err := s.ours(ctx, site, o)
+		switch {
+		case err != nil || live == nil:
+			return change, err
+		case live.Annotations[PruneAnnotation] == "disabled":
+			return reconciler.Change{Object: o, Action: reconciler.LeftAlone, Why: "its annotation " + PruneAnnotation + " says disabled"}, nil
+		case live.DeletionTimestamp != nil:
+			return s.deleting(ctx, o, live), nil
+		}
+		_, err = c.write(ctx, func(ctx context.Context) error {
+			return s.objects.Client().Delete(ctx, named(o), client.PropagationPolicy(metav1.DeletePropagationBackground),
+				client.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion})
+		})
+		const tries = 5
+		if apierrors.IsConflict(err) && try < tries && sleep(ctx, time.Duration(try)*20*time.Millisecond) {
+			continue
+		}
+		if err != nil && !apierrors.IsNotFound(err) {
+			return reconciler.Change{}, err
+		}
+		return s.deleted(ctx, o, live)
+	}
+}
+
+// deleted says whether the object that was deleted is gone.
+func (s *session) deleted(ctx context.Context, o reconciler.Object, was *metav1.PartialObjectMetadata) (reconciler.Change, error) {
+	live, err := s.metadata(ctx, o)
+	if err != nil {
+		return reconciler.Change{}, err
+	}
+	if live == nil || live.UID != was.UID {
+		return reconciler.Change{Object: o, Action: reconciler.Deleted}, nil
+	}
+	return s.deleting(ctx, o, live), nil
+}
+
+// ours reads the metadata of an object that carries the site's label. If there
+// is none, it is nil, and the change says so of another's object.
+func (s *session) ours(ctx context.Context, site string, o reconciler.Object) (*metav1.PartialObjectMetadata, reconciler.Change, error) {
+	live, err := s.metadata(ctx, o)
+	if err != nil || live == nil {
+		return nil, reconciler.Change{}, err
+	}
+	if live.Labels[SiteLabel] != site {
+		return nil, reconciler.Change{Object: o, Action: reconciler.LeftAlone, Why: "it does not carry the label " + SiteLabel + "=" + site}, nil
+	}
+	return live, reconciler.Change{}, nil
+}
+
+// metadata reads an object's metadata; nil if it is not there, or its kind is not.
+func (s *session) metadata(ctx context.Context, o reconciler.Object) (*metav1.PartialObjectMetadata, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	live := &metav1.PartialObjectMetadata{}
+	live.SetGroupVersionKind(named(o).GroupVersionKind())
+	err := s.objects.Client().Get(ctx, client.ObjectKey{Namespace: namespaceOf(o), Name: o.Name}, live)
+	if isNoMatch(err) || apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	return live, err
+}
+
+// named is an object of which nothing but its name is said.
+func named(o reconciler.Object) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(schema.GroupVersionKind{Group: o.Group, Version: o.Version, Kind: o.Kind})
-	u.SetName(o.Name)
 	u.SetNamespace(namespaceOf(o))
-	opts := ssa.DeleteOptions{
-		PropagationPolicy: metav1.DeletePropagationBackground,
-		Inclusions:        map[string]string{SiteLabel: site},
-	}
-	c.record.drop(keyOf(o))
-	var entry *ssa.ChangeSetEntry
-	ans, err := c.write(ctx, func(ctx context.Context) (err error) {
-		entry, err = s.objects.Delete(ctx, u, opts)
-		return err
-	})
-	switch {
-	case isNoMatch(err), apierrors.IsNotFound(err):
-		return false, nil
-	case err != nil:
-		return false, err
-	case entry.Action == ssa.SkippedAction:
-		c.log.Info("object left alone", "object", describe(o), "reason", "it does not carry the label "+SiteLabel+"="+site)
-		return false, nil
-	default:
-		return ans.status != http.StatusNotFound, nil
-	}
+	u.SetName(o.Name)
+	return u
 }

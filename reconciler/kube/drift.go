@@ -1,128 +1,212 @@
 package kube
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
-	"github.com/holdfast-fleet/holdfast/render"
+	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
 const (
-	settle    = 200 * time.Millisecond // from the first sign of drift to its report, to see all of a change
-	minRepeat = time.Second            // between two reports of one layer; doubles while it keeps drifting
-	maxRepeat = 30 * time.Second
-	calm      = 10 * time.Second // without drift, beyond the last pause, after which a layer starts afresh
+	settle    = 100 * time.Millisecond // from the first sign of drift to its report, to see all of a change
+	minRepeat = time.Second            // between two reports of one object; doubles while it keeps drifting
+	maxRepeat = 5 * time.Minute
+	calm      = 10 * time.Second // without drift, beyond the last pause, after which an object starts afresh
+	fighting  = 5                // reports in a row that make it a fight
 )
 
 // drift compares what watches see of a site's objects with what was applied,
-// and decides when to report which layer. It is driven by one goroutine, which
-// also tells it the time.
+// and decides when to report which. It is driven by one goroutine, which also
+// tells it the time.
 type drift struct {
-	record *record
-	layer  map[key]string
-	layers map[string]*layerDrift
-	seen   map[key]sight
+	record  *record
+	look    func(key) sight
+	objects map[key]declared
+	wide    map[key]key // objects without a namespace → as declared, with one
+	drifts  map[key]*objectDrift
+	told    map[key]bool // objects that were not applied by this process, and that this was reported of
 }
 
-// layerDrift is when to report one layer.
-type layerDrift struct {
-	keys     []key
+// declared is an object of a layer.
+type declared struct {
+	layer  string
+	object reconciler.Object
+}
+
+// objectDrift is when to report one object.
+type objectDrift struct {
 	due      time.Time // zero: nothing to report
 	reported time.Time
 	repeat   time.Duration
-	told     bool // that it has objects which were not applied by this process
+	times    int // reported in a row
+	by       string
 }
 
-// sight is what a watch last saw of an object; not having been seen is the third state.
+// sight is what watches last saw of an object.
 type sight struct {
-	gone   bool
-	fields uint64 // as in applied
+	state  sightState
+	print  uint64 // as in owned
+	by     string // who changed it, if it differs from what was applied
+	fields []string
 }
 
-func newDrift(r *record, layers []render.Layer, items map[string][]item) *drift {
-	d := &drift{
-		record: r,
-		layer:  make(map[key]string),
-		layers: make(map[string]*layerDrift, len(layers)),
-		seen:   make(map[key]sight),
-	}
-	for _, l := range layers {
-		ld := &layerDrift{}
-		for _, it := range items[l.Name] {
+type sightState int
+
+const (
+	unseen sightState = iota // its kind was not listed yet
+	there
+	gone
+)
+
+func newDrift(r *record, look func(key) sight, items map[string][]item) *drift {
+	d := &drift{record: r, look: look, objects: map[key]declared{}, wide: map[key]key{}, drifts: map[key]*objectDrift{}, told: map[key]bool{}}
+	for layer, list := range items {
+		for _, it := range list {
 			k := keyOf(it.object)
-			d.layer[k] = l.Name
-			ld.keys = append(ld.keys, k)
+			d.objects[k] = declared{layer, it.object}
+			if it.object.Namespace != "" {
+				d.wide[key{k.group, k.kind, "", k.name}] = k
+			}
 		}
-		d.layers[l.Name] = ld
 	}
 	return d
 }
 
-// observe takes in what a watch saw.
-func (d *drift) observe(now time.Time, k key, s sight) {
-	name, ours := d.layer[k]
-	if !ours {
+// observe takes note that watches saw something of an object.
+func (d *drift) observe(now time.Time, k key) {
+	k, ours := d.declared(k)
+	if !ours || !d.drifted(k) {
 		return
 	}
-	d.seen[k] = s
-	l := d.layers[name]
-	if !l.due.IsZero() || !d.drifted(l, k) {
+	o := d.drifts[k]
+	if o == nil {
+		o = &objectDrift{}
+		d.drifts[k] = o
+	}
+	if !o.due.IsZero() {
 		return
 	}
-	if now.Sub(l.reported) > l.repeat+calm {
-		l.repeat = 0
+	if now.Sub(o.reported) > o.repeat+calm {
+		*o = objectDrift{}
 	}
-	l.due = now.Add(settle)
-	if next := l.reported.Add(l.repeat); next.After(l.due) {
-		l.due = next
+	o.due = now.Add(settle)
+	if next := o.reported.Add(o.repeat); next.After(o.due) {
+		o.due = next
 	}
 }
 
-// drifted says whether one object of a layer differs from what was applied. An
-// object that this process never applied may differ: that is told once.
-func (d *drift) drifted(l *layerDrift, k key) bool {
-	s, ok := d.seen[k]
-	if !ok {
+func (d *drift) observeAll(now time.Time) {
+	for k := range d.objects {
+		d.observe(now, k)
+	}
+}
+
+// declared finds the key under which an object is declared, if it is.
+func (d *drift) declared(k key) (key, bool) {
+	if _, ours := d.objects[k]; ours {
+		return k, true
+	}
+	if k.namespace == "" {
+		k.namespace = "default"
+		if _, ours := d.objects[k]; ours {
+			return k, true
+		}
+		k.namespace = ""
+		as, ours := d.wide[k]
+		return as, ours
+	}
+	return k, false
+}
+
+// drifted says whether an object differs from what was applied. One that this
+// process never applied may differ: that is told once.
+func (d *drift) drifted(k key) bool {
+	s := d.sight(k)
+	if s.state == unseen {
 		return false
 	}
 	a, known := d.record.get(k)
 	if !known {
-		return !l.told
+		return !d.told[k]
 	}
-	return s.gone || s.fields != a.fields
+	return s.state == gone || s.print != a.owned.print
 }
 
-// take returns a layer to report now, or how long to wait for one; a wait below
-// zero has no end. A reported layer that is not repaired is reported again.
-func (d *drift) take(now time.Time) (layer string, wait time.Duration) {
+// sight looks for an object as declared, and as one of a kind without namespaces.
+func (d *drift) sight(k key) sight {
+	s := d.look(k)
+	if s.state == gone {
+		if wide := d.look(key{k.group, k.kind, "", k.name}); wide.state == there {
+			return wide
+		}
+	}
+	return s
+}
+
+// take returns drift of one layer to report now, or how long to wait for some; a
+// wait below zero has no end. What is reported and not repaired is reported again.
+func (d *drift) take(now time.Time) (out reconciler.Drift, wait time.Duration) {
 	wait = -1
-	for name, l := range d.layers {
-		if l.due.IsZero() {
+	for k, o := range d.drifts {
+		if o.due.IsZero() {
 			continue
 		}
-		if left := l.due.Sub(now); left > 0 {
+		at := d.objects[k]
+		if left := o.due.Sub(now); left > 0 && (at.layer != out.Layer || left > settle) {
 			if wait < 0 || left < wait {
 				wait = left
 			}
 			continue
 		}
-		l.due = time.Time{}
-		if !d.anyDrifted(l) {
+		if out.Layer != "" && out.Layer != at.layer {
+			wait = 0
 			continue
 		}
-		l.told = true
-		l.reported = now
-		l.repeat = min(max(2*l.repeat, minRepeat), maxRepeat)
-		l.due = now.Add(l.repeat)
-		return name, 0
-	}
-	return "", wait
-}
-
-func (d *drift) anyDrifted(l *layerDrift) bool {
-	for _, k := range l.keys {
-		if d.drifted(l, k) {
-			return true
+		o.due = time.Time{}
+		if d.drifted(k) {
+			out.Layer = at.layer
+			out.Objects = append(out.Objects, d.report(now, k, o))
 		}
 	}
-	return false
+	if out.Layer != "" {
+		wait = 0
+	}
+	slices.SortFunc(out.Objects, func(a, b reconciler.Drifted) int { return strings.Compare(a.Object.String(), b.Object.String()) })
+	return out, wait
+}
+
+func (d *drift) report(now time.Time, k key, o *objectDrift) reconciler.Drifted {
+	s := d.sight(k)
+	if _, known := d.record.get(k); !known {
+		d.told[k] = true
+	}
+	if s.by != "" {
+		o.by = s.by
+	}
+	o.times++
+	o.reported = now
+	o.repeat = min(max(2*o.repeat, minRepeat), maxRepeat)
+	o.due = now.Add(o.repeat)
+	out := reconciler.Drifted{Object: d.objects[k].object, Gone: s.state == gone, By: s.by, Fields: s.fields}
+	if o.times >= fighting {
+		out.Fight = o.fight(out)
+	}
+	return out
+}
+
+// fight says in words who does not agree with the layer.
+func (o *objectDrift) fight(d reconciler.Drifted) string {
+	who, what := o.by, "changes it back"
+	if who == "" {
+		who = "somebody"
+	}
+	if len(d.Fields) > 0 {
+		what = "changes " + strings.Join(d.Fields, ", ") + " back"
+	}
+	if d.Gone {
+		who, what = "somebody", "deletes it"
+	}
+	return fmt.Sprintf("%s %s again and again (%d times); it is repaired after %s", who, what, o.times, o.repeat)
 }

@@ -3,94 +3,130 @@ package kube
 import (
 	"testing"
 	"time"
+	"unique"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-fleet/holdfast/reconciler"
-	"github.com/holdfast-fleet/holdfast/render"
 )
 
 // driftStand is a drift of layers "a" (one object) and "b" (two), all applied with fingerprint 1.
-func driftStand() (d *drift, keys []key, start time.Time) {
+type driftStand struct {
+	*drift
+	keys []key
+	seen map[key]sight
+	now  time.Time
+}
+
+func newDriftStand() *driftStand {
+	d := &driftStand{seen: map[key]sight{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	items := map[string][]item{}
 	r := newRecord()
 	for _, o := range []struct{ layer, name string }{{"a", "x"}, {"b", "y"}, {"b", "z"}} {
 		it := item{object: reconciler.Object{Version: "v1", Kind: "ConfigMap", Name: o.name}}
 		items[o.layer] = append(items[o.layer], it)
-		keys = append(keys, keyOf(it.object))
-		r.set(keyOf(it.object), applied{layer: o.layer, fields: 1})
+		d.keys = append(d.keys, keyOf(it.object))
+		r.set(keyOf(it.object), appliedPrint(o.layer, 1))
 	}
-	return newDrift(r, []render.Layer{{Name: "a"}, {Name: "b"}}, items), keys, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	d.drift = newDrift(r, func(k key) sight { return d.seen[k] }, items)
+	return d
 }
+
+func appliedPrint(layer string, print uint64) applied {
+	return applied{layer: layer, owned: owned{print, unique.Make("")}}
+}
+
+func (d *driftStand) see(at time.Time, n int, s sight) {
+	d.seen[d.keys[n]] = s
+	d.observe(at, d.keys[n])
+}
+
+func changed(print uint64) sight { return sight{state: there, print: print, by: "somebody"} }
 
 func TestDriftReportsALayerOnceItSettled(t *testing.T) {
 	t.Parallel()
-	d, keys, now := driftStand()
-	layer, wait := d.take(now)
-	require.Empty(t, layer)
+	d := newDriftStand()
+	now := d.now
+	found, wait := d.take(now)
+	require.Empty(t, found.Layer)
 	require.Negative(t, wait, "there is nothing to wait for")
 
-	d.observe(now, keys[1], sight{fields: 2})
-	d.observe(now.Add(settle/2), keys[2], sight{gone: true})
-	layer, wait = d.take(now.Add(settle / 2))
-	require.Empty(t, layer)
+	d.see(now, 1, changed(2))
+	d.see(now.Add(settle/2), 2, sight{state: gone})
+	found, wait = d.take(now.Add(settle / 2))
+	require.Empty(t, found.Layer)
 	require.Equal(t, settle/2, wait)
-	layer, _ = d.take(now.Add(settle))
-	require.Equal(t, "b", layer, "two signs make one report")
-	layer, wait = d.take(now.Add(settle))
-	require.Empty(t, layer)
+	found, _ = d.take(now.Add(settle))
+	require.Equal(t, "b", found.Layer)
+	require.Len(t, found.Objects, 2, "two signs make one report")
+	require.Equal(t, "somebody", found.Objects[0].By)
+	require.True(t, found.Objects[1].Gone)
+	found, wait = d.take(now.Add(settle))
+	require.Empty(t, found.Layer)
 	require.Equal(t, minRepeat, wait, "it is looked at again, in case that nobody repairs it")
 }
 
 func TestDriftForgetsWhatWasRepaired(t *testing.T) {
 	t.Parallel()
-	d, keys, now := driftStand()
-	d.observe(now, keys[0], sight{fields: 2})
-	d.record.set(keys[0], applied{layer: "a", fields: 2}) // our own write, seen before its answer was recorded
-	layer, wait := d.take(now.Add(settle))
-	require.Empty(t, layer)
+	d := newDriftStand()
+	d.see(d.now, 0, changed(2))
+	d.record.set(d.keys[0], appliedPrint("a", 2)) // our own write, seen before its answer was recorded
+	found, wait := d.take(d.now.Add(settle))
+	require.Empty(t, found.Layer)
 	require.Negative(t, wait)
-	d.observe(now, key{name: "stranger"}, sight{gone: true})
-	require.Len(t, d.seen, 1, "what no layer declares is not remembered")
 }
 
 func TestDriftSlowsDownAFight(t *testing.T) {
 	t.Parallel()
-	d, keys, now := driftStand()
-	end := now.Add(10 * time.Minute)
+	d := newDriftStand()
+	now, end := d.now, d.now.Add(time.Hour)
 	var reports []time.Time
+	var fights []string
 	for now.Before(end) { // whatever is reported is repaired, and changed again 50 ms later
-		d.observe(now, keys[0], sight{fields: 2})
-		layer, wait := d.take(now)
-		if layer == "" {
+		d.see(now, 0, sight{state: there, print: 2, by: "somebody", fields: []string{".data.x"}})
+		found, wait := d.take(now)
+		if found.Layer == "" {
 			require.Positive(t, wait)
 			now = now.Add(wait)
 			continue
 		}
 		reports = append(reports, now)
-		d.observe(now, keys[0], sight{fields: 1})
+		if f := found.Objects[0].Fight; f != "" {
+			fights = append(fights, f)
+		}
+		d.see(now, 0, changed(1))
 		now = now.Add(50 * time.Millisecond)
 	}
 	require.Less(t, len(reports), 30)
 	require.Equal(t, maxRepeat, reports[len(reports)-1].Sub(reports[len(reports)-2]))
+	require.Len(t, fights, len(reports)-fighting+1)
+	require.Equal(t, "somebody changes .data.x back again and again (5 times); it is repaired after 16s", fights[0])
 
-	d.observe(now, keys[0], sight{fields: 1})
+	d.see(now, 1, changed(2))
+	found, _ := d.take(now.Add(settle))
+	if found.Layer == "a" { // it may be due as well
+		found, _ = d.take(now.Add(settle))
+	}
+	require.Equal(t, "b", found.Layer, "others do not wait for it")
+
+	d.see(now, 0, changed(1))
 	d.take(now.Add(maxRepeat)) // it is calm
-	now = now.Add(2*maxRepeat + calm)
-	d.observe(now, keys[0], sight{fields: 2})
-	layer, _ := d.take(now.Add(settle))
-	require.Equal(t, "a", layer, "after a calm it is quick again")
+	now = now.Add(3*maxRepeat + calm)
+	d.see(now, 0, changed(2))
+	found, _ = d.take(now.Add(settle))
+	require.Equal(t, "a", found.Layer, "after a calm it is quick again")
+	require.Empty(t, found.Objects[0].Fight)
 }
 
 func TestDriftTellsOfUnknownObjectsOnce(t *testing.T) {
 	t.Parallel()
-	d, keys, now := driftStand()
-	d.record.drop(keys[0])
-	d.observe(now, keys[0], sight{gone: true})
-	layer, _ := d.take(now.Add(settle))
-	require.Equal(t, "a", layer)
-	d.observe(now.Add(time.Minute), keys[0], sight{fields: 3})
-	layer, wait := d.take(now.Add(2 * time.Minute))
-	require.Empty(t, layer)
+	d := newDriftStand()
+	d.record.drop(d.keys[0])
+	d.see(d.now, 0, sight{state: gone})
+	found, _ := d.take(d.now.Add(settle))
+	require.Equal(t, "a", found.Layer)
+	d.see(d.now.Add(time.Minute), 0, changed(3))
+	found, wait := d.take(d.now.Add(2 * time.Minute))
+	require.Empty(t, found.Layer)
 	require.Negative(t, wait)
 }

@@ -13,28 +13,16 @@ import (
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
-// ErrOtherSite reports an inventory in the cluster that belongs to another site.
-var ErrOtherSite = errors.New("the cluster belongs to another site")
-
-// ObjectError says what could not be done to one object, and why.
-type ObjectError struct {
-	Verb   string // "apply", "delete"
-	Object reconciler.Object
-	Err    error
+// objectError says of an object what could not be done to it, why, and what to do about it.
+func objectError(verb string, o reconciler.Object, err error) *reconciler.ObjectError {
+	return &reconciler.ObjectError{Verb: verb, Object: o, Reason: reason(err), Tip: tip(err), Err: err}
 }
 
-func (e *ObjectError) Error() string {
-	return e.Verb + " " + describe(e.Object) + ": " + reason(e.Err)
-}
-
-func (e *ObjectError) Unwrap() error { return e.Err }
-
-// Hint says what a person can do about it, or nothing.
-func (e *ObjectError) Hint() string {
+func tip(err error) string {
 	switch {
-	case isImmutable(e.Err):
-		return "delete the object by hand, which makes it anew from the layer, or give it another name"
-	case isNoMatch(e.Err):
+	case isImmutable(err):
+		return "give the object another name, or let the commit say that it may be made anew"
+	case isNoMatch(err):
 		return "the layer that brings the CustomResourceDefinition must come before it: see dependsOn"
 	default:
 		return ""
@@ -55,11 +43,26 @@ func (e errDeleting) Error() string {
 	return msg
 }
 
-// errUnreachable wraps an error that says more about the API server than about the object.
+// errUnreachable wraps an error that says more about the API server than about
+// what it was asked for: it is [reconciler.ErrUnreachable].
 type errUnreachable struct{ err error }
 
-func (e errUnreachable) Error() string { return e.err.Error() }
-func (e errUnreachable) Unwrap() error { return e.err }
+func (e errUnreachable) Error() string        { return e.err.Error() }
+func (e errUnreachable) Unwrap() error        { return e.err }
+func (e errUnreachable) Is(target error) bool { return target == reconciler.ErrUnreachable }
+
+// answered marks errors that are not the API server's answer as [errUnreachable].
+// The context is that of the work, which a request's own time limit is not part of.
+func answered(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
+		return errUnreachable{fmt.Errorf("no answer of the API server in time: %w", err)}
+	case unreachable(err):
+		return errUnreachable{err}
+	default:
+		return err
+	}
+}
 
 // reason is the API server's own words, without the object's name, which is said already.
 func reason(err error) string {
@@ -142,5 +145,6 @@ func unreachable(err error) bool {
 	if err == nil || isNoMatch(err) {
 		return false
 	}
-	return judgement(err) == nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+	return judgement(err) == nil && !errors.Is(err, reconciler.ErrNotLeader) &&
+		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,7 +31,7 @@ const (
 )
 
 // Inventory reads the inventory kept in the cluster. If there is none, it has
-// no layers. One of another site is [ErrOtherSite].
+// no layers. One of another site is [reconciler.ErrOtherSite].
 func (c *Cluster) Inventory(ctx context.Context, site string) (reconciler.Inventory, error) {
 	none := reconciler.Inventory{Site: site, Layers: map[string][]reconciler.Object{}}
 	s, err := c.session()
@@ -47,60 +46,59 @@ func (c *Cluster) Inventory(ctx context.Context, site string) (reconciler.Invent
 	if err != nil {
 		return none, fmt.Errorf("read ConfigMap %s/%s: %w", InventoryNamespace, inventoryName, err)
 	}
+	inv.Version = cm.ResourceVersion
 	return inv, nil
 }
 
-// SaveInventory replaces the inventory in one write, or leaves it as it was.
-func (c *Cluster) SaveInventory(ctx context.Context, inv reconciler.Inventory) error {
+// SaveInventory replaces the inventory that inv was read as in one write, or
+// leaves it as it was: if it is another by now, that is [reconciler.ErrBehind].
+func (c *Cluster) SaveInventory(ctx context.Context, inv reconciler.Inventory) (reconciler.Inventory, error) {
 	data, binary, err := encodeInventory(inv)
 	if err != nil {
-		return err
+		return inv, err
 	}
 	s, err := c.session()
 	if err != nil {
-		return err
+		return inv, err
 	}
-	for try := 1; ; try++ {
-		err := c.saveOnce(ctx, s, inv.Site, data, binary)
-		const tries = 5 // another host of the site may be saving
-		again := apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
-		if again && try < tries && sleep(ctx, time.Duration(try)*50*time.Millisecond) {
-			continue
-		}
-		return err
+	cm, err := readInventory(ctx, s, inv.Site)
+	if err != nil {
+		return inv, err
 	}
+	switch {
+	case cm != nil && maps.Equal(cm.Data, data) && maps.EqualFunc(cm.BinaryData, binary, bytes.Equal):
+		inv.Version = cm.ResourceVersion // also if the answer to the write was lost
+		return inv, nil
+	case cm == nil:
+		cm = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
+			Namespace: InventoryNamespace, Name: inventoryName, Labels: map[string]string{SiteLabel: inv.Site},
+		}}
+	case cm.ResourceVersion != inv.Version:
+		return inv, reconciler.ErrBehind
+	}
+	cm.Data, cm.BinaryData = data, binary
+	_, err = c.write(ctx, func(ctx context.Context) error { return s.put(ctx, cm) })
+	switch {
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
+		return inv, reconciler.ErrBehind
+	case err != nil:
+		return inv, fmt.Errorf("write ConfigMap %s/%s: %w", InventoryNamespace, inventoryName, answered(ctx, err))
+	}
+	inv.Version = cm.ResourceVersion
+	return inv, nil
 }
 
-func (c *Cluster) saveOnce(ctx context.Context, s *session, site string, data map[string]string, binary map[string][]byte) error {
-	cm, err := readInventory(ctx, s, site)
-	if err != nil {
+// put writes an object of Holdfast's own as it was read, or makes it and the
+// namespace for it.
+func (s *session) put(ctx context.Context, o client.Object) error {
+	if o.GetResourceVersion() != "" {
+		return s.objects.Client().Update(ctx, o, client.FieldOwner(FieldManager))
+	}
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: InventoryNamespace}}
+	if err := s.objects.Client().Create(ctx, ns, client.FieldOwner(FieldManager)); err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
-	if cm != nil && maps.Equal(cm.Data, data) && maps.EqualFunc(cm.BinaryData, binary, bytes.Equal) {
-		return nil
-	}
-	next := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
-		Namespace: InventoryNamespace, Name: inventoryName, Labels: map[string]string{SiteLabel: site},
-	}}
-	if cm != nil {
-		next = cm
-	}
-	next.Data, next.BinaryData = data, binary
-	_, err = c.write(ctx, func(ctx context.Context) error {
-		if cm != nil {
-			return s.objects.Client().Update(ctx, next, client.FieldOwner(FieldManager))
-		}
-		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: InventoryNamespace}}
-		err := s.objects.Client().Create(ctx, ns, client.FieldOwner(FieldManager))
-		if err != nil && !apierrors.IsAlreadyExists(err) {
-			return err
-		}
-		return s.objects.Client().Create(ctx, next, client.FieldOwner(FieldManager))
-	})
-	if err != nil {
-		return fmt.Errorf("write ConfigMap %s/%s: %w", InventoryNamespace, inventoryName, err)
-	}
-	return nil
+	return s.objects.Client().Create(ctx, o, client.FieldOwner(FieldManager))
 }
 
 // readInventory returns nil without an error if there is none.
@@ -113,10 +111,10 @@ func readInventory(ctx context.Context, s *session, site string) (*corev1.Config
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read ConfigMap %s/%s: %w", InventoryNamespace, inventoryName, err)
+		return nil, fmt.Errorf("read ConfigMap %s/%s: %w", InventoryNamespace, inventoryName, answered(ctx, err))
 	}
 	if owner := cm.Data["site"]; owner != site {
-		return nil, fmt.Errorf("ConfigMap %s/%s is of site %q, not %q: %w", InventoryNamespace, inventoryName, owner, site, ErrOtherSite)
+		return nil, fmt.Errorf("ConfigMap %s/%s is of site %q, not %q: %w", InventoryNamespace, inventoryName, owner, site, reconciler.ErrOtherSite)
 	}
 	return cm, nil
 }

@@ -49,9 +49,14 @@ type Cluster struct {
 	log    *slog.Logger
 	slots  chan struct{} // held by each write under way
 	record *record
+	lease  leaseTimes
+	tenure tenure
+	events *events
+	eyes   *eyes
 
-	mu   sync.Mutex
-	sess *session // nil until first used, or after kinds of the API changed
+	mu    sync.Mutex
+	sess  *session // nil until first used, or after kinds of the API changed
+	items map[string]knownItems
 }
 
 var _ reconciler.Cluster = (*Cluster)(nil)
@@ -87,6 +92,11 @@ func Connect(kubeconfig string, log *slog.Logger) (*Cluster, error) {
 		log:    log,
 		slots:  make(chan struct{}, workers),
 		record: newRecord(),
+		lease:  defaultTimes(),
+		tenure: tenure{now: sinceBoot},
+		events: newEvents(),
+		eyes:   newEyes(),
+		items:  map[string]knownItems{},
 	}, nil
 }
 

@@ -18,11 +18,11 @@ import (
 // maxObject is above what etcd stores of one object (1.5 MiB), below what the API server reads (3 MiB).
 const maxObject = 2 << 20
 
-// item is one object of a layer, on its way to the cluster.
+// item is one object of a layer.
 type item struct {
 	object reconciler.Object
 	gvk    schema.GroupVersionKind
-	body   []byte // JSON to apply
+	raw    json.RawMessage // as rendered
 	stage  stage
 }
 
@@ -37,20 +37,43 @@ const (
 	stages
 )
 
-// decode reads a layer's objects, labels them as the site's, and refuses what
-// cannot be applied as declared: objects without a name, lists, duplicates.
-func decode(site string, layer render.Layer) ([]item, error) {
+// itemsOf lists a layer's objects. It remembers those of the newest digest of
+// each layer.
+func (c *Cluster) itemsOf(layer render.Layer) ([]item, error) {
+	c.mu.Lock()
+	known := c.items[layer.Name]
+	c.mu.Unlock()
+	if layer.Digest != "" && known.digest == layer.Digest {
+		return known.items, nil
+	}
+	items, err := decode(layer)
+	if err == nil {
+		c.mu.Lock()
+		c.items[layer.Name] = knownItems{layer.Digest, items}
+		c.mu.Unlock()
+	}
+	return items, err
+}
+
+type knownItems struct {
+	digest string
+	items  []item
+}
+
+// decode reads what a layer's objects are, and refuses what cannot be applied
+// as declared: objects without a name, lists, duplicates.
+func decode(layer render.Layer) ([]item, error) {
 	items := make([]item, 0, len(layer.Objects))
 	seen := make(map[key]bool, len(layer.Objects))
 	var errs []error
 	for n, raw := range layer.Objects {
-		it, err := decodeObject(raw, map[string]string{SiteLabel: site, LayerLabel: layer.Name})
+		it, err := decodeObject(raw)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("read object %d of layer %s: %w", n+1, layer.Name, err))
 			continue
 		}
 		if k := keyOf(it.object); seen[k] {
-			errs = append(errs, fmt.Errorf("layer %s declares %s twice", layer.Name, describe(it.object)))
+			errs = append(errs, fmt.Errorf("layer %s declares %s twice", layer.Name, it.object))
 		} else {
 			seen[k] = true
 			items = append(items, it)
@@ -59,54 +82,60 @@ func decode(site string, layer render.Layer) ([]item, error) {
 	return items, errors.Join(errs...)
 }
 
-// decodeObject reads one object in JSON, sets labels on it, and takes off what only the API server may say.
-func decodeObject(raw json.RawMessage, labels map[string]string) (item, error) {
+// decodeObject reads what an object in JSON is.
+func decodeObject(raw json.RawMessage) (item, error) {
 	if len(raw) > maxObject {
 		return item{}, fmt.Errorf("it has %d bytes, more than the %d that a cluster can store", len(raw), maxObject)
 	}
-	var value map[string]any
-	if err := utiljson.Unmarshal(raw, &value); err != nil {
+	var head struct {
+		APIVersion any             `json:"apiVersion"`
+		Kind       any             `json:"kind"`
+		Items      json.RawMessage `json:"items"`
+		Metadata   *struct {
+			Name      any `json:"name"`
+			Namespace any `json:"namespace"`
+		} `json:"metadata"`
+	}
+	if err := utiljson.Unmarshal(raw, &head); err != nil {
 		return item{}, err
 	}
-	apiVersion, _ := value["apiVersion"].(string)
-	kind, _ := value["kind"].(string)
-	metadata, _ := value["metadata"].(map[string]any)
+	apiVersion, _ := head.APIVersion.(string)
+	kind, _ := head.Kind.(string)
 	gv, err := schema.ParseGroupVersion(apiVersion)
 	switch {
 	case err != nil:
 		return item{}, fmt.Errorf("apiVersion %q: %w", apiVersion, err)
-	case gv.Version == "" || kind == "" || metadata == nil:
+	case gv.Version == "" || kind == "" || head.Metadata == nil:
 		return item{}, errors.New("an object needs apiVersion, kind and metadata")
 	}
-	name, err := text(metadata["name"])
+	name, err := text(head.Metadata.Name)
 	if err != nil || name == "" {
-		return item{}, fmt.Errorf("%s: metadata.name must be a non-empty string, not %v", kind, metadata["name"])
+		return item{}, fmt.Errorf("%s: metadata.name must be a non-empty string, not %v", kind, head.Metadata.Name)
 	}
-	namespace, err := text(metadata["namespace"])
+	namespace, err := text(head.Metadata.Namespace)
 	if err != nil {
-		return item{}, fmt.Errorf("%s %s: metadata.namespace must be a string, not %v", kind, name, metadata["namespace"])
+		return item{}, fmt.Errorf("%s %s: metadata.namespace must be a string, not %v", kind, name, head.Metadata.Namespace)
 	}
 	it := item{
-		gvk: gv.WithKind(kind),
-		object: reconciler.Object{Group: gv.Group, Version: gv.Version, Kind: kind,
-			Namespace: namespace, Name: name},
+		gvk:    gv.WithKind(kind),
+		raw:    raw,
+		object: reconciler.Object{Group: gv.Group, Version: gv.Version, Kind: kind, Namespace: namespace, Name: name},
 	}
-	if it.object.Group == "" && it.object.Kind == "ConfigMap" && namespace == InventoryNamespace && name == inventoryName {
-		return item{}, fmt.Errorf("%s is Holdfast's own", describe(it.object))
+	if namespace == InventoryNamespace && (kind == "ConfigMap" && name == inventoryName || kind == "Lease" && name == leaseName) {
+		return item{}, fmt.Errorf("%s is Holdfast's own", it.object)
+	}
+	if len(head.Items) > 0 && head.Items[0] == '[' {
+		return item{}, fmt.Errorf("%s: a list must be split into its items", it.object)
 	}
 	it.stage = stageOf(it.gvk.GroupKind())
-	it.body, err = body(value, labels)
-	if err != nil {
-		return item{}, fmt.Errorf("%s: %w", describe(it.object), err)
-	}
 	return it, nil
 }
 
-// body is the object as it is sent.
-func body(value map[string]any, labels map[string]string) ([]byte, error) {
-	u := &unstructured.Unstructured{Object: value}
-	if u.IsList() {
-		return nil, errors.New("a list must be split into its items")
+// value is the object with labels, and without what only the API server may say.
+func (it item) value(labels map[string]string) (*unstructured.Unstructured, error) {
+	u := &unstructured.Unstructured{}
+	if err := utiljson.Unmarshal(it.raw, &u.Object); err != nil {
+		return nil, err
 	}
 	if _, found := u.Object["stringData"]; found && utils.IsSecret(u) {
 		// Ownership of stringData is not followed by the API server, that of data is.
@@ -118,7 +147,7 @@ func body(value map[string]any, labels map[string]string) ([]byte, error) {
 		unstructured.RemoveNestedField(u.Object, "metadata", field)
 	}
 	utils.SetCommonMetadata([]*unstructured.Unstructured{u}, labels, nil)
-	return json.Marshal(u.Object)
+	return u, nil
 }
 
 // text returns a JSON string, or "" for an absent one.
@@ -164,12 +193,4 @@ func namespaceOf(o reconciler.Object) string {
 		return "default"
 	}
 	return o.Namespace
-}
-
-// describe names an object for people: "Deployment shop/web".
-func describe(o reconciler.Object) string {
-	if o.Namespace == "" {
-		return o.Kind + " " + o.Name
-	}
-	return o.Kind + " " + o.Namespace + "/" + o.Name
 }

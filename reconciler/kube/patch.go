@@ -3,7 +3,6 @@ package kube
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -20,8 +19,16 @@ import (
 
 // applyOne applies one object, takes over what a person's kubectl owned of it,
 // and records the result. The action is empty if nothing differed.
-func (c *Cluster) applyOne(ctx context.Context, s *session, layer string, it item) (reconciler.Action, error) {
-	live, ans, err := c.patch(ctx, s, it, serverSideApply(it.body))
+func (c *Cluster) applyOne(ctx context.Context, s *session, labels map[string]string, it item) (reconciler.Action, error) {
+	value, err := it.value(labels)
+	if err != nil {
+		return "", err
+	}
+	body, err := json.Marshal(value.Object)
+	if err != nil {
+		return "", err
+	}
+	live, ans, err := c.patch(ctx, s, it, serverSideApply(body))
 	if err != nil {
 		return "", err
 	}
@@ -36,17 +43,14 @@ func (c *Cluster) applyOne(ctx context.Context, s *session, layer string, it ite
 		if _, _, err = c.patch(ctx, s, it, client.RawPatch(types.JSONPatchType, cleanup)); err != nil {
 			return action, fmt.Errorf("take over the fields written by hand: %w", err)
 		}
-		if live, _, err = c.patch(ctx, s, it, serverSideApply(it.body)); err != nil {
+		if live, _, err = c.patch(ctx, s, it, serverSideApply(body)); err != nil {
 			return action, err
 		}
 		if action == "" {
 			action = reconciler.Updated
 		}
 	}
-	fields, written := ownership(live)
-	c.record.set(k, applied{
-		layer: layer, version: live.ResourceVersion, generation: live.Generation, written: written, fields: fields,
-	})
+	c.record.set(k, appliedAs(live, labels[LayerLabel]))
 	if live.DeletionTimestamp != nil {
 		return "", errDeleting{*live.DeletionTimestamp, live.Finalizers}
 	}
@@ -72,13 +76,7 @@ func (c *Cluster) patch(ctx context.Context, s *session, it item, p client.Patch
 		if err != nil && apierrors.IsConflict(err) && try < tries && sleep(ctx, time.Duration(try)*20*time.Millisecond) {
 			continue
 		}
-		switch {
-		case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
-			err = errUnreachable{fmt.Errorf("no answer of the API server within %s: %w", requestTimeout, err)}
-		case unreachable(err):
-			err = errUnreachable{err}
-		}
-		return live, ans, err
+		return live, ans, answered(ctx, err)
 	}
 }
 
@@ -90,6 +88,9 @@ func (c *Cluster) write(ctx context.Context, request func(context.Context) error
 		return &answer{}, ctx.Err()
 	}
 	defer func() { <-c.slots }()
+	if err := c.fence(); err != nil {
+		return &answer{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	ctx, ans := withAnswer(ctx)
@@ -102,15 +103,15 @@ func (c *Cluster) write(ctx context.Context, request func(context.Context) error
 // last write, a version that moved counts as an update, unless the generation
 // shows that nothing but the status did.
 func told(live *metav1.PartialObjectMetadata, ans *answer, before applied, known bool) reconciler.Action {
-	_, written := ownership(live)
-	fresh := ans.date.Unix()-written <= 1
+	wrote := written(live)
+	fresh := ans.date.Unix()-wrote <= 1
 	same := known && live.Generation > 0 && live.Generation == before.generation
 	switch {
 	case ans.status == 201:
 		return reconciler.Created
 	case known && live.ResourceVersion == before.version:
 		return ""
-	case known && written != before.written, fresh && !same:
+	case known && wrote != before.written, fresh && !same:
 		return reconciler.Updated
 	default:
 		return ""

@@ -40,7 +40,7 @@ func testDelete(t *testing.T, s *stand) {
 	require.ErrorContains(t, err, "no site")
 	changes, err := s.Delete(t.Context(), s.site, objects)
 	require.NoError(t, err)
-	require.Equal(t, []string{"deleted ConfigMap ours", "deleted CustomResourceDefinition lamps." + group, "deleted Lamp a", "deleted Deployment web"}, words(changes))
+	require.Equal(t, []string{"deleted ConfigMap ours", "left alone ConfigMap foreign", "left alone ConfigMap elsewhere", "deleting CustomResourceDefinition lamps." + group, "deleted Lamp a", "deleted Deployment web"}, words(changes))
 	require.NoError(t, s.other.Get(t.Context(), client.ObjectKeyFromObject(foreign), foreign))
 	require.NoError(t, s.other.Get(t.Context(), client.ObjectKeyFromObject(elsewhere), elsewhere))
 	_, err = s.Delete(ended(), s.site, objects)
@@ -54,38 +54,53 @@ func testInventory(t *testing.T, s *stand) {
 	require.Equal(t, reconciler.Inventory{Site: "shop", Layers: map[string][]reconciler.Object{}}, inv)
 
 	inv.Revision = "abc"
+	inv.Newest = reconciler.Mark{Revision: "abd", Height: 7, Committed: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	inv.Layers["l"] = []reconciler.Object{{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "x", Name: "y"}}
-	require.NoError(t, s.SaveInventory(t.Context(), inv))
-	requireInventory(t, s, inv)
-	key := client.ObjectKey{Namespace: InventoryNamespace, Name: inventoryName}
-	cm := &corev1.ConfigMap{}
-	require.NoError(t, s.other.Get(t.Context(), key, cm))
-	before := cm.ResourceVersion
-	require.NoError(t, s.SaveInventory(t.Context(), inv))
-	require.NoError(t, s.other.Get(t.Context(), key, cm))
-	require.Equal(t, before, cm.ResourceVersion, "an equal inventory is not written")
+	none := inv
+	inv = s.mustSave(t, inv)
+	before := inv.Version
+	require.Equal(t, before, s.mustSave(t, inv).Version, "an equal inventory is not written")
+	require.Equal(t, before, s.mustSave(t, none).Version, "nor if the first answer was lost")
 
 	for n := range 5000 {
 		inv.Layers["big"] = append(inv.Layers["big"], reconciler.Object{Version: "v1", Kind: "ConfigMap", Namespace: "x", Name: fmt.Sprintf("c%d", n)})
 	}
-	require.NoError(t, s.SaveInventory(t.Context(), inv))
-	requireInventory(t, s, inv)
+	inv = s.mustSave(t, inv)
 	delete(inv.Layers, "big")
-	require.NoError(t, s.SaveInventory(t.Context(), inv))
-	requireInventory(t, s, inv)
+	inv = s.mustSave(t, inv)
+
+	behind := inv
+	behind.Version, behind.Revision = before, "ab0"
+	_, err = s.SaveInventory(t.Context(), behind)
+	require.ErrorIs(t, err, reconciler.ErrBehind, "who read an older one does not overwrite it")
+	behind.Version = ""
+	_, err = s.SaveInventory(t.Context(), behind)
+	require.ErrorIs(t, err, reconciler.ErrBehind, "nor who read none")
 
 	_, err = s.Inventory(t.Context(), "bar")
-	require.ErrorIs(t, err, ErrOtherSite)
+	require.ErrorIs(t, err, reconciler.ErrOtherSite)
 	require.EqualError(t, err, `ConfigMap holdfast-system/inventory is of site "shop", not "bar": the cluster belongs to another site`)
-	require.ErrorIs(t, s.SaveInventory(t.Context(), reconciler.Inventory{Site: "bar"}), ErrOtherSite)
-	require.ErrorContains(t, s.SaveInventory(t.Context(), reconciler.Inventory{}), "names no site")
+	_, err = s.SaveInventory(t.Context(), reconciler.Inventory{Site: "bar"})
+	require.ErrorIs(t, err, reconciler.ErrOtherSite)
+	_, err = s.SaveInventory(t.Context(), reconciler.Inventory{})
+	require.ErrorContains(t, err, "names no site")
 	requireInventory(t, s, inv)
 
-	require.NoError(t, s.other.Get(t.Context(), key, cm))
+	cm := &corev1.ConfigMap{}
+	require.NoError(t, s.other.Get(t.Context(), client.ObjectKey{Namespace: InventoryNamespace, Name: inventoryName}, cm))
 	cm.Data[plainKey] = cm.Data[plainKey][:20]
 	require.NoError(t, s.other.Update(t.Context(), cm))
 	_, err = s.Inventory(t.Context(), "shop")
 	require.ErrorContains(t, err, "read ConfigMap holdfast-system/inventory: parse inventory: unexpected end of JSON input")
+}
+
+// mustSave saves an inventory, and finds it saved.
+func (s *stand) mustSave(t *testing.T, inv reconciler.Inventory) reconciler.Inventory {
+	t.Helper()
+	inv, err := s.SaveInventory(t.Context(), inv)
+	require.NoError(t, err)
+	requireInventory(t, s, inv)
+	return inv
 }
 
 func requireInventory(t *testing.T, s *stand, want reconciler.Inventory) {
@@ -143,7 +158,7 @@ func testWaitExplains(t *testing.T, s *stand) {
 		"Deployment NS/web is InProgress: Replicas: 0/1; "+
 		"pod web-1: container app: ImagePullBackOff: back-off pulling image; last warning: Failed: no such image; "+
 		"PersistentVolumeClaim NS/disk is InProgress: PVC is not Bound. phase: Pending", "NS", s.site))
-	var notReady *NotReadyError
+	var notReady *reconciler.UnhealthyError
 	require.ErrorAs(t, err, &notReady)
 	require.Len(t, notReady.Objects, 2)
 }

@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -24,36 +23,10 @@ const (
 	diagnosis = 5 * time.Second // for finding out why, after the time for waiting is over
 )
 
-// NotReadyError names each object of a layer that is not healthy, with the
-// reason that a person needs. It wraps the reason why waiting ended: the
-// context's error, or nil if all objects left have failed for good.
-type NotReadyError struct {
-	Layer   string
-	Objects []NotReady
-	Err     error
-}
-
-// NotReady is one object that is not healthy.
-type NotReady struct {
-	Object reconciler.Object
-	Status string // as in kstatus: InProgress, Failed, NotFound, Terminating, Unknown
-	Why    string
-}
-
-func (e *NotReadyError) Error() string {
-	lines := make([]string, len(e.Objects))
-	for n, o := range e.Objects {
-		lines[n] = fmt.Sprintf("%s is %s: %s", describe(o.Object), o.Status, o.Why)
-	}
-	return fmt.Sprintf("layer %s is not ready: %s", e.Layer, strings.Join(lines, "; "))
-}
-
-func (e *NotReadyError) Unwrap() error { return e.Err }
-
 // Wait returns once every object of the layer is healthy. If ctx ends before,
-// or all objects that are left have failed, it returns a [NotReadyError].
+// or all objects that are left have failed, it returns a [reconciler.UnhealthyError].
 func (c *Cluster) Wait(ctx context.Context, layer render.Layer) error {
-	items, err := decode("", layer)
+	items, err := c.itemsOf(layer)
 	if err != nil {
 		return err
 	}
@@ -134,7 +107,7 @@ func (c *Cluster) lookAt(ctx context.Context, w *waited) {
 
 // notReady explains each object that is left.
 func (c *Cluster) notReady(ctx context.Context, layer string, left []*waited) error {
-	e := &NotReadyError{Layer: layer, Err: ctx.Err()}
+	e := &reconciler.UnhealthyError{Layer: layer, Err: ctx.Err()}
 	why, cancel := context.WithTimeout(context.WithoutCancel(ctx), diagnosis)
 	defer cancel()
 	for _, w := range left {
@@ -142,7 +115,7 @@ func (c *Cluster) notReady(ctx context.Context, layer string, left []*waited) er
 		if s, err := c.session(); err == nil && w.live != nil {
 			texts = append(texts, diagnose(why, s.objects.Client(), w.live)...)
 		}
-		e.Objects = append(e.Objects, NotReady{Object: w.item.object, Status: string(w.status), Why: strings.Join(texts, "; ")})
+		e.Objects = append(e.Objects, reconciler.Unhealthy{Object: w.item.object, Status: string(w.status), Why: strings.Join(texts, "; ")})
 	}
 	return e
 }

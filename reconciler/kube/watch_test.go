@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,27 +12,33 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/render"
 )
 
-// next is the layer that Watch sends within the time.
-func next(t testing.TB, drifting <-chan string, d time.Duration) string {
+// next is the layer of which Watch sends drift within the time.
+func next(t testing.TB, drifting <-chan reconciler.Drift, d time.Duration) string {
+	t.Helper()
+	return nextDrift(t, drifting, d).Layer
+}
+
+func nextDrift(t testing.TB, drifting <-chan reconciler.Drift, d time.Duration) reconciler.Drift {
 	t.Helper()
 	select {
-	case layer := <-drifting:
-		return layer
+	case found := <-drifting:
+		return found
 	case <-time.After(d):
 		require.FailNow(t, "no drift was seen", "within %s", d)
-		return ""
+		return reconciler.Drift{}
 	}
 }
 
 // never fails if Watch sends something within the time.
-func never(t testing.TB, drifting <-chan string, d time.Duration) {
+func never(t testing.TB, drifting <-chan reconciler.Drift, d time.Duration) {
 	t.Helper()
 	select {
-	case layer, open := <-drifting:
-		require.FailNow(t, "drift was seen", "layer %q, open %t", layer, open)
+	case found, open := <-drifting:
+		require.FailNow(t, "drift was seen", "%+v, open %t", found, open)
 	case <-time.After(d):
 	}
 }
@@ -113,6 +120,7 @@ func testLateDefinition(t *testing.T, s *stand) {
 func TestWatchThroughRestart(t *testing.T) {
 	server := startAPIServer(t)
 	s := newStand(t, server)
+	s.eyes.linger = 0
 	l := s.layer(t, "l", configMap("a", "x", "1"))
 	s.mustApply(t, l)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -143,6 +151,25 @@ func TestWatchThroughRestart(t *testing.T) {
 	within(t, 5*time.Second, "no goroutine of a watch is left", func() bool {
 		stacks := make([]byte, 4<<20)
 		all := string(stacks[:runtime.Stack(stacks, true)])
-		return !strings.Contains(all, "kindWatch") && !strings.Contains(all, "Reflector") && !strings.Contains(all, "kube.report")
+		return !strings.Contains(all, "kindWatch") && !strings.Contains(all, "Reflector") && !strings.Contains(all, ").report(")
 	})
+}
+
+func testVerify(t *testing.T, s *stand) {
+	layers := []render.Layer{
+		s.layer(t, "one", configMap("a", "x", "1"), configMap("b", "x", "1")),
+		s.layer(t, "two", configMap("c", "x", "1"), custom("v1", "Nothing", "none", "{}")),
+	}
+	s.mustApply(t, layers[0])
+	s.mustApply(t, s.layer(t, "two", configMap("c", "x", "1")))
+	s.edit(t, "b", "somebody", "x", "2")
+	require.NoError(t, s.other.Delete(t.Context(), s.live(t, "v1", "ConfigMap", "c")))
+	found, err := s.Verify(t.Context(), s.site, layers)
+	require.NoError(t, err)
+	slices.SortFunc(found, func(a, b reconciler.Drift) int { return strings.Compare(a.Layer, b.Layer) })
+	require.Equal(t, []reconciler.Drift{
+		{Layer: "one", Objects: []reconciler.Drifted{{Object: s.configMapName("b"), By: "somebody", Fields: []string{".data.x"}}}},
+		{Layer: "two", Objects: []reconciler.Drifted{{Object: s.configMapName("c"), Gone: true}, {Object: reconciler.Object{
+			Group: s.site + ".example.com", Version: "v1", Kind: "Nothing", Namespace: s.site, Name: "none"}, Gone: true}}},
+	}, found)
 }

@@ -1,0 +1,107 @@
+package kube
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-fleet/holdfast/reconciler"
+)
+
+// hurried makes a stand hold its Lease in seconds, not minutes.
+func hurried(t *testing.T, s *stand) *stand {
+	t.Helper()
+	s.lease = leaseTimes{duration: 2 * time.Second, renew: 300 * time.Millisecond, look: 50 * time.Millisecond, again: 50 * time.Millisecond}
+	return s
+}
+
+// lead reads who leads until it is the wanted one.
+func lead(t *testing.T, leaders <-chan reconciler.Leader, want reconciler.Leader) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		select {
+		case l, open := <-leaders:
+			require.True(t, open)
+			if l == want {
+				return
+			}
+		case <-deadline:
+			require.FailNow(t, "nobody leads as wanted", "%+v", want)
+		}
+	}
+}
+
+// The Lease's place in a cluster is one, so its test must be one too.
+func testLease(t *testing.T, s *stand) {
+	a, b := hurried(t, newStand(t, s.server)), hurried(t, newStand(t, s.server))
+	l := a.layer(t, "l", configMap("x"))
+	ctxA, stopA := context.WithCancel(t.Context())
+	defer stopA()
+	leadersA, err := a.Lead(ctxA, "shop", "a")
+	require.NoError(t, err)
+	lead(t, leadersA, reconciler.Leader{Host: "a", Mine: true})
+	a.mustApply(t, l)
+
+	ctxB, stopB := context.WithCancel(t.Context())
+	defer stopB()
+	leadersB, err := b.Lead(ctxB, "shop", "b")
+	require.NoError(t, err)
+	lead(t, leadersB, reconciler.Leader{Host: "a"})
+	_, err = b.Apply(t.Context(), b.site, b.layer(t, "l", configMap("x")))
+	require.ErrorIs(t, err, reconciler.ErrNotLeader)
+
+	c, err := s.Lead(t.Context(), "bar", "c")
+	require.NoError(t, err)
+	lead(t, c, reconciler.Leader{}) // the cluster is another site's
+
+	stopA()
+	began := time.Now()
+	for range leadersA { // until it is closed
+	}
+	lead(t, leadersB, reconciler.Leader{Host: "b", Mine: true})
+	require.Less(t, time.Since(began), a.lease.duration, "a clean stop gives the Lease up")
+	b.mustApply(t, b.layer(t, "l", configMap("x")))
+	_, err = a.Apply(t.Context(), a.site, l)
+	require.ErrorIs(t, err, reconciler.ErrNotLeader)
+
+	// A holder that is gone without a word, and whose clock was years ahead.
+	stopB()
+	for range leadersB {
+	}
+	lease := &coordinationv1.Lease{}
+	require.NoError(t, s.other.Get(t.Context(), client.ObjectKey{Namespace: InventoryNamespace, Name: leaseName}, lease))
+	host, ahead := "gone", metav1.NewMicroTime(time.Now().AddDate(10, 0, 0))
+	lease.Spec.HolderIdentity, lease.Spec.RenewTime = &host, &ahead
+	require.NoError(t, s.other.Update(t.Context(), lease))
+	began = time.Now()
+	leadersA, err = a.Lead(t.Context(), "shop", "a")
+	require.NoError(t, err)
+	lead(t, leadersA, reconciler.Leader{Host: "gone"})
+	lead(t, leadersA, reconciler.Leader{Host: "a", Mine: true})
+	require.GreaterOrEqual(t, time.Since(began), a.lease.duration)
+}
+
+// TestLeaseIsLostInTime shows that a holder that cannot renew its Lease stops before others may take it.
+func TestLeaseIsLostInTime(t *testing.T) {
+	t.Parallel()
+	server := startAPIServer(t)
+	a := hurried(t, newStand(t, server))
+	leaders, err := a.Lead(t.Context(), "shop", "a")
+	require.NoError(t, err)
+	lead(t, leaders, reconciler.Leader{Host: "a", Mine: true})
+	server.freeze()
+	began := time.Now()
+	lead(t, leaders, reconciler.Leader{})
+	require.Less(t, time.Since(began), a.lease.duration)
+	_, err = a.Apply(t.Context(), a.site, a.layer(t, "l", configMap("x")))
+	require.ErrorIs(t, err, reconciler.ErrNotLeader)
+	server.thaw()
+	lead(t, leaders, reconciler.Leader{Host: "a", Mine: true})
+	a.mustApply(t, a.layer(t, "l", configMap("x")))
+}
