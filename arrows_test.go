@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"identity":           {"durable"},
 	"content":            {"durable"},
 	"gitsource":          {"durable", "trust"},
-	"render":             {"fleet"},
+	"render":             {"fleet", "secrets"},
 	"scaffold":           {"fleet"},
 	"review":             {"fleet", "render", "secrets"},
 	"bootstrap":          {"fleet", "content", "bootstrap/embedded"},

@@ -30,6 +30,7 @@ const (
 	RuleSeveralHosts       Rule = "several-hosts"
 	RuleSourceFile         Rule = "source-file"
 	RuleSourceCredentials  Rule = "source-credentials"
+	RuleSecret             Rule = "secret"
 	RuleReach              Rule = "reach"
 	RuleKustomization      Rule = "kustomization"
 	RuleBadObject          Rule = "bad-object"
@@ -81,6 +82,7 @@ func Rules() []RuleText {
 		{RuleControlPlaneCount, false, "a site has one or three control-plane hosts"},
 		{RuleSourceFile, false, "files that sources name are there, and in reach of all who read them"},
 		{RuleSourceCredentials, false, "hosts can open the credentials of their sources"},
+		{RuleSecret, false, "secrets of layers are SOPS documents that are put where secrets belong"},
 		{RuleReach, false, "a kustomization reads its own profile, site and bases/ only, and nothing remote"},
 		{RuleKustomization, false, "kustomizations build with stock kustomize, without plugins that run programs"},
 		{RuleBadObject, false, "what is built are objects, with kind, apiVersion and name"},

@@ -24,6 +24,7 @@ type fakeCluster struct {
 	failing       map[string]error           // layer → error of Apply
 	unhealthy     map[string]bool            // layer → never healthy
 	unhealthyWith string                     // a layer with this object is never healthy
+	unhealthySays string                     // why; empty: as it always is
 	history       []string                   // calls that change something
 	drift         chan reconciler.Drift
 	events        []reconciler.Event
@@ -129,6 +130,9 @@ func (c *fakeCluster) Wait(ctx context.Context, l render.Layer) error {
 		return nil
 	}
 	<-ctx.Done()
+	if c.unhealthySays != "" {
+		return &reconciler.UnhealthyError{Layer: l.Name, Objects: []reconciler.Unhealthy{{Status: "InProgress", Why: c.unhealthySays}}}
+	}
 	return errors.New("ConfigMap text: not healthy")
 }
 

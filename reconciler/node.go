@@ -40,9 +40,11 @@ func (s *session) bootstrap(ctx context.Context, t target) error {
 	if s.cluster != nil && s.access == access {
 		return nil
 	}
-	if s.cluster, err = s.Connect(access.Kubeconfig); err != nil {
+	cluster, err := s.Connect(access.Kubeconfig)
+	if err != nil {
 		return err
 	}
+	s.cluster = opening{cluster, s.Secrets}
 	s.access = access
 	return nil
 }

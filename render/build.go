@@ -25,6 +25,7 @@ type built struct {
 	templates []template
 	varies    bool                     // variables make a difference
 	plain     bool                     // no two of the same, and no name that variables decide; then templates are in order
+	sealed    map[string][]byte        // SOPS documents that were read, by path
 	file      string                   // the kustomization, for errors
 	texts     func() map[string][]byte // the files that it was made of, by path, for errors
 }
@@ -58,10 +59,11 @@ func (r *Renderer) build(in *input) (*built, error) {
 
 func (r *Renderer) makeBuilt(in *input) (*built, error) {
 	b := &built{file: in.file, texts: func() map[string][]byte { return textsOf(in) }}
-	var err error
-	if b.templates, err = r.templates(in); err != nil {
+	kept, err := r.templates(in)
+	if err != nil {
 		return nil, err
 	}
+	b.templates, b.sealed = kept.Templates, kept.Sealed
 	seen := map[string]bool{}
 	b.plain = true
 	for i := range b.templates {
@@ -89,26 +91,38 @@ func textsOf(in *input) map[string][]byte {
 	return in.scan.texts
 }
 
-func (r *Renderer) templates(in *input) ([]template, error) {
+// kept is what is remembered of a build.
+type kept struct {
+	Templates []template        `json:"templates"`
+	Sealed    map[string][]byte `json:"sealed,omitempty"`
+}
+
+func (r *Renderer) templates(in *input) (kept, error) {
 	name := "build " + in.key
-	if kept, ok := r.memo.Get(name); ok {
-		var list []template
-		if err := json.Unmarshal(kept, &list); err == nil && wellFormed(list) {
-			return list, nil
+	if known, ok := r.memo.Get(name); ok {
+		var k kept
+		if err := json.Unmarshal(known, &k); err == nil && wellFormed(k.Templates) {
+			return k, nil
 		}
 	}
 	in, err := in.scanned()
 	if err != nil {
-		return nil, err
+		return kept{}, err
 	}
-	list, err := r.pool.build(job{Dir: in.dir, File: in.file, Files: in.scan.texts, OpenAPI: in.scan.openapi})
+	list, err := r.pool.build(in.job())
 	if err != nil {
-		return nil, err
+		return kept{}, err
 	}
-	if kept, err := json.Marshal(list); err == nil {
-		r.memo.Put(name, kept)
+	k := kept{Templates: list, Sealed: in.scan.sealed}
+	if data, err := json.Marshal(k); err == nil {
+		r.memo.Put(name, data)
 	}
-	return list, nil
+	return k, nil
+}
+
+// job is what kustomize does of an input that was scanned.
+func (in *input) job() job {
+	return job{Dir: in.dir, File: in.file, Files: in.scan.texts, OpenAPI: in.scan.openapi, StandIns: in.scan.standIns}
 }
 
 // wellFormed keeps a record that is not of our making from doing harm.
@@ -132,6 +146,8 @@ type job struct {
 	Files   map[string][]byte `json:"files"`
 	OpenAPI bool              `json:"openAPI"` // a kustomization changes the schema that kustomize merges by
 	Origins bool              `json:"origins"` // templates say where they come from
+
+	StandIns []string `json:"standIns,omitempty"` // for what is encrypted in Files
 }
 
 // run runs kustomize in this process.
@@ -145,6 +161,11 @@ func (j job) run() ([]template, error) {
 		o, err := newObject(res.YNode(), j.File)
 		if err != nil {
 			return nil, err
+		}
+		if len(j.StandIns) > 0 {
+			if err := j.seal(o); err != nil {
+				return nil, err
+			}
 		}
 		var from resource.Origin
 		if j.Origins {

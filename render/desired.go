@@ -34,8 +34,9 @@ type Layer struct {
 	Timeout   time.Duration     `json:"timeout"`
 	Rollback  fleet.Rollback    `json:"rollback,omitempty"`
 	Retry     int               `json:"retry,omitempty"`
-	Objects   []json.RawMessage `json:"objects"` // canonical JSON (sorted keys), in stable order
-	Digest    string            `json:"digest"`  // "sha256:" over the fields above
+	Objects   []json.RawMessage `json:"objects"`          // canonical JSON (sorted keys), in stable order, with stand-ins for what is encrypted
+	Sealed    map[string][]byte `json:"sealed,omitempty"` // SOPS documents that they stand in for, by path
+	Digest    string            `json:"digest"`           // "sha256:" over the fields above
 }
 
 // Node is the half that belongs to one host.

@@ -126,6 +126,9 @@ func scanInput(dir string, at reach, f files) (*input, error) {
 	fmt.Fprintf(h, "%s %t\n", dir, s.openapi)
 	for _, file := range slices.Sorted(maps.Keys(s.texts)) {
 		fmt.Fprintf(h, "%s %x\n", file, sha256.Sum256(s.texts[file]))
+		if sealed := s.sealed[file]; sealed != nil {
+			fmt.Fprintf(h, " sealed %x\n", sha256.Sum256(sealed))
+		}
 	}
 	return &input{dir: dir, reach: at, files: f, scan: s, key: hex.EncodeToString(h.Sum(nil)), file: kustomizationFile(s, dir)}, nil
 }

@@ -65,7 +65,7 @@ func newLayer(site *fleet.Site, layer fleet.Layer, vars variables, from *built) 
 	}
 	objects := got.layer.Objects
 	got.layer = Layer{Name: layer.Name, DependsOn: layer.DependsOn, Wait: layer.Wait, Prune: layer.Prune, Timeout: layer.Timeout,
-		Rollback: layer.Rollback, Retry: layer.Retry, Objects: objects}
+		Rollback: layer.Rollback, Retry: layer.Retry, Objects: objects, Sealed: from.sealed}
 	got.layer.Digest, err = got.layer.digest()
 	return got, err
 }

@@ -130,7 +130,8 @@ func (r *Renderer) tracked(in *input) ([]template, error) {
 			return list, nil
 		}
 	}
-	j := job{Dir: in.dir, File: in.file, Files: in.scan.texts, OpenAPI: in.scan.openapi, Origins: true}
+	j := in.job()
+	j.Origins = true
 	list, err := r.pool.build(j)
 	if err != nil {
 		return nil, err

@@ -30,7 +30,7 @@ func (s *scan) plugin(dir string, at place, entry string) {
 			s.problem(at, entry, "name the files themselves", "%s is a folder; plugins are configured by files", full)
 			return
 		}
-		if data, ok = s.load(full, at, entry); !ok {
+		if data, ok = s.load(full, at, entry, objects); !ok {
 			return
 		}
 		from = place{file: full}
@@ -88,8 +88,12 @@ func (s *scan) pluginPaths(dir string, at place, n *yaml.Node) {
 	}
 	for i := 0; i < len(n.Content); i += 2 {
 		switch value := n.Content[i+1]; strings.ToLower(n.Content[i].Value) {
-		case "path", "paths", "files", "envs", "env", "targetfilepath":
-			s.pluginFiles(dir, at, value)
+		case "path", "paths", "targetfilepath":
+			s.pluginFiles(dir, at, value, objects)
+		case "envs", "env":
+			s.pluginFiles(dir, at, value, lines)
+		case "files":
+			s.pluginFiles(dir, at, value, content)
 		case "patch", "patches", "jsonop":
 			if value.Kind == yaml.ScalarNode {
 				s.parseWithin(at, value.Value)
@@ -101,13 +105,13 @@ func (s *scan) pluginPaths(dir string, at place, n *yaml.Node) {
 }
 
 // pluginFiles scans a path or a list of them.
-func (s *scan) pluginFiles(dir string, at place, n *yaml.Node) {
+func (s *scan) pluginFiles(dir string, at place, n *yaml.Node, as use) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
 	if n.Kind == yaml.SequenceNode {
 		for _, c := range n.Content {
-			s.pluginFiles(dir, at, c)
+			s.pluginFiles(dir, at, c, as)
 		}
 	}
 	if n.Kind != yaml.ScalarNode || inline(n.Value) {
@@ -117,5 +121,5 @@ func (s *scan) pluginFiles(dir string, at place, n *yaml.Node) {
 	if _, after, ok := strings.Cut(ref, "="); ok {
 		ref = after
 	}
-	s.fileAt(dir, at, ref, n.Value, false)
+	s.fileAt(dir, at, ref, n.Value, as)
 }

@@ -169,6 +169,9 @@ func (r *Renderer) Node(site *fleet.Site) (Node, error) {
 	if err != nil {
 		return Node{}, err
 	}
+	if len(from.sealed) > 0 {
+		return Node{}, &fleet.Problem{File: from.file, Tip: "put it into a layer", Msg: "a Distribution holds no secrets", Rule: fleet.RuleSecret}
+	}
 	got, err := newVariables(site).fill(from, nil)
 	if err != nil {
 		return Node{}, err

@@ -78,7 +78,7 @@ func TestNeitherWorkersNorMemoryChangeAByte(t *testing.T) {
 type harmful struct{}
 
 func (harmful) Get(name string) ([]byte, bool) {
-	return []byte(`[{"kind": "ConfigMap", "text": {}, "slots": [{"from": 5, "to": 900}]}]`), name[:5] == "build"
+	return []byte(`{"templates": [{"kind": "ConfigMap", "text": {}, "slots": [{"from": 5, "to": 900}]}]}`), name[:5] == "build"
 }
 func (harmful) Put(string, []byte) {}
 

@@ -1,7 +1,6 @@
 package render
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -34,9 +33,12 @@ type scan struct {
 	mem      filesys.FileSystem
 	texts    map[string][]byte // by path
 	total    int
-	visited  map[string]bool // folders
-	trail    []string        // of folders that led here
-	openapi  bool            // one of the kustomizations changes kustomize's schema
+	visited  map[string]bool   // folders
+	trail    []string          // of folders that led here
+	openapi  bool              // one of the kustomizations changes kustomize's schema
+	sealed   map[string][]byte // SOPS documents, by path; texts has what is carried in their place
+	uses     map[string]use    // of those
+	standIns []string          // for what is in them
 	problems []error
 }
 
@@ -48,7 +50,8 @@ type place struct {
 }
 
 func newScan(fsys fs.FS, r reach) *scan {
-	return &scan{fsys: fsys, reach: r, mem: filesys.MakeFsInMemory(), texts: map[string][]byte{}, visited: map[string]bool{}}
+	return &scan{fsys: fsys, reach: r, mem: filesys.MakeFsInMemory(), texts: map[string][]byte{}, visited: map[string]bool{},
+		sealed: map[string][]byte{}, uses: map[string]use{}}
 }
 
 // problem reports what the scalar value in the file at p leads to. It breaks the
@@ -110,7 +113,7 @@ func (s *scan) kustomization(dir string, from place, ref string) {
 		return
 	}
 	file := path.Join(dir, names[0])
-	data, ok := s.load(file, place{file: file}, "")
+	data, ok := s.load(file, place{file: file}, "", objects)
 	if !ok {
 		return
 	}
@@ -139,7 +142,7 @@ func (s *scan) follow(dir string, at place, k *types.Kustomization) {
 		s.reference(dir, at, ref)
 	}
 	for _, ref := range slices.Concat(k.Crds, k.Configurations) {
-		s.file(dir, at, ref, true)
+		s.file(dir, at, ref, objects)
 	}
 	for _, ref := range slices.Concat(k.Generators, k.Transformers, k.Validators) {
 		s.plugin(dir, at, ref)
@@ -166,7 +169,7 @@ func (s *scan) follow(dir string, at place, k *types.Kustomization) {
 	if len(k.OpenAPI) > 0 {
 		s.openapi = true
 		if ref, ok := k.OpenAPI["path"]; ok {
-			s.file(dir, at, ref, true)
+			s.file(dir, at, ref, objects)
 		}
 	}
 }
@@ -196,7 +199,7 @@ func (s *scan) reference(dir string, at place, ref string) {
 		s.kustomization(full, at, ref)
 		return
 	}
-	if data, ok := s.load(full, at, ref); ok {
+	if data, ok := s.load(full, at, ref, objects); ok {
 		s.objects(full, data)
 	}
 }
@@ -218,81 +221,22 @@ func (s *scan) sources(dir string, at place, src types.KvPairSources) {
 		if _, after, ok := strings.Cut(ref, "="); ok {
 			name = after
 		}
-		s.fileAt(dir, at, name, ref, false)
+		s.fileAt(dir, at, name, ref, content)
 	}
 	envs := src.EnvSources
 	if src.EnvSource != "" {
 		envs = append(slices.Clone(envs), src.EnvSource)
 	}
 	for _, ref := range envs {
-		s.file(dir, at, ref, false)
+		s.file(dir, at, ref, lines)
 	}
 }
 
 func (s *scan) pathOrText(dir string, at place, ref, text string) {
 	if ref != "" {
-		s.file(dir, at, ref, true)
+		s.file(dir, at, ref, objects)
 	}
 	if text != "" {
 		s.parseWithin(at, text)
 	}
-}
-
-// file scans a file; if isYAML is set, its YAML must be within the limits.
-func (s *scan) file(dir string, at place, ref string, isYAML bool) {
-	s.fileAt(dir, at, ref, ref, isYAML)
-}
-
-func (s *scan) fileAt(dir string, at place, ref, written string, isYAML bool) {
-	full, ok := s.resolveAs(dir, at, ref, written)
-	if !ok {
-		return
-	}
-	if data, ok := s.load(full, at, written); ok && isYAML {
-		s.parse(full, data)
-	}
-}
-
-func (s *scan) parse(file string, data []byte) []*yaml.Node {
-	docs, err := fleet.ParseYAML(file, data, yamlLimits())
-	if err != nil {
-		s.problems = append(s.problems, err)
-	}
-	return docs
-}
-
-// load copies a file to mem.
-func (s *scan) load(full string, at place, written string) ([]byte, bool) {
-	if data, ok := s.texts[full]; ok {
-		return data, true
-	}
-	info, err := s.lstat(full)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		s.problem(at, written, "create it, or drop it here", "%s does not exist", full).Rule = fleet.RuleMissingFile
-		return nil, false
-	case err != nil:
-		s.problem(at, written, "", "%s", oneLine(err))
-		return nil, false
-	case !info.Mode().IsRegular():
-		s.problem(at, written, "name a file", "%s is not a file", full)
-		return nil, false
-	}
-	data, err := fleet.ReadFile(s.fsys, full, maxFile)
-	if err == nil {
-		if s.total += len(data); s.total > maxTotal || len(s.texts) >= maxFiles {
-			err = &fleet.Problem{File: full, Msg: "the kustomization reads too much: more than 32 MiB or 10,000 files", Tip: "split the layer", Rule: fleet.RuleTooLarge}
-		}
-	}
-	if err == nil {
-		if writeErr := s.mem.WriteFile("/"+full, data); writeErr != nil {
-			err = &fleet.Problem{File: full, Msg: "a name that kustomize does not take", Tip: "use letters, digits, -, _ and . in names of files and folders", Rule: fleet.RuleBadName}
-		}
-	}
-	if err != nil {
-		s.problems = append(s.problems, err)
-		return nil, false
-	}
-	s.texts[full] = data
-	return data, true
 }

@@ -46,7 +46,7 @@ func TestObjectsAreThoseOfStockKustomize(t *testing.T) {
 			require.NoError(t, err, warnings.String())
 			in, err := scanInput("bases/corpus", reach{profile: "profiles/p"}, files{os.DirFS(root), os.DirFS(root), reach{profile: "profiles/p"}})
 			require.NoError(t, err)
-			got, err := job{Dir: in.dir, File: in.file, Files: in.scan.texts, OpenAPI: in.scan.openapi}.run()
+			got, err := in.job().run()
 			require.NoError(t, err)
 			require.Equal(t, stockTexts(t, out), textsSorted(got))
 		})

@@ -11,7 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"filippo.io/age"
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
@@ -19,6 +21,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
 	"github.com/holdfast-fleet/holdfast/render"
 	"github.com/holdfast-fleet/holdfast/review"
+	"github.com/holdfast-fleet/holdfast/secrets"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -74,8 +77,20 @@ const (
 	web     = "bases/web/deployment.yaml"
 	shop    = "profiles/web-shop/addons/shop/"
 	node    = "profiles/web-shop/distribution/distribution.yaml"
+	page    = "profiles/kiosk/addons/page/"
 	store43 = "sites/emea/store-043/"
 )
+
+// sealed is a Secret, encrypted.
+func sealed(t *testing.T, value string) string {
+	t.Helper()
+	id, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	data, err := secrets.Encrypt("secret.yaml", []byte("apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: "+value+"}\n"),
+		secrets.Rule{Recipients: []string{id.Recipient().String()}, Selection: secrets.Selection{EncryptedRegex: "^stringData$"}}, time.Now())
+	require.NoError(t, err)
+	return string(data)
+}
 
 func TestEachKindOfChangeIsNamed(t *testing.T) {
 	t.Parallel()
@@ -111,6 +126,21 @@ func TestEachKindOfChangeIsNamed(t *testing.T) {
 			e.repo.Git("mv", "profiles/web-shop/addons/platform/quota.yaml", shop+"quota.yaml")
 			e.edit(shop+"kustomization.yaml", "resources:", "resources:\n  - quota.yaml")
 		}, []string{"move ResourceQuota shop/shop: store-042 store-043"}},
+		{"a secret that is encrypted anew", func(e *example) {
+			e.edit(page+"kustomization.yaml", "resources:", "resources:\n  - secret.yaml")
+			e.repo.Write(page+"secret.yaml", sealed(e.t, "one"))
+			e.base = e.repo.Commit(gitsourcetest.Commit{})
+			e.repo.Write(page+"secret.yaml", sealed(e.t, "two"))
+		}, []string{"change Secret kiosk/db: kiosk-001"}},
+		{"a secret that one more can open", func(e *example) {
+			e.edit(page+"kustomization.yaml", "resources:", "resources:\n  - secret.yaml")
+			text := sealed(e.t, "one")
+			e.repo.Write(page+"secret.yaml", text)
+			e.base = e.repo.Commit(gitsourcetest.Commit{})
+			_, key, _ := strings.Cut(text, "    age:\n")
+			key, _, _ = strings.Cut(key, "    encrypted_regex")
+			e.repo.Write(page+"secret.yaml", strings.Replace(text, key, key+key, 1))
+		}, []string{"change secrets of layer page: kiosk-001"}},
 		{"a setting of a layer", func(e *example) { e.edit("profiles/web-shop/profile.yaml", "timeout: 2m", "timeout: 3m") },
 			[]string{"change layer shop: store-042 store-043"}},
 	} {

@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+
+	"github.com/holdfast-fleet/holdfast/render"
 )
 
 // maxValue is how many bytes of a value are shown.
@@ -120,6 +122,9 @@ func sizeOf(at string, v any) json.RawMessage {
 	}
 	n := len(encode(v))
 	if text, ok := v.(string); ok {
+		if digest, sealed := render.Sealed(text); sealed {
+			return encode("encrypted " + digest[:12])
+		}
 		n = len(text)
 		if raw, err := base64.StdEncoding.DecodeString(text); err == nil && at[:4] == "data" {
 			n = len(raw)

@@ -98,7 +98,21 @@ func compareLayers(old, current []render.Layer) ([]Change, error) {
 		}
 		changes = append(changes, change)
 	}
-	return changes, nil
+	return append(changes, resealed(old, current, changes)...), nil
+}
+
+// resealed lists layers of which nothing changes but who can open their secrets.
+func resealed(old, current []render.Layer, known []Change) []Change {
+	var changes []Change
+	for _, a := range old {
+		for _, b := range current {
+			seen := slices.ContainsFunc(known, func(c Change) bool { return c.Layer == a.Name })
+			if a.Name == b.Name && !seen && !maps.EqualFunc(a.Sealed, b.Sealed, bytes.Equal) {
+				changes = append(changes, Change{Kind: Modify, Object: "secrets of layer " + a.Name, Layer: a.Name, Note: "encrypted anew, or to others: what is in them stays"})
+			}
+		}
+	}
+	return changes
 }
 
 // dangerous are kinds whose deletion takes more than the object. The hosts hold

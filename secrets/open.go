@@ -26,6 +26,7 @@ type Plaintext struct {
 	box     *box
 	docs    []mapping
 	secrets []string
+	texts   map[string]string // by ciphertext
 }
 
 // Open decrypts the document and checks that it is as it was written; before
@@ -42,7 +43,7 @@ func (d *Document) Open(ids ...Identity) (*Plaintext, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plaintext{doc: d, key: key, box: box}
+	p := &Plaintext{doc: d, key: key, box: box, texts: map[string]string{}}
 	sum, err := p.decrypt()
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.file, err)
@@ -127,6 +128,7 @@ func (p *Plaintext) openLeaf(v any, context string) (any, error) {
 	if _, isComment := plain.(comment); !isComment {
 		if _, data, err := untyped(plain); err == nil && len(data) > 0 {
 			p.secrets = append(p.secrets, string(data))
+			p.texts[text] = string(data)
 		}
 	}
 	return plain, nil

@@ -50,6 +50,7 @@ func TestCluster(t *testing.T) {
 		"a namespace being deleted is named":                         testTerminatingNamespace,
 		"a big ConfigMap":                                            testBigConfigMap,
 		"stringData of a Secret":                                     testStringData,
+		"sealed Secrets":                                             testSealedSecrets,
 		"a namespace on a cluster-wide object":                       testClusterWide,
 		"an object moves to another version":                         testVersionMove,
 		"a cancelled apply":                                          testCancelled,

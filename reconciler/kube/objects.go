@@ -38,7 +38,7 @@ const (
 )
 
 // itemsOf lists a layer's objects. It remembers those of the newest digest of
-// each layer.
+// each layer, but for one without a digest, in which secrets are open.
 func (c *Cluster) itemsOf(layer render.Layer) ([]item, error) {
 	c.mu.Lock()
 	known := c.items[layer.Name]
@@ -47,7 +47,7 @@ func (c *Cluster) itemsOf(layer render.Layer) ([]item, error) {
 		return known.items, nil
 	}
 	items, err := decode(layer)
-	if err == nil {
+	if err == nil && layer.Digest != "" {
 		c.mu.Lock()
 		c.items[layer.Name] = knownItems{layer.Digest, items}
 		c.mu.Unlock()
