@@ -26,9 +26,10 @@ var arrows = map[string][]string{
 	"render":             {"fleet", "secrets"},
 	"scaffold":           {"fleet"},
 	"review":             {"fleet", "render", "secrets"},
+	"selfupdate":         {"durable"},
 	"bootstrap":          {"fleet", "content", "bootstrap/embedded"},
 	"bootstrap/embedded": {"durable"},
-	"reconciler":         {"durable", "fleet", "gitsource", "content", "secrets", "render", "identity", "bootstrap"},
+	"reconciler":         {"durable", "fleet", "gitsource", "content", "secrets", "render", "identity", "bootstrap", "selfupdate"},
 	"reconciler/kube":    {"reconciler", "bootstrap", "render"},
 	"cmd/holdfast":       {"*"},
 	"demo":               {"reconciler", "bootstrap"},
@@ -48,6 +49,7 @@ var owners = map[string][]string{
 	"github.com/google/go-contain": {"content"},
 	"filippo.io/age":               {"secrets"},
 	"go.yaml.in/yaml":              {"fleet", "trust", "secrets", "render", "cmd/holdfast", "bootstrap/embedded"},
+	"github.com/coreos/go-systemd": {"cmd/holdfast"},
 }
 
 func TestArrowsPointOneWay(t *testing.T) {

@@ -62,6 +62,13 @@ func (r reader) agentFields(a *Agent) map[string]field {
 	}
 }
 
+// ReadAgent reads agent.yaml and nothing else of a fleet; nil if there is none.
+func ReadAgent(fsys fs.FS) (*Agent, error) {
+	l := loader{fsys: fsys, problems: &problems{}, fleet: &Fleet{}}
+	l.agent()
+	return l.fleet.Agent, l.err()
+}
+
 // agent reads agent.yaml, which a fleet may lack.
 func (l *loader) agent() {
 	if _, err := fs.Stat(l.fsys, agentFile); errors.Is(err, fs.ErrNotExist) {

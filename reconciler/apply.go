@@ -77,6 +77,7 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 	}
 	if l.Wait {
 		r.report(l, LayerWaiting, "")
+		r.pulse.beat(loopHold, patience+l.Timeout)
 		waiting, cancel := context.WithTimeout(ctx, l.Timeout)
 		defer cancel()
 		if err := r.cluster.Wait(waiting, l); err != nil {

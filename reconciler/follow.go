@@ -17,6 +17,7 @@ func (s *session) follow(ctx context.Context, revisions chan<- gitsource.Revisio
 	send(ctx, revisions, rev)
 	receiving := gitsource.WithProgress(ctx, s.receiving)
 	for range s.Source.Follow(receiving, s.Interval) {
+		s.pulse.beat(loopFollow, patience+2*s.Interval)
 		s.rec.update(func(st *Status, _ time.Time) { st.Receiving = "" })
 		problems := s.Source.Problems()
 		next := s.verify(ctx)

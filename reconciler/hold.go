@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/render"
+	"github.com/holdfast-fleet/holdfast/selfupdate"
 )
 
 // ErrFrozen reports a host that the fleet does not list any more. It keeps
@@ -52,6 +53,7 @@ func (s *session) hold(ctx context.Context, rev gitsource.Revision) {
 // back to the last confirmed one. It returns the target that the cluster was
 // brought to, nil if it was left alone, and an error if trying again may help.
 func (s *session) converge(ctx context.Context, rev gitsource.Revision) (*target, error) {
+	s.pulse.beat(loopHold, patience)
 	t, refused := s.desire(rev)
 	if t == nil {
 		return nil, nil
@@ -109,6 +111,9 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 	case s.rendered != nil && s.rendered.Commit.Revision == rev.Commit():
 		return s.rendered, nil
 	}
+	if !s.own(rev) {
+		return nil, selfupdate.ErrRestart
+	}
 	s.rec.enter(PhaseLoad)
 	host, err := s.load(rev)
 	s.rec.finish(PhaseLoad, err)
@@ -150,6 +155,7 @@ func (s *session) fleet(rev gitsource.Revision) (*fleet.Fleet, error) {
 
 func (s *session) load(rev gitsource.Revision) (*fleet.Host, error) {
 	f, err := s.fleet(rev)
+	s.proven(rev, err)
 	if err != nil {
 		return nil, err
 	}
@@ -213,6 +219,7 @@ func (s *session) repair(ctx context.Context, t *target, wait time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			s.pulse.beat(loopHold, patience)
 			if err := s.bootstrap(ctx, *t); err != nil {
 				return
 			}

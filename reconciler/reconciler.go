@@ -20,6 +20,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/render"
 	"github.com/holdfast-fleet/holdfast/secrets"
+	"github.com/holdfast-fleet/holdfast/selfupdate"
 )
 
 // ErrRunning reports that another agent works in the same data folder.
@@ -59,10 +60,12 @@ type Memo interface {
 
 // Reconciler drives one host to the newest verified revision, for ever.
 type Reconciler struct {
-	Dir         string // the agent's own data, 0700
-	Identity    string // the host's public key as in authorized_keys
-	Fingerprint string // of Identity
-	Version     string // of the agent
+	Dir         string            // the agent's own data, 0700
+	Identity    string            // the host's public key as in authorized_keys
+	Fingerprint string            // of Identity
+	Version     string            // of the agent
+	Program     *selfupdate.Agent // what runs; nil: it is never switched
+	Alive       func()            // is called every few seconds while the agent works; nil: nobody asks
 	Source      Source
 	Staged      []gitsource.Source // that the host was installed with
 	Login       ssh.Signer         // what the host is known by
@@ -80,6 +83,8 @@ type Reconciler struct {
 type session struct {
 	Reconciler
 	rec       *recorder
+	pulse     *pulse
+	end       context.CancelCauseFunc
 	started   time.Time
 	fresh     *freshness
 	rotation  *rotation
@@ -97,24 +102,33 @@ type session struct {
 	said    time.Time         // when the log last said how far a source is
 }
 
-// Run drives the host until ctx ends. It returns early only if it cannot start.
+// Run drives the host until ctx ends. It returns early only if it cannot start, or
+// with [selfupdate.ErrRestart] for another program to go on.
 func (r *Reconciler) Run(ctx context.Context) error {
-	unlock, err := lock(filepath.Join(r.Dir, "agent.lock"))
+	unlock, err := Lock(r.Dir)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	s := r.session()
 	revisions := make(chan gitsource.Revision)
-	g, ctx := errgroup.WithContext(ctx)
+	ctx, s.end = context.WithCancelCause(ctx)
+	defer s.end(nil)
+	var g errgroup.Group
 	g.Go(func() error { s.rec.run(ctx); return nil })
 	g.Go(func() error { s.follow(ctx, revisions); return nil })
 	g.Go(func() error { s.drive(ctx, revisions); return nil })
-	return g.Wait()
+	g.Go(func() error { s.prove(ctx); return nil })
+	g.Go(func() error { s.live(ctx); return nil })
+	_ = g.Wait() // they end with ctx
+	if cause := context.Cause(ctx); errors.Is(cause, selfupdate.ErrRestart) {
+		return cause
+	}
+	return nil
 }
 
 func (r *Reconciler) session() *session {
-	s := &session{Reconciler: *r, started: time.Now(), applied: map[string]string{}, checked: map[string]bool{}, failing: map[string]*trial{}, bad: map[string]string{}}
+	s := &session{Reconciler: *r, started: time.Now(), applied: map[string]string{}, checked: map[string]bool{}, failing: map[string]*trial{}, bad: map[string]string{}, pulse: newPulse(), end: func(error) {}}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
@@ -140,7 +154,7 @@ func (r *Reconciler) session() *session {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	first := Status{
 		Fingerprint: s.Fingerprint,
-		Agent:       AgentStatus{Version: s.Version, PID: os.Getpid(), Started: now},
+		Agent:       s.agentStatus(now),
 		Phase:       PhaseSource,
 		Since:       now,
 	}
@@ -170,7 +184,10 @@ func (s *session) drive(ctx context.Context, revisions <-chan gitsource.Revision
 	}
 }
 
-func lock(path string) (unlock func(), err error) {
+// Lock makes this process the agent of a data folder, until unlock is called. Its
+// error is [ErrRunning] if another one is.
+func Lock(dir string) (unlock func(), err error) {
+	path := filepath.Join(dir, "agent.lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err

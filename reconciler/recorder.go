@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/durable"
+	"github.com/holdfast-fleet/holdfast/selfupdate"
 )
 
 // A recorder holds the status and writes it, at most every writeInterval, so
@@ -55,7 +56,7 @@ func (r *recorder) finish(p Phase, err error) {
 		r.update(func(s *Status, _ time.Time) { s.clear(p) })
 		return
 	}
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, selfupdate.ErrRestart) {
 		return
 	}
 	hint := strings.Join(hints(err, nil), "\n")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/gitsource"
+	"github.com/holdfast-fleet/holdfast/selfupdate"
 )
 
 // StatusFile is the name of the status in the agent's data folder.
@@ -21,6 +22,7 @@ type Phase string
 const (
 	PhaseSource    Phase = "source"
 	PhaseVerify    Phase = "verify"
+	PhaseAgent     Phase = "agent" // is it the one that the revision names?
 	PhaseLoad      Phase = "load"
 	PhaseRender    Phase = "render"
 	PhaseBootstrap Phase = "bootstrap"
@@ -28,7 +30,7 @@ const (
 	PhaseConfirm   Phase = "confirm"
 )
 
-var phases = []Phase{PhaseSource, PhaseVerify, PhaseLoad, PhaseRender, PhaseBootstrap, PhaseApply, PhaseConfirm}
+var phases = []Phase{PhaseSource, PhaseVerify, PhaseAgent, PhaseLoad, PhaseRender, PhaseBootstrap, PhaseApply, PhaseConfirm}
 
 // Status is what a host runs and why, as of UpdatedAt. It is written for
 // people and programs to read; the agent itself decides nothing by it.
@@ -60,6 +62,7 @@ type AgentStatus struct {
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
+	selfupdate.Status
 }
 
 // Commit names a revision.

@@ -21,6 +21,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/reconciler/kube"
 	"github.com/holdfast-fleet/holdfast/secrets"
+	"github.com/holdfast-fleet/holdfast/selfupdate"
 	"github.com/holdfast-fleet/holdfast/trust"
 )
 
@@ -37,6 +38,7 @@ type agentOptions struct {
 	interval  time.Duration
 	logFormat string
 	verbose   bool
+	programs  programs // of the agent itself; none in tests
 }
 
 func newAgentCmd() *cobra.Command {
@@ -65,7 +67,7 @@ before what it says; sources and bundle folders of both count.`,
 			if opts.anchor == "" {
 				return badUsage(cmd, errors.New("holdfast agent needs --anchor"))
 			}
-			return runAgent(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), opts)
+			return serveAgent(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), opts)
 		},
 	}
 	f := cmd.Flags()
@@ -90,13 +92,34 @@ before what it says; sources and bundle folders of both count.`,
 // agentMemory is the size in bytes past which the garbage collector works harder.
 const agentMemory = 48 << 20
 
-func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) error {
-	if len(opts.sources)+len(opts.bundles) == 0 {
+// serveAgent runs the agent as the program that its fleet chose.
+func serveAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) error {
+	if err := opts.check(); err != nil {
+		return err
+	}
+	var instead error
+	opts.programs, instead = handOver(opts.dataDir)
+	if instead != nil {
+		newLogger(stderr, opts.logFormat, opts.verbose).Error("the installed agent runs in place of another", "error", instead)
+	}
+	err := runAgent(ctx, stdout, stderr, opts)
+	if errors.Is(err, selfupdate.ErrRestart) {
+		return opts.programs.startAnew()
+	}
+	return err
+}
+
+func (o *agentOptions) check() error {
+	if len(o.sources)+len(o.bundles) == 0 {
 		return usageError{errors.New("an agent needs a --source or a --bundles folder"), "name where commits come from: --source https://git.example.com/fleet.git"}
 	}
-	if opts.interval <= 0 {
-		return usagef("--interval must be more than 0, not %s", opts.interval)
+	if o.interval <= 0 {
+		return usagef("--interval must be more than 0, not %s", o.interval)
 	}
+	return nil
+}
+
+func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) error {
 	anchor, recovery, err := opts.keys()
 	if err != nil {
 		return err
@@ -147,6 +170,12 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	if kept := openMemoIn(filepath.Join(opts.dataDir, "cache"), hostCache); kept != nil {
 		defer kept.Close()
 		r.Memo = kept
+	}
+	if opts.programs.self != "" {
+		if r.Program, err = opts.programs.slots.Running(opts.programs.self, opts.programs.installed, store.File); err != nil {
+			log.Error("the agent is not switched", "error", err)
+		}
+		r.Alive = notifier(log)
 	}
 	err = r.Run(ctx)
 	log.Info("agent stopped")

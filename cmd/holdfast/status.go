@@ -98,6 +98,9 @@ func printStatus(w io.Writer, st reconciler.Status, c paint, now time.Time) {
 	}
 	printCommit(w, "confirmed", st.Confirmed, c, now)
 	fmt.Fprintf(w, "%-10s %s, pid %d, up %s%s\n", "agent", st.Agent.Version, st.Agent.PID, age(now, st.Agent.Started), alive(st.Agent.PID, c))
+	if st.Agent.Trial {
+		fmt.Fprintf(w, "%-10s on trial: it has not loaded a revision yet\n", "")
+	}
 	if len(st.Layers) > 0 {
 		fmt.Fprintln(w, "layers")
 	}
