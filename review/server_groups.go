@@ -3,6 +3,7 @@ package review
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/render"
@@ -87,6 +88,9 @@ func beyond(live, declared []Field) []Field {
 	var out []Field
 	for _, f := range live {
 		same := func(d Field) bool {
+			if rest, ok := strings.CutPrefix(d.Path, "stringData"); ok && d.Hidden {
+				d.Path = "data" + rest // the API server keeps it there
+			}
 			return d.Path == f.Path && string(d.Old) == string(f.Old) && string(d.New) == string(f.New)
 		}
 		if !slices.ContainsFunc(declared, same) {

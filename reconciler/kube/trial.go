@@ -103,9 +103,9 @@ func (r *trialRun) layer(ctx context.Context, l render.Layer) error {
 	}
 	stored := l
 	stored.Objects, stored.Digest = nil, "" // it may be a part of what the digest is of
-	for n, it := range items {
+	for _, it := range items {
 		if !asksOthers(it) {
-			stored.Objects = append(stored.Objects, l.Objects[n])
+			stored.Objects = append(stored.Objects, takeable(it))
 		}
 	}
 	failed, err := r.insist(ctx, stored)

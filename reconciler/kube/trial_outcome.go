@@ -28,8 +28,7 @@ func (r *trialRun) outcome(one tried) (review.Outcome, error) {
 		out.Live = live
 		return out, err
 	}
-	out.Untried = r.untried(one)
-	if out.Untried != "" {
+	if out.Untried = r.untried(one); out.Untried != "" {
 		return out, nil
 	}
 	var of *reconciler.ObjectError
@@ -40,6 +39,10 @@ func (r *trialRun) outcome(one tried) (review.Outcome, error) {
 	out.Refused, out.Hint = of.Reason, of.Tip
 	out.Recreate = isImmutable(of.Err)
 	out.Missing = isNoMatch(of.Err) || isNoNamespace(of.Err)
+	if known, sealed := splitCauses(one); causes(sealed) != "" && !out.Recreate {
+		out.Refused = causes(known)
+		out.Untried = "what is encrypted in it is not known here, and the API server does not take what stands for it: " + causes(sealed)
+	}
 	return out, nil
 }
 
@@ -142,6 +145,7 @@ func asDeclared(live *unstructured.Unstructured) (json.RawMessage, error) {
 		unstructured.RemoveNestedField(live.Object, "metadata", "labels")
 	}
 	delete(live.Object, "status")
+	showSealed(live)
 	data, err := json.Marshal(live.Object)
 	if err != nil {
 		return nil, fmt.Errorf("read %s %s: %w", live.GetKind(), live.GetName(), err)
