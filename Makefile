@@ -6,7 +6,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(V
 TEST_TIMEOUT ?= 15m
 FUZZTIME ?= 30s
 
-.PHONY: help root deps build embedded kustomize demo test conformance fuzz mutate lint bench fleet e2e clean
+.PHONY: help root deps build embedded kustomize helm demo test conformance fuzz mutate lint bench fleet e2e clean
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -23,6 +23,9 @@ embedded: ## build upstream Kubernetes for demo and tests (minutes the first tim
 kustomize: ## build the stock kustomize that tests compare with
 	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../build/kustomize sigs.k8s.io/kustomize/kustomize/v5
 
+helm: ## build the stock helm that tests compare with
+	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../build/helm helm.sh/helm/v4/cmd/helm
+
 demo: root deps build embedded ## show a fleet live, on a real cluster (root; KEEP=1 leaves it running)
 	@CGO_ENABLED=0 go build -o build/demo ./demo
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/web ./fleet-example/app
@@ -31,7 +34,7 @@ demo: root deps build embedded ## show a fleet live, on a real cluster (root; KE
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "pods need root: run this as root, or with sudo" >&2; exit 1; }
 
-test: root deps build embedded kustomize ## run all tests
+test: root deps build embedded kustomize helm ## run all tests
 	go test -timeout $(TEST_TIMEOUT) ./...
 	cd bootstrap/embedded/kube && go test ./node ./pause
 
