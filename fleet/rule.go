@@ -33,6 +33,7 @@ const (
 	RuleSecret             Rule = "secret"
 	RuleReach              Rule = "reach"
 	RuleKustomization      Rule = "kustomization"
+	RuleChart              Rule = "chart"
 	RuleBadObject          Rule = "bad-object"
 	RuleDuplicateObject    Rule = "duplicate-object"
 	RuleEmptyLayer         Rule = "empty-layer"
@@ -84,6 +85,7 @@ func Rules() []RuleText {
 		{RuleSourceCredentials, false, "hosts can open the credentials of their sources"},
 		{RuleSecret, false, "secrets of layers are SOPS documents that are put where secrets belong"},
 		{RuleReach, false, "a kustomization reads its own profile, site and bases/ only, and nothing remote"},
+		{RuleChart, false, "Helm charts are in the tree, render, and would render the same anywhere"},
 		{RuleKustomization, false, "kustomizations build with stock kustomize, without plugins that run programs"},
 		{RuleBadObject, false, "what is built are objects, with kind, apiVersion and name"},
 		{RuleDuplicateObject, false, "an object is in one layer of a site, once"},
