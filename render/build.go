@@ -109,7 +109,11 @@ func (r *Renderer) templates(in *input) (kept, error) {
 	if err != nil {
 		return kept{}, err
 	}
-	list, err := r.pool.build(in.job())
+	j, err := r.pool.job(in)
+	if err != nil {
+		return kept{}, err
+	}
+	list, err := r.pool.build(j)
 	if err != nil {
 		return kept{}, err
 	}
@@ -118,11 +122,6 @@ func (r *Renderer) templates(in *input) (kept, error) {
 		r.memo.Put(name, data)
 	}
 	return k, nil
-}
-
-// job is what kustomize does of an input that was scanned.
-func (in *input) job() job {
-	return job{Dir: in.dir, File: in.file, Files: in.scan.texts, OpenAPI: in.scan.openapi, StandIns: in.scan.standIns}
 }
 
 // wellFormed keeps a record that is not of our making from doing harm.

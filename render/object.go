@@ -49,7 +49,30 @@ func newObject(n *yaml.Node, file string) (object, error) {
 	if !ok {
 		return object{}, &fleet.Problem{File: file, Msg: "a document is not an object", Tip: objectTip, Rule: fleet.RuleBadObject}
 	}
+	settle(value)
 	return identify(value, file)
+}
+
+// releaseNamespace is an annotation that objects of a chart bear while kustomize
+// runs: the namespace into which helm would install what names none.
+const releaseNamespace = "internal.holdfast.dev/release-namespace"
+
+// settle puts an object of a chart into the namespace of its release.
+func settle(value map[string]any) {
+	meta, _ := value["metadata"].(map[string]any)
+	annotations, _ := meta["annotations"].(map[string]any)
+	namespace, ok := annotations[releaseNamespace].(string)
+	if !ok {
+		return
+	}
+	if delete(annotations, releaseNamespace); len(annotations) == 0 {
+		delete(meta, "annotations")
+	}
+	kind, _ := value["kind"].(string)
+	apiVersion, _ := value["apiVersion"].(string)
+	if meta["namespace"] == nil && namespaced(object{apiVersion: apiVersion, kind: kind}) {
+		meta["namespace"] = namespace
+	}
 }
 
 const objectTip = "an object has apiVersion, kind, metadata.name and, if it lives in one, metadata.namespace, as text: quote what looks like a number"

@@ -130,7 +130,10 @@ func (r *Renderer) tracked(in *input) ([]template, error) {
 			return list, nil
 		}
 	}
-	j := in.job()
+	j, err := r.pool.job(in)
+	if err != nil {
+		return nil, err
+	}
 	j.Origins = true
 	list, err := r.pool.build(j)
 	if err != nil {

@@ -38,8 +38,22 @@ func (s *scan) parse(file string, data []byte) []*yaml.Node {
 	return docs
 }
 
-// load copies a file, or what is carried in its place, to mem.
+// load reads a file for kustomize.
 func (s *scan) load(full string, at place, written string, as use) ([]byte, bool) {
+	data, ok := s.read(full, at, written, as)
+	if !ok {
+		return nil, false
+	}
+	if err := s.names.WriteFile("/"+full, nil); err != nil {
+		s.problems = append(s.problems, &fleet.Problem{File: full, Msg: "a name that kustomize does not take", Tip: "use letters, digits, -, _ and . in names of files and folders", Rule: fleet.RuleBadName})
+		return nil, false
+	}
+	s.mem[full] = data
+	return data, true
+}
+
+// read reads a file, or what is carried in its place.
+func (s *scan) read(full string, at place, written string, as use) ([]byte, bool) {
 	if data, ok := s.texts[full]; ok {
 		if first, sealed := s.uses[full]; !sealed || first == as {
 			return data, true
@@ -64,11 +78,6 @@ func (s *scan) load(full string, at place, written string, as use) ([]byte, bool
 	if err == nil {
 		if s.total += len(data); s.total > maxTotal || len(s.texts) >= maxFiles {
 			err = &fleet.Problem{File: full, Msg: "the kustomization reads too much: more than 32 MiB or 10,000 files", Tip: "split the layer", Rule: fleet.RuleTooLarge}
-		}
-	}
-	if err == nil {
-		if writeErr := s.mem.WriteFile("/"+full, data); writeErr != nil {
-			err = &fleet.Problem{File: full, Msg: "a name that kustomize does not take", Tip: "use letters, digits, -, _ and . in names of files and folders", Rule: fleet.RuleBadName}
 		}
 	}
 	if err != nil {

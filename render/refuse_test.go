@@ -48,8 +48,6 @@ func TestKustomizationsAreJudgedBeforeTheyRun(t *testing.T) {
 		{"a remote resource of a base", map[string]string{k: "resources: [../../../../bases/b]\n", "bases/b/kustomization.yaml": "resources:\n  - https://example.com/a\n"},
 			"bases/b/kustomization.yaml:2: https://example.com/a is remote"},
 		{"a label that names the program", map[string]string{k: "resources: [one.yaml]\nbuildMetadata: [managedByLabel]\n"}, k + ":2: managedByLabel says which program built an object"},
-		{"helm charts", map[string]string{k: "resources: [one.yaml]\nhelmCharts:\n  - name: x\n    repo: https://example.com\n"}, k + ":2: helmCharts would run helm"},
-		{"the old field for helm", map[string]string{k: "helmChartInflationGenerator:\n  - chartName: x\n"}, k + ":1: helmChartInflationGenerator would run helm"},
 		{"helm by the back door", map[string]string{k: "generators:\n  - |\n    apiVersion: builtin\n    kind: HelmChartInflationGenerator\n    metadata: {name: x}\n"}, k + ":2: builtin HelmChartInflationGenerator would run"},
 		{"a plugin by its kind", plugin("apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: x}\n"), web + "t.yaml:2: example.com/v1 Thing would run a program"},
 		{"an exec plugin", plugin("apiVersion: v1\nkind: F\nmetadata:\n  name: x\n  annotations:\n    config.kubernetes.io/function: |\n      exec: {path: ./x}\n"),

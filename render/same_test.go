@@ -107,9 +107,9 @@ func TestAWorkerTellsTheSameProblems(t *testing.T) {
 	w, err := startWorker(workerCommand())
 	require.NoError(t, err)
 	defer w.end()
-	_, problems, err := w.build(j)
+	a, err := w.do(task{Job: &j})
 	require.NoError(t, err)
-	require.Equal(t, messages(want), messages(problems))
+	require.Equal(t, messages(want), messages(a.problems()))
 }
 
 func TestDigestsAreThoseOfHosts(t *testing.T) {

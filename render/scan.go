@@ -25,13 +25,14 @@ const (
 func yamlLimits() fleet.Limits { return fleet.Limits{Depth: 200, Nodes: 2_000_000} }
 
 // scan follows a kustomization to everything it refers to, before kustomize
-// runs. What it has seen, read and found harmless it copies to mem, so that
+// runs. What it has seen, read and found harmless it keeps in mem, so that
 // kustomize meets nothing else: neither network, nor plugins, nor the disk.
 type scan struct {
 	fsys     fs.FS
 	reach    reach
-	mem      filesys.FileSystem
-	texts    map[string][]byte // by path
+	texts    map[string][]byte  // all that was read, by path
+	mem      map[string][]byte  // what kustomize gets of it
+	names    filesys.FileSystem // takes those that kustomize takes
 	total    int
 	visited  map[string]bool   // folders
 	trail    []string          // of folders that led here
@@ -40,6 +41,8 @@ type scan struct {
 	uses     map[string]use    // of those
 	standIns []string          // for what is in them
 	problems []error
+
+	inflations []inflation
 }
 
 // place is where a kustomization refers to something.
@@ -50,7 +53,7 @@ type place struct {
 }
 
 func newScan(fsys fs.FS, r reach) *scan {
-	return &scan{fsys: fsys, reach: r, mem: filesys.MakeFsInMemory(), texts: map[string][]byte{}, visited: map[string]bool{},
+	return &scan{fsys: fsys, reach: r, names: filesys.MakeFsInMemory(), mem: map[string][]byte{}, texts: map[string][]byte{}, visited: map[string]bool{},
 		sealed: map[string][]byte{}, uses: map[string]use{}}
 }
 
@@ -134,7 +137,7 @@ func (s *scan) kustomization(dir string, from place, ref string) {
 
 // follow scans everything that k, in dir, refers to.
 func (s *scan) follow(dir string, at place, k *types.Kustomization) {
-	s.refuseHelm(at, k)
+	s.charts(dir, at, k)
 	if slices.Contains(k.BuildMetadata, types.ManagedByLabelOption) {
 		s.problem(at, types.ManagedByLabelOption, "drop it, or write the label under labels", "%s says which program built an object, so hosts could differ from what was reviewed", types.ManagedByLabelOption)
 	}
@@ -172,21 +175,6 @@ func (s *scan) follow(dir string, at place, k *types.Kustomization) {
 			s.file(dir, at, ref, objects)
 		}
 	}
-}
-
-const helmTip = "render the chart with \"helm template\" and commit the result"
-
-func (s *scan) refuseHelm(at place, k *types.Kustomization) {
-	if len(k.HelmCharts) == 0 && k.HelmGlobals == nil {
-		return
-	}
-	for _, key := range []string{"helmCharts", "helmChartInflationGenerator", "helmGlobals"} {
-		if lineOf(at.root, key) > 0 {
-			s.problem(at, key, helmTip, "%s would run helm, which may fetch anything", key)
-			return
-		}
-	}
-	s.problem(at, "", helmTip, "helm charts are not allowed in a kustomization")
 }
 
 // reference scans a resource or component: a file or a folder with a kustomization.

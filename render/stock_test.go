@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,41 +20,72 @@ import (
 // "make kustomize" builds it.
 const kustomizeProgram = "../build/kustomize"
 
+// helmProgram is the stock helm of the version that is linked; "make helm" builds it.
+const helmProgram = "../build/helm"
+
 // The corpus has every field of a kustomization that a fleet may use.
 func TestObjectsAreThoseOfStockKustomize(t *testing.T) {
 	t.Parallel()
+	compareWithStock(t, "testdata/stock", "default")
+}
+
+func TestChartsAreThoseOfStockKustomizeAndHelm(t *testing.T) {
+	t.Parallel()
+	helm, err := filepath.Abs(helmProgram)
+	require.NoError(t, err)
+	require.FileExists(t, helm, "run make helm")
+	// As kubectl would be told with -n, and helm by its release.
+	compareWithStock(t, "testdata/charts", "shop", "--enable-helm", "--helm-command", helm, "--load-restrictor", "LoadRestrictionsNone")
+}
+
+func compareWithStock(t *testing.T, dir, namespace string, args ...string) {
 	program, err := filepath.Abs(kustomizeProgram)
 	require.NoError(t, err)
 	require.FileExists(t, program, "run make kustomize")
-	corpus, err := filepath.Glob("testdata/stock/*.txtar")
+	corpus, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
 	require.NoError(t, err)
 	require.NotEmpty(t, corpus)
 	for _, file := range corpus {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
-			archive, err := txtar.ParseFile(file)
-			require.NoError(t, err)
-			root := t.TempDir()
-			for _, f := range archive.Files {
-				name := filepath.Join(root, "bases", "corpus", f.Name)
-				require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o700))
-				require.NoError(t, os.WriteFile(name, f.Data, 0o600))
-			}
-			stock := exec.Command(program, "build", filepath.Join(root, "bases", "corpus"))
+			root := unpack(t, file)
+			stock := exec.Command(program, append([]string{"build", filepath.Join(root, "bases", "corpus")}, args...)...)
+			stock.Env = append(os.Environ(), "HOME="+t.TempDir())
 			var warnings bytes.Buffer
 			stock.Stderr = &warnings
 			out, err := stock.Output()
 			require.NoError(t, err, warnings.String())
-			in, err := scanInput("bases/corpus", reach{profile: "profiles/p"}, files{os.DirFS(root), os.DirFS(root), reach{profile: "profiles/p"}})
-			require.NoError(t, err)
-			got, err := in.job().run()
-			require.NoError(t, err)
-			require.Equal(t, stockTexts(t, out), textsSorted(got))
+			require.Equal(t, stockTexts(t, out, namespace), textsSorted(buildCorpus(t, root)))
 		})
 	}
 }
 
-func stockTexts(t *testing.T, stream []byte) []string {
+// unpack writes an archive into a folder below bases/.
+func unpack(t *testing.T, file string) string {
+	t.Helper()
+	archive, err := txtar.ParseFile(file)
+	require.NoError(t, err)
+	root := t.TempDir()
+	for _, f := range archive.Files {
+		name := filepath.Join(root, "bases", "corpus", f.Name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o700))
+		require.NoError(t, os.WriteFile(name, f.Data, 0o600))
+	}
+	return root
+}
+
+func buildCorpus(t *testing.T, root string) []template {
+	t.Helper()
+	in, err := scanInput("bases/corpus", reach{profile: "profiles/p"}, files{os.DirFS(root), os.DirFS(root), reach{profile: "profiles/p"}})
+	require.NoError(t, err)
+	j, err := newPool(nil).job(in)
+	require.NoError(t, err)
+	got, err := j.run()
+	require.NoError(t, err)
+	return got
+}
+
+func stockTexts(t *testing.T, stream []byte, namespace string) []string {
 	t.Helper()
 	var list []template
 	dec := yaml.NewDecoder(bytes.NewReader(stream))
@@ -64,7 +96,17 @@ func stockTexts(t *testing.T, stream []byte) []string {
 			return textsSorted(list)
 		}
 		require.NoError(t, err)
-		o, err := newObject(doc.Content[0], "stock")
+		v, err := parsed(&doc)
+		require.NoError(t, err)
+		meta := v.(map[string]any)["metadata"].(map[string]any)
+		if meta["namespace"] == nil {
+			annotations, _ := meta["annotations"].(map[string]any)
+			all := map[string]any{releaseNamespace: namespace}
+			maps.Copy(all, annotations)
+			meta["annotations"] = all
+		}
+		settle(v.(map[string]any))
+		o, err := identify(v.(map[string]any), "stock")
 		require.NoError(t, err)
 		text, err := canonical(o.value)
 		require.NoError(t, err)

@@ -3,12 +3,15 @@ package render
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/render/chart"
 )
 
 // pool runs kustomize: one build at a time in this process, and others beside it
@@ -16,10 +19,11 @@ import (
 type pool struct {
 	start func() *exec.Cmd // nil: there are no others
 
-	here sync.Mutex
-	free chan struct{} // a token for each worker that may run
-	mu   sync.Mutex
-	idle []*worker
+	here    sync.Mutex
+	free    chan struct{} // a token for each worker that may run
+	mu      sync.Mutex
+	idle    []*worker
+	bounded []*worker // idle ones that render charts
 }
 
 func newPool(start func() *exec.Cmd) *pool {
@@ -37,39 +41,74 @@ func (p *pool) build(j job) ([]template, error) {
 	}
 	p.free <- struct{}{}
 	defer func() { <-p.free }()
-	w, err := p.take()
+	a, err := p.ask(&p.idle, task{Job: &j})
 	if err != nil {
-		return j.run()
-	}
-	list, problems, err := w.build(j)
-	if err != nil {
-		w.end()
 		return j.run() // what ends a worker is told by this process
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.idle = append(p.idle, w)
-	return list, problems
+	return a.Templates, a.problems()
 }
 
-func (p *pool) take() (*worker, error) {
+// render renders a chart, where there are other processes in one of those, which
+// its templates can at most bring down.
+func (p *pool) render(r chart.Release) ([]chart.Manifest, error) {
+	if p.start == nil {
+		return r.Render()
+	}
+	p.free <- struct{}{}
+	defer func() { <-p.free }()
+	a, err := p.ask(&p.bounded, task{Release: &r})
+	if err != nil {
+		return nil, &fleet.Problem{File: r.File, Line: r.Line, Rule: fleet.RuleTooLarge,
+			Msg: fmt.Sprintf("release %s takes more than %d s or %d MiB to render", r.Name, chartSeconds, chartMemory>>20),
+			Tip: "look for a template that includes itself, or a loop over a large number: it need not come to an end"}
+	}
+	return a.Manifests, a.problems()
+}
+
+// ask lets one of the idle workers do a task, or a new one: only that one's end
+// is an error.
+func (p *pool) ask(idle *[]*worker, t task) (answer, error) {
+	for {
+		w, used := p.take(idle)
+		if !used {
+			var err error
+			if w, err = startWorker(p.start()); err != nil {
+				return answer{}, err
+			}
+		}
+		a, err := w.do(t)
+		if err == nil {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			*idle = append(*idle, w)
+			return a, nil
+		}
+		w.end()
+		if !used {
+			return answer{}, err
+		}
+	}
+}
+
+func (p *pool) take(idle *[]*worker) (*worker, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := len(p.idle); n > 0 {
-		w := p.idle[n-1]
-		p.idle = p.idle[:n-1]
-		return w, nil
+	n := len(*idle)
+	if n == 0 {
+		return nil, false
 	}
-	return startWorker(p.start())
+	w := (*idle)[n-1]
+	*idle = (*idle)[:n-1]
+	return w, true
 }
 
 func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, w := range p.idle {
+	for _, w := range slices.Concat(p.idle, p.bounded) {
 		w.end()
 	}
-	p.idle = nil
+	p.idle, p.bounded = nil, nil
 }
 
 // worker is a process that does [Work].
@@ -95,22 +134,21 @@ func startWorker(cmd *exec.Cmd) (*worker, error) {
 	return &worker{cmd: cmd, in: in, enc: json.NewEncoder(in), dec: json.NewDecoder(out)}, nil
 }
 
-// answer is what a worker makes of a job.
+// task is one of the two.
+type task struct {
+	Job     *job           `json:"job,omitempty"`
+	Release *chart.Release `json:"release,omitempty"`
+}
+
+// answer is what a worker makes of a task.
 type answer struct {
 	Templates []template       `json:"templates,omitempty"`
+	Manifests []chart.Manifest `json:"manifests,omitempty"`
 	Problems  []*fleet.Problem `json:"problems,omitempty"`
 	Err       string           `json:"err,omitempty"` // one that is no problem of a file
 }
 
-// build returns what is wrong with the job, or as err with the worker.
-func (w *worker) build(j job) (list []template, problems, err error) {
-	if err := w.enc.Encode(j); err != nil {
-		return nil, nil, err
-	}
-	var a answer
-	if err := w.dec.Decode(&a); err != nil {
-		return nil, nil, err
-	}
+func (a answer) problems() error {
 	var errs []error
 	for _, p := range a.Problems {
 		errs = append(errs, p)
@@ -118,7 +156,15 @@ func (w *worker) build(j job) (list []template, problems, err error) {
 	if a.Err != "" {
 		errs = append(errs, errors.New(a.Err))
 	}
-	return a.Templates, errors.Join(errs...), nil
+	return errors.Join(errs...)
+}
+
+// do returns the worker's answer, or what is wrong with the worker.
+func (w *worker) do(t task) (a answer, err error) {
+	if err := w.enc.Encode(t); err != nil {
+		return a, err
+	}
+	return a, w.dec.Decode(&a)
 }
 
 func (w *worker) end() {
@@ -127,20 +173,30 @@ func (w *worker) end() {
 	_ = w.cmd.Wait()
 }
 
-// Work runs kustomize for another process, which it hears through r and answers
-// through w, until r ends.
+// Work runs kustomize and renders charts for another process, which it hears
+// through r and answers through w, until r ends.
 func Work(r io.Reader, w io.Writer) error {
 	dec, enc := json.NewDecoder(r), json.NewEncoder(w)
+	bounded := sync.OnceValue(bound)
 	for {
-		var j job
-		if err := dec.Decode(&j); errors.Is(err, io.EOF) {
+		var t task
+		if err := dec.Decode(&t); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
 		}
 		var a answer
 		var err error
-		if a.Templates, err = j.run(); err != nil {
+		switch {
+		case t.Job != nil:
+			a.Templates, err = t.Job.run()
+		case t.Release != nil:
+			if err := errors.Join(bounded(), allow()); err != nil {
+				return err
+			}
+			a.Manifests, err = t.Release.Render()
+		}
+		if err != nil {
 			if a.Problems = fleet.Problems(err); len(a.Problems) == 0 {
 				a.Err = err.Error()
 			}

@@ -15,7 +15,6 @@ type pageGroup struct {
 	More                      string
 	Causes                    []pageCause
 	MoreCauses                string
-	Server                    []pageFinding
 	Names                     []pageList
 }
 

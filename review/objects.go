@@ -63,15 +63,11 @@ func identify(raw json.RawMessage) (id, error) {
 	if err := json.Unmarshal(raw, &o); err != nil {
 		return id{}, err
 	}
-	return id{groupOf(o.APIVersion), o.Kind, o.Metadata.Namespace, o.Metadata.Name}, nil
-}
-
-func groupOf(apiVersion string) string {
-	group, _, found := strings.Cut(apiVersion, "/")
+	group, _, found := strings.Cut(o.APIVersion, "/")
 	if !found {
-		return ""
+		group = ""
 	}
-	return group
+	return id{group, o.Kind, o.Metadata.Namespace, o.Metadata.Name}, nil
 }
 
 // compareLayers lists what differs between the objects of layers.
