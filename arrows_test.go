@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"bootstrap":          {"fleet", "content", "bootstrap/embedded"},
 	"bootstrap/embedded": {"durable"},
 	"reconciler":         {"durable", "fleet", "gitsource", "content", "secrets", "render", "identity", "bootstrap", "selfupdate"},
-	"reconciler/kube":    {"reconciler", "bootstrap", "render"},
+	"reconciler/kube":    {"reconciler", "bootstrap", "render", "review"},
 	"cmd/holdfast":       {"*"},
 	"demo":               {"reconciler", "bootstrap"},
 	"fleet-example/app":  {},

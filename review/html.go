@@ -42,6 +42,8 @@ type page struct {
 	Sections            []pageSection
 	Left                string
 	Data                *pageData
+
+	served *Served
 }
 
 type pageApproval struct {
@@ -51,8 +53,9 @@ type pageApproval struct {
 
 // pageBox is a list beside the changes.
 type pageBox struct {
-	Title string
-	Lines []string
+	Title, Hint string
+	Alarm       bool
+	Lines       []string
 }
 
 type pageSection struct {
@@ -71,7 +74,7 @@ func (c *Changes) HTML(w io.Writer) error {
 	p := page{
 		Policy: policy(), Style: template.CSS(pageStyle), Script: template.JS(pageScript),
 		Summary: c.summary(), Base: shorten(clean(c.Base), 60), Head: shorten(clean(c.Head), 60),
-		Boxes: c.boxes(), Data: newPageData(),
+		Boxes: append(c.servedBoxes(), c.boxes()...), Data: newPageData(), served: c.Server,
 	}
 	if a := c.Approvals; a != nil {
 		p.Approval = &pageApproval{Line: shorten(clean(a.line()), 2000), Needs: linesOf(a.Needs)}
@@ -141,7 +144,9 @@ func (p *page) changes(parsed *template.Template, groups []Group) (shown int, er
 	var block bytes.Buffer
 	for i := range groups {
 		block.Reset()
-		if err := parsed.ExecuteTemplate(&block, "group", newPageGroup(&groups[i])); err != nil {
+		group := newPageGroup(&groups[i])
+		group.Server = p.served.page(&groups[i])
+		if err := parsed.ExecuteTemplate(&block, "group", group); err != nil {
 			return shown, err
 		}
 		if size += block.Len(); size > pageSize {

@@ -15,6 +15,7 @@ type pageGroup struct {
 	More                      string
 	Causes                    []pageCause
 	MoreCauses                string
+	Server                    []pageFinding
 	Names                     []pageList
 }
 

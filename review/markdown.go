@@ -27,10 +27,11 @@ func (c *Changes) Markdown(w io.Writer) error {
 		}
 		fmt.Fprintf(&out, "- %s\n", code(shorten(note, 300)))
 	}
+	out.WriteString(c.markdownServed())
 	c.closing(&tail)
 	room, all := markdownSize-tail.Len()-200, c.all()
 	for i := range all {
-		block := all[i].details()
+		block := all[i].details(c.Server)
 		if out.Len()+len(block) > room {
 			fmt.Fprintf(&out, "\n**%d of %d are left out here**: run `holdfast diff` for all.\n", len(all)-i, len(all))
 			break
@@ -56,7 +57,7 @@ func (c *Changes) closing(b *strings.Builder) {
 }
 
 // details is a group that unfolds when it is clicked.
-func (g *Group) details() string {
+func (g *Group) details(served *Served) string {
 	var b strings.Builder
 	mark := ""
 	if g.Danger != "" {
@@ -68,27 +69,36 @@ func (g *Group) details() string {
 			fmt.Fprintf(&b, "%s\n\n", code(shorten(said, 500)))
 		}
 	}
-	if len(g.Fields) > 0 {
-		b.WriteString("```diff\n")
-		for i := range g.Fields[:min(len(g.Fields), markdownFields)] {
-			f := &g.Fields[i]
-			path := shorten(clean(f.Path), 300)
-			if f.Old != nil {
-				fmt.Fprintf(&b, "- %s: %s\n", path, f.was())
-			}
-			if f.New != nil {
-				fmt.Fprintf(&b, "+ %s: %s\n", path, f.is())
-			}
-		}
-		if n := len(g.Fields) - markdownFields; n > 0 {
-			fmt.Fprintf(&b, "  and %s\n", count(n, "more field"))
-		}
-		b.WriteString("```\n\n")
-	}
+	b.WriteString(fence(g.Fields))
+	b.WriteString(served.markdownSaid(g))
 	if len(g.Causes) > 0 {
 		fmt.Fprintf(&b, "because of %s\n\n", code(shorten(g.why(markdownFiles), 2000)))
 	}
 	fmt.Fprintf(&b, "at %s\n\n</details>\n", code(shorten(g.names(markdownNames), 4000)))
+	return b.String()
+}
+
+// fence shows fields as a forge shows what is added and what is taken away.
+func fence(fields []Field) string {
+	if len(fields) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("```diff\n")
+	for i := range fields[:min(len(fields), markdownFields)] {
+		f := &fields[i]
+		path := shorten(clean(f.Path), 300)
+		if f.Old != nil {
+			fmt.Fprintf(&b, "- %s: %s\n", path, f.was())
+		}
+		if f.New != nil {
+			fmt.Fprintf(&b, "+ %s: %s\n", path, f.is())
+		}
+	}
+	if n := len(fields) - markdownFields; n > 0 {
+		fmt.Fprintf(&b, "  and %s\n", count(n, "more field"))
+	}
+	b.WriteString("```\n\n")
 	return b.String()
 }
 

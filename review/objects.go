@@ -63,11 +63,15 @@ func identify(raw json.RawMessage) (id, error) {
 	if err := json.Unmarshal(raw, &o); err != nil {
 		return id{}, err
 	}
-	group, _, found := strings.Cut(o.APIVersion, "/")
+	return id{groupOf(o.APIVersion), o.Kind, o.Metadata.Namespace, o.Metadata.Name}, nil
+}
+
+func groupOf(apiVersion string) string {
+	group, _, found := strings.Cut(apiVersion, "/")
 	if !found {
-		group = ""
+		return ""
 	}
-	return id{group, o.Kind, o.Metadata.Namespace, o.Metadata.Name}, nil
+	return group
 }
 
 // compareLayers lists what differs between the objects of layers.

@@ -34,6 +34,7 @@ type Changes struct {
 	Warnings  []Group   `json:"warnings"` // what to see to, whether hosts render it or not
 	Notes     []string  `json:"notes"`    // what changes for the fleet as a whole
 	Approvals *Approval `json:"approvals,omitempty"`
+	Server    *Served   `json:"server,omitempty"` // nil if no API server was asked
 
 	where map[string]place // the sites of the groups
 }

@@ -37,9 +37,10 @@ func (c *Changes) Text(w io.Writer, colour bool) error {
 	for _, note := range c.Notes {
 		fmt.Fprintf(t, "  changes   %s\n", clean(note))
 	}
+	t.served(c)
 	all := c.all()
 	for i := range all {
-		t.group(&all[i])
+		t.group(&all[i], c.Server)
 	}
 	if a := c.Approvals; a != nil {
 		fmt.Fprintf(t, "\n%s  %s\n", t.in(bold, "hosts say"), clean(a.line()))
@@ -57,7 +58,7 @@ func (t text) in(colour, s string) string {
 	return colour + s + reset
 }
 
-func (t text) group(g *Group) {
+func (t text) group(g *Group, served *Served) {
 	fmt.Fprintf(t, "\n%s  %s: %s\n", t.in(colours[g.Kind], string(g.Kind)), g.reach(), t.in(bold, g.title()))
 	if g.Danger != "" {
 		fmt.Fprintf(t, "    %s %s\n", t.in(red, "danger:"), clean(g.Danger))
@@ -71,6 +72,7 @@ func (t text) group(g *Group) {
 	if n := len(g.Fields) - textFields; n > 0 {
 		fmt.Fprintf(t, "    and %s (-o json has all)\n", count(n, "more field"))
 	}
+	t.said(served, g)
 	if len(g.Causes) > 0 {
 		fmt.Fprintf(t, "    because of %s\n", clean(g.why(textFiles)))
 	}

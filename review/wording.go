@@ -173,6 +173,14 @@ func (g *Group) why(most int) string {
 
 // summary is all changes in one line.
 func (c *Changes) summary() string {
+	if n := c.Server.Refusals(); n > 0 {
+		return c.changing() + "; the API server refuses " + count(n, "object")
+	}
+	return c.changing()
+}
+
+// changing says what changes for how many.
+func (c *Changes) changing() string {
 	if c.Empty() {
 		return "nothing changes on any host"
 	}

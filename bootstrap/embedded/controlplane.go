@@ -14,6 +14,9 @@ func (n *node) kube(part string, flags ...string) []string {
 // processes lists what runs, in the order it starts.
 func (n *node) processes() []process {
 	list := []process{n.etcd(), n.apiserver(), n.controllerManager()}
+	if n.Trial {
+		return n.trial(list)
+	}
 	if !n.ControlPlane {
 		list = append(list, n.scheduler(), n.containerd(), n.kubelet(), n.proxy())
 	}
@@ -104,6 +107,9 @@ func (n *node) client(kubeconfig string, port int) []string {
 // files returns the contents of etc/, by name.
 func (n *node) files() map[string]string {
 	files := map[string]string{"authentication.yaml": authentication}
+	if n.Trial {
+		files["egress.yaml"] = n.egress()
+	}
 	if !n.ControlPlane {
 		n.addNodeFiles(files)
 	}

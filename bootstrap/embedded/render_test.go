@@ -21,10 +21,11 @@ var update = flag.Bool("update", false, "rewrite golden files")
 // TestRenderedConfiguration compares all that a node of each kind runs with and reads.
 func TestRenderedConfiguration(t *testing.T) {
 	t.Parallel()
-	for name, controlPlane := range map[string]bool{"full": false, "control-plane": true} {
+	for name, controlPlane := range map[string]bool{"full": false, "control-plane": true, "trial": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := testNode(t, controlPlane)
+			n.Trial = name == "trial"
 			var got bytes.Buffer
 			files := n.files()
 			for _, file := range slices.Sorted(maps.Keys(files)) {
@@ -104,7 +105,7 @@ func TestRefusedConfig(t *testing.T) {
 		want   string
 	}{
 		{"a relative directory", func(c *Config) { c.Dir = "d" }, "must be absolute"},
-		{"a directory too long for sockets", func(c *Config) { c.Dir = "/" + strings.Repeat("d", maxDir) }, "at most 36 bytes"},
+		{"a directory too long for sockets", func(c *Config) { c.Dir, c.ControlPlane = "/"+strings.Repeat("d", maxDir), false }, "at most 36 bytes"},
 		{"no host", func(c *Config) { c.Host = "" }, "host name and programs are required"},
 		{"a pod network that is none", func(c *Config) { c.PodCIDR = "ten" }, "pod network"},
 		{"a service network of IPv6", func(c *Config) { c.ServiceCIDR = "fd00::/112" }, "must be an IPv4 network"},

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os/exec"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 type diffOptions struct {
 	fleet, output string
 	exitCode      bool
+	server        serverOptions
 }
 
 func newDiffCmd() *cobra.Command {
@@ -33,6 +33,14 @@ they are for. BASE...HEAD compares with where HEAD left BASE; BASE alone compare
 with the working tree. The default is from where HEAD left the default branch
 (origin/HEAD, main or master) to the working tree, or to HEAD if all is committed.
 
+With --server, it starts a real API server, which nobody else can reach, and applies
+what sites run at BASE and then at HEAD, as hosts do: so defaults, validation rules,
+admission policies (policies/*.yaml of the fleet, and those in layers), fields that
+cannot be changed and objects that come too early show here. Each different
+rendering gets a server of its own, of up to --server-limit, those first that
+together show all changes. It needs no root. If the server refuses at HEAD what it
+did not refuse at BASE, the command exits with 1, also with --exit-code=false.
+
 Exit codes, as of diff and "kubectl diff": 0 nothing changes on any host, 1 something
 does, 2 it cannot be said. With --exit-code=false, changes exit with 0 too.
 
@@ -43,11 +51,19 @@ HTML is one page with search and filters, of at most 17 MiB, that loads nothing.
   holdfast diff main..topic -o markdown
   holdfast diff main..topic -o html > changes.html
   holdfast diff main...topic && echo "no host notices"
-  holdfast diff HEAD~3 -o json | jq '.groups[] | select(.danger)'`,
+  holdfast diff HEAD~3 -o json | jq '.groups[] | select(.danger)'
+  holdfast diff --server --server-programs build/embedded`,
 		Args: optionalArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := opts.server.check(cmd); err != nil {
+				return err
+			}
+			opts.server.progress, _ = showLine(cmd)
 			changes, err := runDiff(cmd.Context(), cmd.OutOrStdout(), strings.Join(args, ""), opts)
+			var refused refusals
 			switch {
+			case errors.As(err, &refused):
+				return err
 			case err != nil:
 				return trouble{err}
 			case changes && opts.exitCode:
@@ -59,6 +75,7 @@ HTML is one page with search and filters, of at most 17 MiB, that loads nothing.
 	addFleet(cmd, &opts.fleet)
 	addChoice(cmd, "output", "o", choice{&opts.output, "output format", []string{"text", "json", "yaml", "markdown", "html"}})
 	cmd.Flags().BoolVar(&opts.exitCode, "exit-code", true, "say by exit code whether something changes")
+	addServer(cmd, &opts.server)
 	return cmd
 }
 
@@ -72,7 +89,7 @@ func runDiff(ctx context.Context, w io.Writer, what string, opts diffOptions) (c
 	if err != nil {
 		return false, err
 	}
-	d := &differ{audit: audit, git: clone(opts.fleet), dir: opts.fleet}
+	d := &differ{audit: audit, git: clone(opts.fleet), dir: opts.fleet, server: opts.server}
 	if err := d.choose(ctx, what); err != nil {
 		return false, err
 	}
@@ -80,14 +97,21 @@ func runDiff(ctx context.Context, w io.Writer, what string, opts diffOptions) (c
 	if err != nil {
 		return false, err
 	}
-	return !changes.Empty(), printChanges(ctx, w, &changes, opts.output)
+	if err := printChanges(ctx, w, &changes, opts.output); err != nil {
+		return false, err
+	}
+	if n := changes.Server.Refusals(); n > 0 {
+		return true, refusals(n)
+	}
+	return !changes.Empty(), nil
 }
 
 // differ compares two states of a clone; an empty head is the working tree.
 type differ struct {
-	audit *gitsource.Audit
-	git   clone
-	dir   string
+	audit  *gitsource.Audit
+	git    clone
+	dir    string
+	server serverOptions
 
 	onto, base, head string // onto is what head would be merged into
 }
@@ -151,7 +175,7 @@ func (d *differ) changes(ctx context.Context) (review.Changes, error) {
 	if err != nil {
 		return review.Changes{}, err
 	}
-	options := review.Options{Worker: func() *exec.Cmd { return exec.Command("/proc/self/exe", renderWorker) }}
+	options := review.Options{Worker: renderWorkerCmd}
 	store := openMemo()
 	if store != nil {
 		options.Memo = store
@@ -159,6 +183,11 @@ func (d *differ) changes(ctx context.Context) (review.Changes, error) {
 	changes, err := review.Diff(base, head, paths, options)
 	if err != nil {
 		return changes, errors.Join(err, store.Close())
+	}
+	if d.server.wanted {
+		if err := d.server.try(ctx, &changes, review.Trial{Base: base, Head: head, Paths: paths, Options: options}); err != nil {
+			return changes, errors.Join(err, store.Close())
+		}
 	}
 	if d.head != "" && len(paths) > 0 {
 		changes.Approvals = d.approvals()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"runtime/debug"
 	"strings"
 
@@ -62,7 +61,7 @@ func openFleet(dir string) (*openedFleet, error) {
 	o := &openedFleet{store: openMemo()}
 	fsys := memo.Dir(dir)
 	load := fleet.Options{Pins: &clonePins{dir: dir}}
-	fast := render.Options{Worker: func() *exec.Cmd { return exec.Command("/proc/self/exe", renderWorker) }}
+	fast := render.Options{Worker: renderWorkerCmd}
 	if o.store != nil {
 		load.Memo, fast.Memo = o.store, o.store
 	}

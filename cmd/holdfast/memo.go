@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -75,6 +76,15 @@ func buildID() (string, error) {
 }
 
 const renderWorker = "render-worker"
+
+func renderWorkerCmd() *exec.Cmd { return self(renderWorker) }
+
+// self runs this program again, under the name that it was run by.
+func self(args ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Args[0] = os.Args[0]
+	return cmd
+}
 
 func newRenderWorkerCmd() *cobra.Command {
 	return &cobra.Command{

@@ -52,7 +52,7 @@ something does, 2 everything else.`,
 			root.AddCommand(cmd)
 		}
 	}
-	root.AddCommand(newRenderWorkerCmd())
+	root.AddCommand(newRenderWorkerCmd(), newServerKeeperCmd())
 	root.SetHelpCommandGroupID("self")
 	root.SetCompletionCommandGroupID("self")
 	root.InitDefaultCompletionCmd()

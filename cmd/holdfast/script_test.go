@@ -6,6 +6,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/embedded/embeddedtest"
 )
 
 func TestMain(m *testing.M) {
@@ -19,6 +21,8 @@ func TestScripts(t *testing.T) {
 	require.NoError(t, err)
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", Setup: func(env *testscript.Env) error {
 		env.Setenv("FLEET", example)
-		return nil
+		programs, err := embeddedtest.Programs()
+		env.Setenv("EMBEDDED", programs)
+		return err
 	}})
 }

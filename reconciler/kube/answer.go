@@ -10,6 +10,8 @@ import (
 type answer struct {
 	status int
 	date   time.Time // the server's clock, whole seconds
+
+	warnings []string
 }
 
 type answerKey struct{}

@@ -24,6 +24,8 @@ func tip(err error) string {
 		return "give the object another name, or let the commit say that it may be made anew"
 	case isNoMatch(err):
 		return "the layer that brings the CustomResourceDefinition must come before it: see dependsOn"
+	case isNoNamespace(err):
+		return "the layer that brings the Namespace must come before it: see dependsOn"
 	default:
 		return ""
 	}
@@ -101,9 +103,24 @@ func causes(s *metav1.Status) string {
 			fields = append(fields, fmt.Sprintf("and %d more", len(s.Details.Causes)-most))
 			break
 		}
-		fields = append(fields, cause.Field+": "+shorten(cause.Message, 300))
+		msg := shorten(withoutValue(cause.Message), 300)
+		if cause.Field != "" {
+			msg = cause.Field + ": " + msg
+		}
+		fields = append(fields, msg)
 	}
 	return strings.Join(fields, "; ")
+}
+
+// withoutValue leaves out a whole object that the API server quotes before it
+// says what is wrong with it.
+func withoutValue(msg string) string {
+	kind, rest, found := strings.Cut(msg, ": {")
+	end := strings.LastIndex(rest, "}: ")
+	if !found || end < 0 {
+		return msg
+	}
+	return kind + ": " + rest[end+len("}: "):]
 }
 
 // shorten cuts the middle out of long texts: the API server quotes whole values before it says what is wrong.
@@ -138,6 +155,12 @@ func isNoMatch(err error) bool {
 	}
 	return strings.HasPrefix(status.Message, "the server could not find the requested resource") ||
 		strings.HasPrefix(status.Message, "404 page not found")
+}
+
+// isNoNamespace reports an object whose namespace is not there (yet).
+func isNoNamespace(err error) bool {
+	status := judgement(err)
+	return status != nil && status.Reason == metav1.StatusReasonNotFound && status.Details != nil && status.Details.Kind == "namespaces"
 }
 
 // unreachable reports that the request failed before the API server judged it.

@@ -144,16 +144,25 @@ func (c *Cluster) forget(stale *session) {
 func (c *Cluster) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	config := rest.CopyConfig(c.config)
-	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
-	raw, err := rest.UnversionedRESTClientForConfigAndClient(config, c.http)
+	raw, err := c.raw()
 	if err != nil {
-		return fmt.Errorf("prepare client of %s: %w", c.config.Host, err)
+		return err
 	}
 	if err := raw.Get().AbsPath("/readyz").Do(ctx).Error(); err != nil {
 		return fmt.Errorf("ask %s whether it is ready: %w", c.config.Host, err)
 	}
 	return nil
+}
+
+// raw asks for what is not an object.
+func (c *Cluster) raw() (*rest.RESTClient, error) {
+	config := rest.CopyConfig(c.config)
+	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
+	raw, err := rest.UnversionedRESTClientForConfigAndClient(config, c.http)
+	if err != nil {
+		return nil, fmt.Errorf("prepare client of %s: %w", c.config.Host, err)
+	}
+	return raw, nil
 }
 
 // NodeReady returns nil if the named node is registered, and its kubelet says it is Ready.
@@ -180,12 +189,17 @@ func (c *Cluster) NodeReady(ctx context.Context, name string) error {
 	return fmt.Errorf("node %s is not ready: its kubelet has not reported yet", name)
 }
 
-// warnings logs what the API server warns about, which is mostly deprecations.
+// warnings logs what the API server warns about, which is mostly deprecations,
+// and notes it for those who asked by withAnswer.
 type warnings struct{ log *slog.Logger }
 
 // HandleWarningHeaderWithContext implements client-go's interface; 299 is the one code it uses.
 func (w warnings) HandleWarningHeaderWithContext(ctx context.Context, code int, _ string, text string) {
-	if code == 299 && text != "" {
-		w.log.DebugContext(ctx, "api server warns", "text", text)
+	if code != 299 || text == "" {
+		return
+	}
+	w.log.DebugContext(ctx, "api server warns", "text", text)
+	if a, ok := ctx.Value(answerKey{}).(*answer); ok {
+		a.warnings = append(a.warnings, text)
 	}
 }

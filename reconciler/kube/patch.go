@@ -72,6 +72,7 @@ func (c *Cluster) patch(ctx context.Context, s *session, it item, p client.Patch
 		ans, err := c.write(ctx, func(ctx context.Context) error {
 			return s.objects.Client().Patch(ctx, live, p, opts...)
 		})
+		tellWitness(ctx, it.object, ans.warnings)
 		const tries = 4 // others may write the same object at the same moment
 		if err != nil && apierrors.IsConflict(err) && try < tries && sleep(ctx, time.Duration(try)*20*time.Millisecond) {
 			continue

@@ -29,9 +29,24 @@ func Start(t testing.TB) string {
 	return kubeconfig
 }
 
+// StartTrial is Start for a control plane to try objects on, see [embedded.Config].
+func StartTrial(t testing.TB) string {
+	t.Helper()
+	kubeconfig, stop, err := start(embedded.Config{Trial: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return kubeconfig
+}
+
 // StartMain is Start for a TestMain, which calls stop when its tests have run.
 // The control plane also ends if the program does not get that far.
 func StartMain() (kubeconfig string, stop func(), err error) {
+	return start(embedded.Config{})
+}
+
+func start(cfg embedded.Config) (kubeconfig string, stop func(), err error) {
 	bin, err := Programs()
 	if err != nil {
 		return "", nil, err
@@ -50,9 +65,8 @@ func StartMain() (kubeconfig string, stop func(), err error) {
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()
-	kubeconfig, err = embedded.Ensure(ctx, embedded.Config{
-		Dir: dir, Bin: bin, Host: "test", ControlPlane: true, Lifeline: true,
-	})
+	cfg.Dir, cfg.Bin, cfg.Host, cfg.ControlPlane, cfg.Lifeline = dir, bin, "test", true, true
+	kubeconfig, err = embedded.Ensure(ctx, cfg)
 	if err != nil {
 		stop()
 		return "", nil, err
