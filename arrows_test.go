@@ -28,14 +28,17 @@ var arrows = map[string][]string{
 	"scaffold":           {"fleet"},
 	"review":             {"fleet", "render", "secrets"},
 	"selfupdate":         {"durable"},
-	"bootstrap":          {"fleet", "content", "bootstrap/embedded"},
-	"bootstrap/embedded": {"durable"},
+	"bootstrap":          {"fleet", "content", "bootstrap/embedded", "bootstrap/kubeadm"},
+	"bootstrap/embedded": {"durable", "bootstrap/containerd"},
+	"bootstrap/kubeadm":  {"durable", "bootstrap/containerd"},
 	"reconciler":         {"durable", "fleet", "gitsource", "content", "secrets", "render", "identity", "bootstrap", "selfupdate"},
 	"reconciler/kube":    {"reconciler", "bootstrap", "render", "review"},
 	"cmd/holdfast":       {"*"},
+	"e2e/testhost":       {},
 	"demo":               {"reconciler", "bootstrap"},
 	"fleet-example/app":  {},
 
+	"bootstrap/containerd":      {"durable"},
 	"fleet/fleettest/makefleet": {"fleet/fleettest"},
 }
 

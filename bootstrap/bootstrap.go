@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/holdfast-fleet/holdfast/content"
 	"github.com/holdfast-fleet/holdfast/fleet"
@@ -44,9 +45,11 @@ type Driver interface {
 // For returns the driver of a kind of distribution, as in a Distribution's type.
 func For(kind string) (Driver, error) {
 	switch kind {
-	case "embedded":
+	case fleet.Embedded:
 		return embeddedDriver{}, nil
+	case fleet.Kubeadm:
+		return kubeadmDriver{}, nil
 	default:
-		return nil, fmt.Errorf("no driver runs distributions of type %q; embedded is the one there is", kind)
+		return nil, fmt.Errorf("no driver runs distributions of type %q; there are %s", kind, strings.Join(fleet.DistributionTypes, " and "))
 	}
 }

@@ -100,6 +100,7 @@ func (s *Store) fillFolder(dir, digest string, files []file) error {
 		return err
 	}
 	folders := map[string]bool{dir: true}
+	written := map[string]string{} // by blob and mode: a program of many names is there once
 	for _, f := range files {
 		target := filepath.Join(dir, filepath.FromSlash(f.title))
 		for d := filepath.Dir(target); !folders[d]; d = filepath.Dir(d) {
@@ -108,9 +109,17 @@ func (s *Store) fillFolder(dir, digest string, files []file) error {
 		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 			return err
 		}
+		same := f.blob.Digest.String() + f.mode.String()
+		if first := written[same]; first != "" {
+			if err := os.Link(first, target); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := s.extractFile(target, f); err != nil {
 			return err
 		}
+		written[same] = target
 	}
 	if err := durable.WriteFile(filepath.Join(dir, markerFile), []byte(digest+"\n"), 0o444); err != nil {
 		return err

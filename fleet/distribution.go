@@ -3,12 +3,20 @@ package fleet
 import (
 	"net/netip"
 	"regexp"
+	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// Embedded is the one type of distribution so far.
-const Embedded = "embedded"
+// The types of distributions.
+const (
+	Embedded = "embedded" // upstream Kubernetes on loopback, for demo and tests
+	Kubeadm  = "kubeadm"
+)
+
+// DistributionTypes are all of them.
+var DistributionTypes = []string{Embedded, Kubeadm}
 
 var kubernetesVersion = regexp.MustCompile(`^v1\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`)
 
@@ -27,6 +35,12 @@ func ParseDistribution(data []byte) (Distribution, error) {
 			r.add(r.file, 0, "choose networks apart from each other", "podCIDR %s and serviceCIDR %s overlap", pod, service)
 		}
 	}
+	if d.Type == Kubeadm && d.ImageRepository == "" {
+		r.add(r.file, 0, "name the repository that kubeadm config images list shows, or your own", "imageRepository is missing, which type kubeadm needs")
+	}
+	if d.Type == Kubeadm && d.ControlPlane {
+		r.add(r.file, 0, "", "controlPlane is of type embedded alone")
+	}
 	if err := r.err(); err != nil {
 		return Distribution{}, err
 	}
@@ -35,9 +49,9 @@ func ParseDistribution(data []byte) (Distribution, error) {
 
 func (r reader) distributionFields(d *Distribution) map[string]field {
 	return map[string]field{
-		"type": {true, "The driver that brings the node up", oneOf(Embedded), func(n *yaml.Node) {
-			if d.Type = r.text(n, "type"); d.Type != Embedded && d.Type != "" {
-				r.problem(n, "the one type so far is "+Embedded, "unknown type of distribution %s", d.Type)
+		"type": {true, "The driver that brings the node up", oneOf(DistributionTypes...), func(n *yaml.Node) {
+			if d.Type = r.text(n, "type"); d.Type != "" && !slices.Contains(DistributionTypes, d.Type) {
+				r.problem(n, "the types are "+strings.Join(DistributionTypes, " and "), "unknown type of distribution %s", d.Type)
 			}
 		}},
 		"version": {true, "Of Kubernetes, like v1.36.3", matching(kubernetesVersion.String()), func(n *yaml.Node) {
@@ -45,10 +59,11 @@ func (r reader) distributionFields(d *Distribution) map[string]field {
 				r.problem(n, "write it like v1.36.3", "%q is not a version of Kubernetes", d.Version)
 			}
 		}},
-		"controlPlane": {false, "No pods, the API alone; default false", booleanShape, func(n *yaml.Node) { d.ControlPlane = r.boolean(n, "controlPlane") }},
-		"podCIDR":      {false, "Network of the pods; default 10.244.0.0/24", matching(cidrPattern), func(n *yaml.Node) { d.PodCIDR = r.cidr(n, "podCIDR") }},
-		"serviceCIDR":  {false, "Network of the services; default 10.96.0.0/16", matching(cidrPattern), func(n *yaml.Node) { d.ServiceCIDR = r.cidr(n, "serviceCIDR") }},
-		"apiPort":      {false, "Default 6443", between(1, 65535), func(n *yaml.Node) { d.APIPort = r.number(n, "apiPort", 1, 65535) }},
+		"controlPlane":    {false, "No pods, the API alone; default false", booleanShape, func(n *yaml.Node) { d.ControlPlane = r.boolean(n, "controlPlane") }},
+		"imageRepository": {false, "Of type kubeadm, required: the images of the control plane are below it, as in kubeadm's ClusterConfiguration", textShape, func(n *yaml.Node) { d.ImageRepository = r.text(n, "imageRepository") }},
+		"podCIDR":         {false, "Network of the pods; default 10.244.0.0/24", matching(cidrPattern), func(n *yaml.Node) { d.PodCIDR = r.cidr(n, "podCIDR") }},
+		"serviceCIDR":     {false, "Network of the services; default 10.96.0.0/16", matching(cidrPattern), func(n *yaml.Node) { d.ServiceCIDR = r.cidr(n, "serviceCIDR") }},
+		"apiPort":         {false, "Default 6443", between(1, 65535), func(n *yaml.Node) { d.APIPort = r.number(n, "apiPort", 1, 65535) }},
 	}
 }
 

@@ -162,11 +162,12 @@ type Lock struct {
 // Distribution is the Kubernetes distribution that a host should run; a
 // profile's distribution kustomization makes exactly one.
 type Distribution struct {
-	Name         string
-	Type         string // the driver: "embedded" for now
-	Version      string // of Kubernetes: v1.36.3
-	ControlPlane bool   // true: no pods, the API alone
-	PodCIDR      string // default 10.244.0.0/24
-	ServiceCIDR  string // default 10.96.0.0/16
-	APIPort      int    // default 6443
+	Name            string
+	Type            string // the driver: one of DistributionTypes
+	Version         string // of Kubernetes: v1.36.3
+	ControlPlane    bool   // type embedded: no pods, the API alone
+	ImageRepository string // type kubeadm: the images of the control plane are below it
+	PodCIDR         string // default 10.244.0.0/24
+	ServiceCIDR     string // default 10.96.0.0/16
+	APIPort         int    // default 6443
 }

@@ -30,20 +30,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/durable"
 )
-
-// Archive writes images as an OCI archive, each under its reference and under
-// its repository@digest.
-type Archive interface {
-	WriteArchive(w io.Writer, images map[string]string) error
-}
 
 // Config says what one node should be. The zero value of an optional field
 // means its default.
@@ -57,9 +51,9 @@ type Config struct {
 	ServiceCIDR  string // default 10.96.0.0/16
 	APIPort      int    // 0 chooses a free port, once
 
-	Pause   string            // image of a full node's pods: repository@digest
-	Images  map[string]string // reference → digest, imported before pods need them
-	Archive Archive           // where they come from; required with Images
+	Pause   string             // image of a full node's pods: repository@digest
+	Images  map[string]string  // reference → digest, imported before pods need them
+	Archive containerd.Archive // where they come from; required with Images
 
 	Lifeline bool         // the node ends with this process
 	Log      *slog.Logger // nil discards

@@ -18,6 +18,8 @@ import (
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubeadm "k8s.io/kubernetes/cmd/kubeadm/app"
+	kubeadmerrors "k8s.io/kubernetes/cmd/kubeadm/app/util/errors"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
@@ -52,5 +54,6 @@ func parts() map[string]func() int {
 		"kubelet":                 upstream(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
 		"kube-proxy":              upstream(proxy.NewProxyCommand),
 		"kubectl":                 upstream(kubectl.NewDefaultKubectlCommand),
+		"kubeadm":                 func() int { kubeadmerrors.HandleError(kubeadm.Run()); return 0 },
 	}
 }

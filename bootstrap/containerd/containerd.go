@@ -1,0 +1,109 @@
+// Package containerd gives a containerd the images of a host's content, with
+// no registry: through its own client, ctr.
+package containerd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+
+	"github.com/holdfast-fleet/holdfast/durable"
+)
+
+// Archive writes images as an OCI archive, each under its reference and under
+// its repository@digest.
+type Archive interface {
+	WriteArchive(w io.Writer, images map[string]string) error
+}
+
+// Runtime is one containerd of this host.
+type Runtime struct {
+	Client string // path of ctr
+	Socket string
+	Record string // file that says what was imported; it lies among containerd's data, so it goes when they go
+}
+
+// Has tells whether every image, reference → digest, was imported.
+func (r Runtime) Has(images map[string]string) bool { return len(r.missing(images)) == 0 }
+
+func (r Runtime) missing(images map[string]string) map[string]string {
+	have, missing := r.imported(), map[string]string{}
+	for ref, digest := range images {
+		if have[ref] != digest {
+			missing[ref] = digest
+		}
+	}
+	return missing
+}
+
+func (r Runtime) imported() map[string]string {
+	have := map[string]string{}
+	data, err := os.ReadFile(r.Record)
+	if err != nil || json.Unmarshal(data, &have) != nil {
+		return map[string]string{}
+	}
+	return have
+}
+
+// Import gives containerd the images that it lacks, and returns how many those were.
+func (r Runtime) Import(ctx context.Context, archive Archive, images map[string]string) (int, error) {
+	missing := r.missing(images)
+	if len(missing) == 0 {
+		return 0, nil
+	}
+	if err := r.feed(ctx, archive, missing); err != nil {
+		return 0, fmt.Errorf("import %d images: %w", len(missing), err)
+	}
+	have := r.imported()
+	for ref, digest := range missing {
+		have[ref] = digest
+	}
+	data, err := json.Marshal(have)
+	if err != nil {
+		return 0, err
+	}
+	return len(missing), durable.WriteFile(r.Record, data, 0o600)
+}
+
+// Answers tells whether containerd listens.
+func (r Runtime) Answers(ctx context.Context) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", r.Socket)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// feed pipes an archive of the images into containerd.
+func (r Runtime) feed(ctx context.Context, archive Archive, images map[string]string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	from, to := io.Pipe()
+	written := make(chan error, 1)
+	go func() {
+		err := archive.WriteArchive(to, images)
+		if err != nil {
+			cancel() // ctr must not take the cut stream for a whole archive
+		}
+		to.CloseWithError(err)
+		written <- err
+	}()
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, r.Client, "--address="+r.Socket, "--namespace=k8s.io", "images", "import", "--digests=false", "-")
+	cmd.Stdin, cmd.Stderr = from, &stderr
+	err := cmd.Run()
+	from.CloseWithError(io.ErrClosedPipe)
+	if werr := <-written; werr != nil && !errors.Is(werr, io.ErrClosedPipe) {
+		return werr
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return nil
+}

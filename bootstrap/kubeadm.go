@@ -1,0 +1,63 @@
+package bootstrap
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeadm"
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// kubeadmDriver runs upstream Kubernetes as kubeadm sets it up, see package kubeadm.
+// The programs lie in DIR/bin/DIGEST, unpacked once.
+type kubeadmDriver struct{}
+
+func (kubeadmDriver) Needs(d fleet.Distribution) []string {
+	return append([]string{kubeadmPrograms(d)}, kubeadm.Images(clusterOf(d))...)
+}
+
+func kubeadmPrograms(d fleet.Distribution) string {
+	return "holdfast.dev/kubeadm/programs:" + d.Version
+}
+
+func clusterOf(d fleet.Distribution) kubeadm.Cluster {
+	return kubeadm.Cluster{Version: d.Version, Repository: d.ImageRepository, PodCIDR: d.PodCIDR, ServiceCIDR: d.ServiceCIDR, APIPort: d.APIPort}
+}
+
+func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) {
+	d := req.Distribution
+	if !kubeadm.Supported(d.Version) {
+		return Access{}, fmt.Errorf("bootstrap %s: this agent does not know what Kubernetes %s is made of", req.Host, d.Version)
+	}
+	cfg := kubeadm.Config{
+		Dir: req.Dir, Host: req.Host, Cluster: clusterOf(d), Images: map[string]string{}, Archive: req.Store, Log: req.Log,
+	}
+	for ref, digest := range req.Images {
+		cfg.Images[ref] = digest
+	}
+	for _, ref := range k.Needs(d) {
+		if req.Content[ref] == "" {
+			return Access{}, fmt.Errorf("bootstrap %s: no digest is locked for %s", req.Host, ref)
+		}
+	}
+	for _, ref := range kubeadm.Images(cfg.Cluster) {
+		cfg.Images[ref] = req.Content[ref]
+	}
+	pause := kubeadm.PauseImage(cfg.Cluster)
+	cfg.Pause = pause[:strings.LastIndexByte(pause, ':')] + "@" + req.Content[pause]
+	bin, err := unpack(req.Store, req.Dir, req.Content[kubeadmPrograms(d)])
+	if err != nil {
+		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
+	}
+	cfg.Bin = bin
+	if err := kubeadm.Ensure(ctx, cfg); err != nil {
+		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
+	}
+	return Access{Kubeconfig: kubeadm.Kubeconfig}, removeOthers(filepath.Dir(bin), filepath.Base(bin))
+}
+
+func (kubeadmDriver) Stop(ctx context.Context, dir string) error { return kubeadm.Stop(ctx, dir) }
+
+func (kubeadmDriver) Reset(ctx context.Context, dir string) error { return kubeadm.Reset(ctx, dir) }

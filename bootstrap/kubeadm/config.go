@@ -1,0 +1,149 @@
+package kubeadm
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/holdfast-fleet/holdfast/durable"
+)
+
+// noRegistry makes every pull fail at once: images come by digest, before the pods that need them.
+const noRegistry = `server = "http://127.0.0.1:1"
+`
+
+// machine is what the configuration depends on besides the fleet.
+type machine struct {
+	cgroupV2 bool // systemd then owns the tree, and the kubelet asks it for cgroups
+	adjusts  bool // whether units may lower their OOM score: containers that are hosts may not
+}
+
+func thisMachine() machine {
+	var fs unix.Statfs_t
+	status, _ := os.ReadFile("/proc/1/status")
+	return machine{
+		cgroupV2: unix.Statfs("/sys/fs/cgroup", &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC,
+		adjusts:  bounded(string(status))&(1<<unix.CAP_SYS_RESOURCE) != 0,
+	}
+}
+
+// bounded reads the set of capabilities that no process of the machine exceeds, see proc(5).
+func bounded(status string) (set uint64) {
+	for line := range strings.Lines(status) {
+		if _, err := fmt.Sscanf(line, "CapBnd:\t%x", &set); err == nil {
+			return set
+		}
+	}
+	return 0
+}
+
+// containerdConfig is of version 3, as in docs/man/containerd-config.toml.5.md and docs/cri/config.md of containerd 2.
+func (n *node) containerdConfig() string {
+	return fmt.Sprintf(`# Written by Holdfast.
+version = 3
+root = "/var/lib/containerd"
+state = "/run/containerd"
+oom_score = 0
+
+[grpc]
+address = "%[1]s"
+
+[plugins."io.containerd.cri.v1.images"]
+snapshotter = "overlayfs"
+
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "%[2]s"
+
+[plugins."io.containerd.cri.v1.images".registry]
+config_path = "/etc/containerd/registries"
+
+[plugins."io.containerd.cri.v1.runtime"]
+restrict_oom_score_adj = true
+tolerate_missing_hugetlb_controller = true
+
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = ["%[3]s"]
+conf_dir = "/etc/cni/net.d"
+use_internal_loopback = true
+
+[plugins."io.containerd.cri.v1.runtime".containerd]
+default_runtime_name = "runc"
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+runtime_path = "%[3]s/containerd-shim-runc-v2"
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+BinaryName = "%[3]s/runc"
+SystemdCgroup = %[4]t
+`, socket, n.Pause, n.Bin, thisMachine().cgroupV2)
+}
+
+func (n *node) writeConfig(address string) (path string, err error) {
+	path = filepath.Join(n.Dir, "kubeadm.yaml")
+	return path, durable.WriteFile(path, []byte(n.config(thisMachine(), address)), 0o600)
+}
+
+// config is kubeadm's, see https://kubernetes.io/docs/reference/config-api/kubeadm-config.v1beta4/,
+// with the kubelet's and kube-proxy's. Images are not collected by the kubelet: what the next pods need may be there before them.
+func (n *node) config(m machine, address string) string {
+	// kubeadm refuses version 1 of cgroups unless told to skip all of that check.
+	driver, skip, score := "cgroupfs", "SystemVerification", 0
+	if m.cgroupV2 {
+		driver, skip = "systemd", ""
+	}
+	if m.adjusts {
+		score = -999
+	}
+	c, tags := n.Cluster, tagsOf(n.Cluster.Version)
+	return fmt.Sprintf(`apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+nodeRegistration:
+  name: %[1]s
+  criSocket: %[2]s
+  imagePullPolicy: Never
+  taints: []
+  ignorePreflightErrors: [%[12]s]
+  kubeletExtraArgs:
+  - {name: node-ip, value: "%[13]s"} # else it asks the DNS, which may not be there
+localAPIEndpoint:
+  advertiseAddress: %[13]s
+  bindPort: %[3]d
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+clusterName: holdfast
+kubernetesVersion: %[4]s
+imageRepository: %[5]s
+controlPlaneEndpoint: ""
+networking:
+  podSubnet: %[6]s
+  serviceSubnet: %[7]s
+  dnsDomain: cluster.local
+dns:
+  imageRepository: %[5]s
+  imageTag: %[8]s
+etcd:
+  local:
+    imageTag: %[9]s
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+cgroupDriver: %[10]s
+failCgroupV1: false
+failSwapOn: false
+oomScoreAdj: %[11]d
+imageGCHighThresholdPercent: 100
+imageGCLowThresholdPercent: 99
+---
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: nftables
+clusterCIDR: %[6]s
+oomScoreAdj: %[11]d
+conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
+`, n.Host, criSocket, c.APIPort, c.Version, c.Repository, c.PodCIDR, c.ServiceCIDR, tags.coredns, tags.etcd, driver, score, skip, address)
+}

@@ -1,0 +1,213 @@
+// Package kubeadm makes a host a node of upstream Kubernetes with kubeadm, as
+// https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/ has
+// it: a kubelet and a containerd that systemd runs, and a control plane in
+// static pods.
+//
+// The programs and images are content, by digest; nothing is pulled. What may
+// not be done under the agent's own confinement is done by units of its own.
+package kubeadm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
+)
+
+// Kubeconfig is the administrator's, as kubeadm writes it.
+const Kubeconfig = "/etc/kubernetes/admin.conf"
+
+// Config says what the node should be.
+type Config struct {
+	Dir  string // for this package's own record and the kubeadm configuration
+	Bin  string // folder of the programs: see [Programs]
+	Host string // name of the node
+
+	Cluster Cluster
+
+	Pause   string            // image of the pods' sandboxes: repository@digest
+	Images  map[string]string // reference → digest, imported before pods need them
+	Archive containerd.Archive
+	Log     *slog.Logger // nil discards
+}
+
+// Cluster is what a cluster is made with.
+type Cluster struct {
+	Version     string // of Kubernetes, like v1.36.3
+	Repository  string // the images of the control plane are below it
+	PodCIDR     string
+	ServiceCIDR string
+	APIPort     int
+}
+
+// Programs are the files that Bin must hold.
+var Programs = []string{
+	"kubeadm", "kubelet", "kubectl", "containerd", "containerd-shim-runc-v2", "ctr", "runc", "bridge", "host-local", "loopback", "portmap",
+}
+
+// Ensure makes the host a node of a cluster as cfg says, and returns once the
+// API and the node are ready. It is cheap when nothing changed, goes on where
+// it was cut off, and changes nothing of a cluster that it did not make.
+func Ensure(ctx context.Context, cfg Config) error {
+	n := newNode(cfg)
+	if err := n.check(); err != nil {
+		return err
+	}
+	rec, err := n.readRecord()
+	if err != nil {
+		return err
+	}
+	if err := n.mayChange(rec); err != nil {
+		return err
+	}
+	if rec.Step == stepReady && rec.Cluster == cfg.Cluster && n.upToDate() && n.healthy(ctx) == nil {
+		return nil
+	}
+	began := time.Now()
+	if err := n.runtimeRuns(ctx); err != nil {
+		return fmt.Errorf("start containerd: %w", err)
+	}
+	if rec.Step != stepReady {
+		if err := n.initialise(ctx, rec); err != nil {
+			return err
+		}
+	}
+	if err := n.kubeletRuns(ctx); err != nil {
+		return fmt.Errorf("start the kubelet: %w", err)
+	}
+	if err := n.await(ctx, n.ready); err != nil {
+		return err
+	}
+	n.log.Info("node is ready", "version", cfg.Cluster.Version, "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+type node struct {
+	Config
+	log *slog.Logger
+}
+
+func newNode(cfg Config) *node {
+	n := &node{Config: cfg, log: cfg.Log}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	return n
+}
+
+// check finds what is wrong before anything on the host changes.
+func (n *node) check() error {
+	for _, program := range Programs {
+		if _, err := os.Stat(filepath.Join(n.Bin, program)); err != nil {
+			return fmt.Errorf("the artifact of programs lacks %s: %w", program, err)
+		}
+	}
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return &PreflightError{"this host does not run systemd", "kubeadm's kubelet is a unit of systemd; use a host that boots with it"}
+	}
+	return nil
+}
+
+// PreflightError is what keeps a host from becoming a node.
+type PreflightError struct{ what, hint string }
+
+func (e *PreflightError) Error() string { return e.what }
+
+// Hint says what to do about it.
+func (e *PreflightError) Hint() string { return e.hint }
+
+// mayChange refuses what would harm a cluster that is there.
+func (n *node) mayChange(rec record) error {
+	if rec.Step == "" {
+		if _, err := os.Stat(Kubeconfig); err == nil {
+			return &PreflightError{"there is a cluster on this host that Holdfast did not make: " + Kubeconfig + " exists",
+				"if it is not needed any more, remove it with: kubeadm reset"}
+		}
+		return nil
+	}
+	was, want := rec.Cluster, n.Cluster
+	if rec.Step != stepReady || was == want {
+		return nil
+	}
+	if was.Version != want.Version {
+		return &PreflightError{fmt.Sprintf("the cluster runs Kubernetes %s and the fleet says %s, but upgrades of kubeadm's clusters are not written yet", was.Version, want.Version),
+			"set the version back, or make the cluster anew"}
+	}
+	return &PreflightError{fmt.Sprintf("networks, port and image repository of a cluster cannot change: it was made with %+v", was),
+		"set them back, or make the cluster anew"}
+}
+
+// initialise makes the cluster. What a cut-off attempt left is removed first:
+// nothing can have been put into a cluster that was never ready.
+func (n *node) initialise(ctx context.Context, rec record) error {
+	if rec.Step == stepInit {
+		n.log.Info("an initialisation was cut off; starting it again")
+		if err := n.kubeadm(ctx, "reset", "reset", "--force", "--cri-socket="+criSocket); err != nil {
+			return err
+		}
+	}
+	address, err := ownAddress()
+	if err != nil {
+		return err
+	}
+	rec = record{Step: stepInit, Cluster: n.Cluster, Bin: n.Bin, Address: address}
+	if err := n.writeRecord(rec); err != nil {
+		return err
+	}
+	config, err := n.writeConfig(address)
+	if err != nil {
+		return err
+	}
+	if err := n.kubeletUnit(ctx); err != nil {
+		return err
+	}
+	n.log.Info("kubeadm init", "version", n.Cluster.Version)
+	if err := n.kubeadm(ctx, "init", "init", "--config="+config); err != nil {
+		return err
+	}
+	rec.Step = stepReady
+	return n.writeRecord(rec)
+}
+
+// ownAddress is the one that the host talks to the world from.
+func ownAddress() (string, error) {
+	conn, err := net.Dial("udp4", "192.0.2.1:9") // sends nothing; an address for documentation, RFC 5737
+	if err != nil {
+		return "", &PreflightError{"this host has no address that others could reach: " + err.Error(),
+			"give it a static address and a default route"}
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).IP.String(), nil
+}
+
+// kubeadm runs the program in a unit of its own.
+func (n *node) kubeadm(ctx context.Context, unit string, args ...string) error {
+	return run(ctx, "holdfast-kubeadm-"+unit, []string{"PATH=" + n.Bin + ":" + path}, append([]string{filepath.Join(n.Bin, "kubeadm")}, args...)...)
+}
+
+const patience = 4 * time.Minute
+
+// await repeats try until it succeeds.
+func (n *node) await(ctx context.Context, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, context.Cause(ctx))
+		case <-tick.C:
+		}
+	}
+}

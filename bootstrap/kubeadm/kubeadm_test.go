@@ -1,0 +1,97 @@
+package kubeadm
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func testNode(t *testing.T) *node {
+	t.Helper()
+	return newNode(Config{
+		Dir: t.TempDir(), Bin: "/opt/bin", Host: "store-042-a",
+		Cluster: Cluster{Version: "v1.36.3", Repository: "registry.example.com/k8s", PodCIDR: "10.244.0.0/24", ServiceCIDR: "10.96.0.0/16", APIPort: 6443},
+	})
+}
+
+// TestConfiguration shows kubeadm's configuration for the two kinds of machines.
+func TestConfiguration(t *testing.T) {
+	t.Parallel()
+	for name, m := range map[string]machine{"cgroup-v2": {cgroupV2: true, adjusts: true}, "cgroup-v1-in-a-container": {}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			golden := filepath.Join("testdata", name+".yaml")
+			got := testNode(t).config(m, "10.0.0.42")
+			if *update {
+				require.NoError(t, os.WriteFile(golden, []byte(got), 0o644))
+			}
+			want, err := os.ReadFile(golden)
+			require.NoError(t, err)
+			require.Equal(t, string(want), got)
+		})
+	}
+}
+
+func TestImagesAreThoseOfTheVersion(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, []string{
+		"r/kube-apiserver:v1.36.3", "r/kube-controller-manager:v1.36.3", "r/kube-scheduler:v1.36.3", "r/kube-proxy:v1.36.3",
+		"r/etcd:3.6.8-0", "r/coredns:v1.14.2", "r/pause:3.10.2",
+	}, Images(Cluster{Version: "v1.36.3", Repository: "r"}))
+	require.True(t, Supported("v1.36.0"))
+	require.False(t, Supported("v1.99.0"))
+}
+
+// TestRecord follows a cluster from nothing to ready, and what may happen to it.
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	n := testNode(t)
+	rec, err := n.readRecord()
+	require.NoError(t, err)
+	require.Empty(t, rec)
+
+	require.NoError(t, n.writeRecord(record{Step: stepInit, Cluster: n.Cluster}))
+	rec, err = n.readRecord()
+	require.NoError(t, err)
+	require.NoError(t, n.mayChange(rec), "an attempt that was cut off may become anything")
+
+	require.NoError(t, n.writeRecord(record{Step: stepReady, Cluster: n.Cluster}))
+	rec, err = n.readRecord()
+	require.NoError(t, err)
+	require.NoError(t, n.mayChange(rec))
+
+	other := testNode(t)
+	other.Cluster.PodCIDR = "10.9.0.0/24"
+	require.ErrorContains(t, other.mayChange(rec), "networks, port and image repository of a cluster cannot change")
+	other.Cluster = n.Cluster
+	other.Cluster.Version = "v1.35.1"
+	require.ErrorContains(t, other.mayChange(rec), "the cluster runs Kubernetes v1.36.3 and the fleet says v1.35.1")
+}
+
+func TestADamagedRecordIsNoLicence(t *testing.T) {
+	t.Parallel()
+	n := testNode(t)
+	for _, text := range []string{"", "{", `{"step":"removed"}`, "null"} {
+		require.NoError(t, os.WriteFile(n.recordFile(), []byte(text), 0o600))
+		_, err := n.readRecord()
+		require.ErrorContains(t, err, "is damaged", "%q", text)
+	}
+}
+
+func TestReasons(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "[ERROR Swap]: on\nerror: preflight failed",
+		reason("\x1b[0;32mok\x1b[0m\n\t[ERROR Swap]: on\n[preflight] hints\nerror: preflight failed\nsee --v=5\n"))
+	require.Equal(t, "one\ntwo", reason("one\ntwo\n"))
+}
+
+func TestCapabilitiesOfTheMachine(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, uint64(0x1ffffffffff), bounded("Name:\tsystemd\nCapBnd:\t000001ffffffffff\nCapAmb:\t0\n"))
+	require.Zero(t, bounded("Name:\tsystemd\n"))
+}

@@ -1,0 +1,56 @@
+package kubeadm
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/holdfast-fleet/holdfast/durable"
+)
+
+// record is what this package did on the host: the difference between a
+// cluster that must not be touched and the ruins of an attempt.
+type record struct {
+	Step    step    `json:"step"`
+	Cluster Cluster `json:"cluster"`
+	Bin     string  `json:"bin"`     // of the programs that it was made with
+	Address string  `json:"address"` // of the node: a control plane keeps the one that it was made with
+}
+
+type step string
+
+const (
+	stepInit  step = "init"  // begun
+	stepReady step = "ready" // the cluster was made, once
+)
+
+func (n *node) recordFile() string { return filepath.Join(n.Dir, "record.json") }
+
+func (n *node) readRecord() (record, error) {
+	data, err := os.ReadFile(n.recordFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return record{}, nil
+	}
+	if err != nil {
+		return record{}, err
+	}
+	var rec record
+	if err := json.Unmarshal(data, &rec); err != nil || (rec.Step != stepInit && rec.Step != stepReady) {
+		return record{}, fmt.Errorf("%s is damaged, so it cannot be told what was done on this host: %w", n.recordFile(), errors.Join(err, errors.New("unknown step")))
+	}
+	return rec, nil
+}
+
+func (n *node) writeRecord(rec record) error {
+	data, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(n.Dir, 0o700); err != nil {
+		return err
+	}
+	return durable.WriteFile(n.recordFile(), append(data, '\n'), 0o600)
+}

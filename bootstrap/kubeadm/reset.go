@@ -1,0 +1,92 @@
+package kubeadm
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Stop ends the kubelet, all pods and containerd, and keeps the data.
+func Stop(ctx context.Context, dir string) error {
+	n, err := made(dir)
+	if n == nil {
+		return err
+	}
+	if err := systemctl(ctx, "stop", "kubelet.service"); err != nil {
+		return err
+	}
+	if err := n.endPods(ctx); err != nil {
+		return err
+	}
+	return systemctl(ctx, "stop", "containerd.service")
+}
+
+// made returns the node whose record is in dir, or nil where there is none.
+func made(dir string) (*node, error) {
+	n := newNode(Config{Dir: dir})
+	rec, err := n.readRecord()
+	if err != nil || rec.Step == "" {
+		return nil, err
+	}
+	n.Bin, n.Cluster = rec.Bin, rec.Cluster
+	return n, nil
+}
+
+// endPods kills the tasks of all containers.
+func (n *node) endPods(ctx context.Context) error {
+	ctr := func(args ...string) ([]byte, error) {
+		return exec.CommandContext(ctx, filepath.Join(n.Bin, "ctr"), append([]string{"--address=" + socket, "--namespace=k8s.io"}, args...)...).Output() //nolint:gosec // our own program
+	}
+	tasks, err := ctr("tasks", "list", "--quiet")
+	if err != nil {
+		return err
+	}
+	for _, task := range strings.Fields(string(tasks)) {
+		_, _ = ctr("tasks", "kill", "--all", "--signal=SIGKILL", task) // it may have ended by itself
+	}
+	return nil
+}
+
+// Reset takes the node apart and removes what Ensure made on the host, data included.
+func Reset(ctx context.Context, dir string) error {
+	n, err := made(dir)
+	if n == nil {
+		return err
+	}
+	if err := n.kubeadm(ctx, "reset", "reset", "--force", "--cri-socket="+criSocket); err != nil {
+		return err
+	}
+	var errs []error
+	for _, unit := range []string{"kubelet.service", "containerd.service"} {
+		errs = append(errs, systemctl(ctx, "disable", "--now", unit))
+	}
+	for _, files := range []map[string]string{n.runtimeFiles(), n.kubeletFiles()} {
+		for path := range files {
+			errs = append(errs, os.RemoveAll(path))
+		}
+	}
+	for _, dir := range []string{"/etc/containerd", "/etc/kubernetes", "/var/lib/etcd", "/var/lib/kubelet", "/var/lib/cni", "/var/lib/containerd"} {
+		errs = append(errs, empty(dir))
+	}
+	errs = append(errs, systemctl(ctx, "daemon-reload"))
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return os.RemoveAll(n.Dir)
+}
+
+// empty removes what is in a folder, which itself may be a mount.
+func empty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, e := range entries {
+		errs = append(errs, os.RemoveAll(filepath.Join(dir, e.Name())))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,192 @@
+//go:build e2e
+
+// Package e2e_test plays stories on whole hosts: see scenarios.
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/e2e/testhost"
+	"github.com/holdfast-fleet/holdfast/reconciler"
+)
+
+// TestStories plays each folder of scenarios, on a LAN of its own.
+func TestStories(t *testing.T) {
+	stories, err := filepath.Glob("scenarios/*/story.txt")
+	require.NoError(t, err)
+	require.NotEmpty(t, stories)
+	for _, file := range stories {
+		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			if !testhost.Inside(t, "../build/hosts") {
+				return
+			}
+			play(t, file)
+		})
+	}
+}
+
+func play(t *testing.T, file string) {
+	t.Helper()
+	repo, err := filepath.Abs("..")
+	require.NoError(t, err)
+	lan, err := testhost.NewLAN("a", "b", "c", "d")
+	require.NoError(t, err)
+	s := &story{lan: lan, hosts: map[string]*testhost.Host{}}
+	testscript.Run(t, testscript.Params{
+		Files: []string{file},
+		Setup: func(env *testscript.Env) error {
+			s.hq = &headquarters{dir: filepath.Join(env.WorkDir, "hq"), repo: repo, build: filepath.Join(repo, "build"), tree: lan.Tree()}
+			env.Defer(s.explain(t))
+			return errors.Join(os.Mkdir(s.hq.dir, 0o755), s.hq.open())
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"install":  s.install,
+			"boot":     s.boot,
+			"poweroff": s.powerOff,
+			"cut":      s.cut,
+			"mend":     s.mend,
+			"register": s.register,
+			"commit":   s.commit,
+			"settled":  s.settled,
+			"on":       s.on,
+			"until":    s.until,
+		},
+	})
+}
+
+// story is what its commands share.
+type story struct {
+	lan   *testhost.LAN
+	hq    *headquarters
+	hosts map[string]*testhost.Host
+}
+
+const patience = 5 * time.Minute
+
+func (s *story) context() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), patience)
+}
+
+// install HOST makes a host, off, with the agent on its disk.
+func (s *story) install(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		h, err := s.lan.Host(name, s.hq.stage())
+		ts.Check(err)
+		s.hosts[name] = h
+	}
+}
+
+func (s *story) host(ts *testscript.TestScript, args []string) *testhost.Host {
+	if len(args) == 0 || s.hosts[args[0]] == nil {
+		ts.Fatalf("name a host that is installed")
+	}
+	return s.hosts[args[0]]
+}
+
+// boot HOST turns a host on.
+func (s *story) boot(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := s.context()
+	defer cancel()
+	ts.Check(s.host(ts, args).Boot(ctx))
+}
+
+// poweroff HOST pulls its power.
+func (s *story) powerOff(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(s.host(ts, args).PowerOff())
+}
+
+// cut HOST pulls its network cable, mend HOST puts it back.
+func (s *story) cut(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(s.lan.Cut(s.host(ts, args).Name))
+}
+
+func (s *story) mend(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(s.lan.Mend(s.host(ts, args).Name))
+}
+
+// register HOST SITE NAME registers a host under a name by a commit.
+func (s *story) register(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := s.context()
+	defer cancel()
+	key, err := s.host(ts, args).Eventually(ctx, "cat", "/var/lib/holdfast/identity/host_key.pub")
+	ts.Check(err)
+	ts.Check(s.hq.register(args[1], args[2], strings.TrimSpace(key)))
+}
+
+// commit MESSAGE signs and pushes what changed in the clone of the fleet.
+func (s *story) commit(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(s.hq.commit(strings.Join(args, " ")))
+}
+
+// settled HOST waits until it runs the newest commit and has nothing left to do.
+func (s *story) settled(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := s.context()
+	defer cancel()
+	head, err := s.hq.git("rev-parse", "HEAD")
+	ts.Check(err)
+	began := time.Now()
+	var st reconciler.Status
+	for tick := time.NewTicker(100 * time.Millisecond); ; {
+		out, err := s.host(ts, args).Run(ctx, "cat", "/var/lib/holdfast/status.json")
+		if err == nil && json.Unmarshal([]byte(out), &st) == nil && st.Settled && st.Confirmed != nil && st.Confirmed.Revision == head {
+			ts.Logf("%s settled after %s", args[0], time.Since(began).Round(100*time.Millisecond))
+			return
+		}
+		select {
+		case <-ctx.Done():
+			ts.Fatalf("%s does not run %s: %s", args[0], head, out)
+		case <-tick.C:
+		}
+	}
+}
+
+// on HOST COMMAND... runs a command there; until HOST COMMAND... does so again and again until it succeeds.
+func (s *story) on(ts *testscript.TestScript, neg bool, args []string) {
+	ctx, cancel := s.context()
+	defer cancel()
+	out, err := s.host(ts, args).Run(ctx, args[1:]...)
+	_, _ = ts.Stdout().Write([]byte(out))
+	if neg == (err == nil) {
+		ts.Fatalf("%v: %s", err, out)
+	}
+}
+
+func (s *story) until(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := s.context()
+	defer cancel()
+	out, err := s.host(ts, args).Eventually(ctx, args[1:]...)
+	_, _ = ts.Stdout().Write([]byte(out))
+	if err != nil {
+		ts.Fatalf("%v: %s", err, out)
+	}
+}
+
+// explain prints what hosts say, once a story failed.
+func (s *story) explain(t *testing.T) func() {
+	return func() {
+		if !t.Failed() {
+			return
+		}
+		ctx, cancel := s.context()
+		defer cancel()
+		for name, h := range s.hosts {
+			var b bytes.Buffer
+			for _, command := range []string{"holdfast status", "systemctl --failed --no-pager", "journalctl -n 60 --no-pager -o cat"} {
+				out, _ := h.Run(ctx, "sh", "-c", command)
+				b.WriteString("$ " + command + "\n" + out + "\n")
+			}
+			t.Logf("%s:\n%s", name, b.String())
+		}
+	}
+}

@@ -1,0 +1,153 @@
+// Package testhost boots whole hosts for end-to-end tests: Debian with a
+// systemd, cgroups, a network and a disk of its own each, on one LAN.
+//
+// All of it lives in namespaces of the test's process, so all of it ends with
+// the process, however that ends. It needs root, Debian and systemd-nspawn.
+package testhost
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// What the outer process tells the inner one: folders.
+const (
+	insideVariable = "HOLDFAST_TESTHOST_SANDBOX"
+	treeVariable   = "HOLDFAST_TESTHOST_TREE"
+)
+
+// Inside runs the test again as process 1 of process, mount, IPC and network
+// namespaces of its own, where it returns true: the process's own network
+// namespace is the LAN of the hosts, which boot from a Debian tree that is
+// made below cache the first time. Outside it returns false once the test has
+// ended, with what namespaces do not hold removed.
+func Inside(t *testing.T, cache string) bool {
+	t.Helper()
+	if dir := os.Getenv(insideVariable); dir != "" {
+		if err := enter(); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	}
+	if err := outside(t.Name(), cache); err != nil {
+		t.Fatal(err)
+	}
+	return false
+}
+
+func outside(test, cache string) (err error) {
+	if err := errors.Join(requirements(), sweep()); err != nil {
+		return err
+	}
+	tree, err := makeTree(cache)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("/var/tmp", prefix)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, removeCgroups(filepath.Base(dir)), os.RemoveAll(dir)) }()
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+strings.ReplaceAll(test, "/", "$/^")+"$", "-test.v", "-test.timeout=30m")
+	cmd.Env = append(os.Environ(), insideVariable+"="+dir, treeVariable+"="+tree)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC, Pdeathsig: syscall.SIGKILL,
+	}
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(ended)
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("make namespaces for test hosts: %w", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ended:
+		return errors.Join(cmd.Process.Kill(), <-done) // and with process 1 of the namespace, all others
+	}
+}
+
+const prefix = "holdfast-hosts-"
+
+func requirements() error {
+	if os.Geteuid() != 0 {
+		return errors.New("test hosts need root: run this as root, or with sudo")
+	}
+	for _, program := range []string{"systemd-nspawn", "mmdebstrap", "ip", "nsenter"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("test hosts need Debian's packages systemd-container, mmdebstrap, iproute2 and util-linux (make deps installs them): %w", err)
+		}
+	}
+	return nil
+}
+
+// enter makes the namespaces of this process usable: mounts that end with it,
+// and a loopback that is up.
+func enter() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
+	for _, run := range []string{"/run/netns", "/run/systemd/nspawn"} {
+		if err := os.MkdirAll(run, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount("tmpfs", run, "tmpfs", 0, ""); err != nil {
+			return fmt.Errorf("mount %s: %w", run, err)
+		}
+	}
+	// ip netns wants a mount that it may share.
+	if err := unix.Mount("", "/run/netns", "", unix.MS_SHARED, ""); err != nil {
+		return err
+	}
+	return ip("link", "set", "lo", "up")
+}
+
+// sweep removes the leftovers of sandboxes whose outer process was killed.
+func sweep() error {
+	dirs, err := filepath.Glob("/var/tmp/" + prefix + "*")
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		if inUse(dir) {
+			continue
+		}
+		if err := errors.Join(removeCgroups(filepath.Base(dir)), os.RemoveAll(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inUse says whether the environment of a process names the sandbox.
+func inUse(dir string) bool {
+	environments, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range environments {
+		if data, err := os.ReadFile(file); err == nil && strings.Contains(string(data), insideVariable+"="+dir+"\x00") {
+			return true
+		}
+	}
+	return false
+}
+
+func ip(args ...string) error {
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
