@@ -47,24 +47,25 @@ func TestNoServerOutlivesItsReview(t *testing.T) {
 				files, _ := filepath.Glob(filepath.Join(tmp, "holdfast-server-*", tt.at))
 				return len(files) > 0
 			}
-			require.Eventually(t, found, time.Minute, 5*time.Millisecond, &said)
+			require.Eventually(t, found, 2*time.Minute, 5*time.Millisecond, &said)
 			require.NoError(t, cmd.Process.Signal(tt.signal))
 			require.Error(t, cmd.Wait())
 			require.Eventually(t, func() bool {
 				left, err := os.ReadDir(tmp)
-				return err == nil && len(left) == 0 && !inUse(tmp)
+				return err == nil && len(left) == 0 && len(processesOf(tmp)) == 0
 			}, time.Minute, 20*time.Millisecond)
 		})
 	}
 }
 
-// inUse tells whether the command line of a process names what is in a folder.
-func inUse(dir string) bool {
+// processesOf lists the folders in /proc of processes whose command lines name
+// what is in a folder.
+func processesOf(dir string) (list []string) {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range files {
 		if line, err := os.ReadFile(file); err == nil && bytes.Contains(line, []byte(dir+"/")) {
-			return true
+			list = append(list, filepath.Dir(file))
 		}
 	}
-	return false
+	return list
 }
