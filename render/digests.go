@@ -41,6 +41,7 @@ func All(fsys fs.FS, f *fleet.Fleet) error {
 func (r *Renderer) Digests(sites []*fleet.Site) ([]Digests, error) {
 	out := make([]Digests, len(sites))
 	return out, each(sites, func(i int, site *fleet.Site) error {
+		defer r.hold(site)()
 		name, err := r.siteName(site)
 		if err != nil {
 			return err

@@ -59,7 +59,8 @@ func (f files) digest(name string) (string, error) {
 }
 
 // input finds out what the kustomization in dir reads. Those of profiles are
-// found out once, because many sites share them.
+// found out once, because many sites share them; a site's own are held while its
+// digests are found.
 func (r *Renderer) input(dir string, at reach, p *fleet.Profile) (*input, error) {
 	shared := under(dir, at.profile)
 	if shared {
@@ -69,18 +70,37 @@ func (r *Renderer) input(dir string, at reach, p *fleet.Profile) (*input, error)
 	if p.FS == nil {
 		f.profile = r.fsys
 	}
-	if !shared {
-		return r.findInput(dir, at, f)
-	}
 	r.mu.Lock()
 	key := folder{p, dir}
 	known := r.inputs[key]
-	if known == nil {
+	if known == nil && shared {
 		known = new(once[*input])
 		r.inputs[key] = known
 	}
 	r.mu.Unlock()
+	if known == nil {
+		return r.findInput(dir, at, f)
+	}
 	return known.do(func() (*input, error) { return r.findInput(dir, at, f) })
+}
+
+// hold makes room for the inputs that are a site's own, until they are let go.
+func (r *Renderer) hold(site *fleet.Site) (letGo func()) {
+	if len(site.Overlays) == 0 {
+		return func() {}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, dir := range site.Overlays {
+		r.inputs[folder{site.Profile, dir}] = new(once[*input])
+	}
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, dir := range site.Overlays {
+			delete(r.inputs, folder{site.Profile, dir})
+		}
+	}
 }
 
 func (r *Renderer) findInput(dir string, at reach, f files) (*input, error) {
