@@ -29,7 +29,6 @@ type Fleet struct {
 	Keys    Files    // of trust/, by name
 	Owners  []string // names of the keys
 	Version string   // of holdfast, for pipelines; latest if it is not one of Go's
-	Diff    bool     // this holdfast has the command diff
 }
 
 // values are what the templates know.

@@ -20,7 +20,6 @@ type initOptions struct {
 	name, profile, site string
 	signers             []string
 	output              string
-	diff                bool
 }
 
 func newInitCmd() *cobra.Command {
@@ -41,8 +40,6 @@ neither read nor made.`,
   holdfast init shops --signer alice.pub --signer bob.asc --profile web-shop --site emea/store-001`,
 		Args: oneArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			diff, _, err := cmd.Root().Find([]string{"diff"})
-			opts.diff = err == nil && diff.Name() == "diff"
 			return runInit(cmd.OutOrStdout(), args[0], opts)
 		},
 	}
@@ -77,7 +74,7 @@ func runInit(w io.Writer, dir string, opts initOptions) error {
 	}
 	files, err := scaffold.Fleet{
 		Name: opts.name, Profile: opts.profile, Site: strings.TrimPrefix(opts.site, "sites/"),
-		Keys: keys, Owners: ring.Names(), Version: version, Diff: opts.diff,
+		Keys: keys, Owners: ring.Names(), Version: version,
 	}.Write()
 	if err != nil {
 		return err

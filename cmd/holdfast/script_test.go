@@ -24,5 +24,5 @@ func TestScripts(t *testing.T) {
 		programs, err := embeddedtest.Programs()
 		env.Setenv("EMBEDDED", programs)
 		return err
-	}})
+	}, Cmds: map[string]func(*testscript.TestScript, bool, []string){"github": github, "gitlab": gitlab}})
 }
