@@ -1,7 +1,6 @@
 package render
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -146,7 +145,8 @@ type job struct {
 	OpenAPI bool              `json:"openAPI"` // a kustomization changes the schema that kustomize merges by
 	Origins bool              `json:"origins"` // templates say where they come from
 
-	StandIns []string `json:"standIns,omitempty"` // for what is encrypted in Files
+	StandIns []string          `json:"standIns,omitempty"` // for what is encrypted in Files
+	Rendered map[string]string `json:"rendered,omitempty"` // those of Files that a chart rendered, and from which of its files
 }
 
 // run runs kustomize in this process.
@@ -176,7 +176,7 @@ func (j job) run() ([]template, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode %s: %w", o, err)
 		}
-		t.From = cmp.Or(from.Path, from.ConfiguredIn)
+		t.From = j.source(from)
 		list = append(list, t)
 	}
 	return list, nil

@@ -20,40 +20,41 @@ import (
 // job renders the charts of an input, and puts what they make into the place of
 // the fields that name them.
 func (p *pool) job(in *input) (job, error) {
-	j := job{Dir: in.dir, File: in.file, Files: maps.Clone(in.scan.mem), OpenAPI: in.scan.openapi, StandIns: in.scan.standIns}
+	j := job{Dir: in.dir, File: in.file, Files: maps.Clone(in.scan.mem), OpenAPI: in.scan.openapi, StandIns: in.scan.standIns, Rendered: map[string]string{}}
 	var errs []error
 	for i := range in.scan.inflations {
-		more, err := p.inflate(&in.scan.inflations[i])
-		errs = append(errs, err)
-		maps.Copy(j.Files, more)
+		errs = append(errs, p.inflate(&in.scan.inflations[i], &j))
 	}
 	return j, errors.Join(errs...)
 }
 
-// inflate returns a kustomization without its charts, and the files that it names instead.
-func (p *pool) inflate(in *inflation) (map[string][]byte, error) {
-	out := map[string][]byte{}
+// inflate gives a job a kustomization without its charts, and the files that it names instead.
+func (p *pool) inflate(in *inflation, into *job) error {
 	k := *in.k
 	k.HelmCharts, k.HelmGlobals, k.HelmChartInflationGenerator = nil, nil, nil
 	k.Resources = slices.Clone(k.Resources)
 	var errs []error
+	add := func(data []byte, source, format string, args ...any) {
+		ref := fmt.Sprintf(format, args...)
+		full := path.Join(in.dir, ref)
+		k.Resources, into.Files[full], into.Rendered[full] = append(k.Resources, ref), data, source
+	}
 	for i, r := range in.releases {
+		add([]byte("# nothing else\n"), in.file, ".release-%d/none.yaml", i) // no objects are no error
 		manifests, err := p.render(r)
 		errs = append(errs, err)
-		data := []byte("# release " + r.Name + "\n")
-		for _, m := range manifests {
-			more, err := manifest(r, m)
-			data, errs = append(data, more...), append(errs, err)
+		for n, m := range manifests {
+			data, err := manifest(r, m)
+			errs = append(errs, err)
+			add(data, m.File, ".release-%d/%d.yaml", i, n)
 		}
-		ref := fmt.Sprintf(".release-%d.yaml", i)
-		k.Resources, out[path.Join(in.dir, ref)] = append(k.Resources, ref), data
 	}
 	if err := errors.Join(errs...); err != nil {
-		return nil, err
+		return err
 	}
 	var err error
-	out[in.file], err = sigs.Marshal(k)
-	return out, err
+	into.Files[in.file], err = sigs.Marshal(k)
+	return err
 }
 
 // manifest turns what a chart rendered into what kustomize would have taken
@@ -61,7 +62,7 @@ func (p *pool) inflate(in *inflation) (map[string][]byte, error) {
 func manifest(r chart.Release, m chart.Manifest) ([]byte, error) {
 	docs, err := r.Documents(m, yamlLimits())
 	errs := []error{err}
-	var out bytes.Buffer
+	out := bytes.NewBufferString("# rendered\n")
 	for _, doc := range docs {
 		objects, err := marked(doc, r.Namespace)
 		if err != nil {

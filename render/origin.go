@@ -1,6 +1,8 @@
 package render
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"path"
@@ -179,13 +181,23 @@ func takeOrigin(o object) (resource.Origin, error) {
 	return origin, nil
 }
 
+// source is the file that kustomize names, or the template that it was rendered from.
+func (j job) source(from resource.Origin) string {
+	name := cmp.Or(from.Path, from.ConfiguredIn)
+	if name == "" {
+		return ""
+	}
+	name = path.Join(j.Dir, name)
+	return cmp.Or(j.Rendered[name], name)
+}
+
 // originOf finds the file and the line of what kustomize names.
 func originOf(t template, in *input, docs []document) Origin {
 	o := Origin{File: in.file}
 	if t.From == "" {
 		return o
 	}
-	o.File = path.Join(in.dir, t.From)
+	o.File = t.From
 	for _, exact := range []bool{true, false} {
 		for _, doc := range docs {
 			if !doc.describes(t, exact) {
@@ -197,8 +209,22 @@ func originOf(t template, in *input, docs []document) Origin {
 			}
 		}
 		if o.Line > 0 {
-			break
+			return o
 		}
 	}
+	o.Line = kindLine(in.scan.texts[o.File], t.Kind)
 	return o
+}
+
+// kindLine finds the kind of an object in the template of a chart, if one alone has it.
+func kindLine(text []byte, kind string) (found int) {
+	for i, line := range bytes.Split(text, []byte("\n")) {
+		if key, value, ok := bytes.Cut(line, []byte(":")); ok && string(bytes.TrimLeft(key, " -")) == "kind" && string(bytes.TrimSpace(value)) == kind {
+			if found > 0 {
+				return 0
+			}
+			found = i + 1
+		}
+	}
+	return found
 }

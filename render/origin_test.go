@@ -55,6 +55,15 @@ func TestAnObjectIsTracedToWhereItIsWritten(t *testing.T) {
 		{"a field of a site's patch, within its kustomization", map[string]string{
 			overlay + "kustomization.yaml": "resources: [../../../../profiles/p/addons/web]\npatches:\n  - patch: |-\n      apiVersion: v1\n      kind: ConfigMap\n      metadata:\n        name: one\n        namespace: default\n      data:\n        text: other\n",
 		}, "s2", "ConfigMap one", "data.text", layer + "one.yaml:1 " + overlay + "kustomization.yaml:10"},
+		{"rendered from a template of a chart", map[string]string{
+			layer + "kustomization.yaml": "resources: [one.yaml]\nhelmCharts:\n  - {name: c, releaseName: r, namespace: default}\n", layer + "charts/c/Chart.yaml": "apiVersion: v2\nname: c\nversion: 1.0.0\n",
+			layer + "charts/c/templates/d.yaml": "{{ if true }}\n" + deployment + "{{ end }}\n",
+		}, "s1", "Deployment web", "spec.replicas", layer + "charts/c/templates/d.yaml:3 " + layer + "charts/c/templates/d.yaml:3"},
+		{"rendered, and patched by a site", map[string]string{
+			layer + "kustomization.yaml": "resources: [one.yaml]\nhelmCharts:\n  - {name: c, releaseName: r, namespace: default}\n", layer + "charts/c/Chart.yaml": "apiVersion: v2\nname: c\nversion: 1.0.0\n",
+			layer + "charts/c/templates/d.yaml": "{{ if true }}\n" + deployment + "{{ end }}\n",
+			overlay + "kustomization.yaml":      "resources: [../../../../profiles/p/addons/web]\npatches:\n  - path: d.yaml\n", overlay + "d.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  namespace: default\nspec:\n  replicas: 2\n",
+		}, "s2", "Deployment web", "spec.replicas", layer + "charts/c/templates/d.yaml:3 " + overlay + "d.yaml:7"},
 		{"one that is not of the layer is put down to its kustomization", nil, "s1", "ConfigMap none", "data", layer + "kustomization.yaml:0 " + layer + "kustomization.yaml:0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

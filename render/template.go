@@ -25,7 +25,7 @@ type template struct {
 	Named bool            `json:"named,omitempty"`
 	Text  json.RawMessage `json:"text"`
 	Slots []slot          `json:"slots,omitempty"` // in order, not overlapping
-	From  string          `json:"from,omitempty"`  // file, seen from the kustomization, if that was asked for
+	From  string          `json:"from,omitempty"`  // file, if that was asked for
 }
 
 // slot is a string of a template that is replaced.
