@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"content":            {"durable"},
 	"gitsource":          {"durable", "trust"},
 	"render":             {"fleet", "secrets", "render/chart"},
-	"render/chart":       {"fleet"},
+	"render/chart":       {"fleet", "secrets"},
 	"scaffold":           {"fleet"},
 	"review":             {"fleet", "render", "secrets"},
 	"selfupdate":         {"durable"},

@@ -66,8 +66,14 @@ func (j job) seal(o object) error {
 		for key, v := range data {
 			text, _ := v.(string)
 			plain, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
-			if err == nil && secrets.IsStandIn(string(plain)) {
+			switch {
+			case err != nil:
+			case secrets.IsStandIn(string(plain)):
 				data[key] = sealed64 + string(plain[len(plain)-64:])
+			default:
+				if err := j.whole(o, "data."+key, string(plain)); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -76,6 +82,9 @@ func (j job) seal(o object) error {
 			Tip: "encrypt the values of a Secret alone: encrypted_regex ^(data|stringData)$ in .sops.yaml"}
 	}
 	for _, key := range slices.Sorted(maps.Keys(o.value)) {
+		if _, err := eachText(o.value[key], func(text string) (string, error) { return text, j.whole(o, key, text) }); err != nil {
+			return err
+		}
 		if len(standInsOf(o.value[key])) == 0 {
 			continue
 		}
@@ -92,6 +101,15 @@ func (j job) seal(o object) error {
 		}
 	}
 	return nil
+}
+
+// whole refuses a text that has a stand-in in it, and is not one.
+func (j job) whole(o object, where, text string) error {
+	if _, is := standInOf(text); is || !secrets.HoldsStandIn(text) {
+		return nil
+	}
+	return &fleet.Problem{File: j.File, Msg: fmt.Sprintf("%s: %s has what is encrypted within a text, where no host could open it", o, where),
+		Tip: "encrypt the whole text, or let the pod put it together from environment variables", Rule: fleet.RuleSecret}
 }
 
 // standInsOf lists the stand-ins in a value.

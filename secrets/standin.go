@@ -22,6 +22,9 @@ func IsStandIn(text string) bool {
 	return ok && err == nil && len(digest) == 2*sha256.Size
 }
 
+// HoldsStandIn tells whether a text has a stand-in in it, or a part of one.
+func HoldsStandIn(text string) bool { return strings.Contains(text, standInPrefix) }
+
 // StandIn stands for all of what is in the document: it is made of its digest.
 func (d *Document) StandIn() string { return standInPrefix + strings.TrimPrefix(d.digest, "sha256:") }
 

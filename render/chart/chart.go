@@ -14,6 +14,7 @@ import (
 	"helm.sh/helm/v4/pkg/chart/loader/archive"
 	helm "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/engine"
 	"helm.sh/helm/v4/pkg/ignore"
 
@@ -101,6 +102,9 @@ func (r Release) Render() ([]Manifest, error) {
 
 // load reads the chart, and refuses what helm would not install.
 func (r Release) load() (*helm.Chart, error) {
+	if err := chartutil.ValidateReleaseName(r.Name); err != nil {
+		return nil, r.problem("name it with a-z, 0-9 and -, in at most 53, and without variables", "a release cannot be called %q", r.Name)
+	}
 	var files []*archive.BufferedFile
 	for _, name := range slices.Sorted(maps.Keys(r.Files)) {
 		files = append(files, &archive.BufferedFile{Name: name, Data: bytes.TrimPrefix(r.Files[name], []byte("\uFEFF"))})
