@@ -23,7 +23,7 @@ const kustomizeProgram = "../build/kustomize"
 // helmProgram is the stock helm of the version that is linked; "make helm" builds it.
 const helmProgram = "../build/helm"
 
-// The corpus has every field of a kustomization that a fleet may use.
+// The corpus has every field of a kustomization, see TestTheCorpusUsesEveryField.
 func TestObjectsAreThoseOfStockKustomize(t *testing.T) {
 	t.Parallel()
 	compareWithStock(t, "testdata/stock", "default")
