@@ -158,6 +158,9 @@ func (v variables) lookup(expr string) (any, error) {
 		return nil, &useError{expr, fmt.Sprintf("${%s} is not a variable", shorten(expr)),
 			fmt.Sprintf("write $${ for a ${ that should stay, or annotate the object with %s: disabled", optOut), fleet.RuleVariableSyntax}
 	}
+	if strings.Contains(def, "${") { // its brace would end at the first }
+		return nil, &useError{name, fmt.Sprintf("the default of %s is text, without variables in it", name), "declare the variable with a default", fleet.RuleVariableSyntax}
+	}
 	variable, ok := v.declared[name]
 	if !ok {
 		return nil, &useError{name, fmt.Sprintf("variable %s is not declared by profile %s", name, v.site.Profile.Name),
