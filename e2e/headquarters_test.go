@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/e2e/testhost"
@@ -215,9 +216,18 @@ func (hq *headquarters) commit(message string) error {
 	return nil
 }
 
-// register adds a host by the key that it shows.
+// register adds a host by the key that it shows. A host of that name gets the new key, as one that was installed again.
 func (hq *headquarters) register(site, host, key string) error {
-	if _, err := hq.holdfast("register", "--fleet", hq.fleet(), "--site", site, "--host", host, "--key", key); err != nil {
+	file := filepath.Join(hq.fleet(), site, "hosts", host+".yaml")
+	data, err := os.ReadFile(file)
+	switch {
+	case err == nil:
+		data = regexp.MustCompile(`(?m)^  identity: .*$`).ReplaceAll(data, []byte("  identity: "+key))
+		err = os.WriteFile(file, data, 0o644)
+	case errors.Is(err, os.ErrNotExist):
+		_, err = hq.holdfast("register", "--fleet", hq.fleet(), "--site", site, "--host", host, "--key", key)
+	}
+	if err != nil {
 		return err
 	}
 	return hq.commit("Register " + host)
