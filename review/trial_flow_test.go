@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -57,7 +58,12 @@ func (r *rack) try(t *testing.T, limit int, edit func(e *example)) (review.Chang
 	c := e.diff(e.base, head)
 	trial := review.Trial{Base: review.State{Name: "base", FS: e.tree(e.base)}, Head: review.State{Name: "head", FS: e.tree(head)},
 		Paths: e.changed(e.base, head), Limit: limit, Start: r.start}
+	var said []string
+	trial.Progress = func(n, all int, site string) { said = append(said, fmt.Sprintf("%d of %d: %s", n, all, site)) }
 	err := trial.Run(t.Context(), &c)
+	if err == nil {
+		require.Len(t, said, c.Server.Tried, "each is announced")
+	}
 	require.Equal(t, r.started.Load(), r.closed.Load(), "each server is closed")
 	return c, err
 }
