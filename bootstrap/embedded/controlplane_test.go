@@ -99,6 +99,9 @@ func (c *cluster) processes() []string {
 func TestControlPlane(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
+	link := filepath.Join(t.TempDir(), "bin")
+	require.NoError(t, os.Symlink(c.cfg.Bin, link))
+	c.cfg.Bin = link // programs may lie elsewhere
 	took := c.ensure()
 	t.Logf("ready after %s", took.Round(time.Millisecond))
 	require.Less(t, took, 30*time.Second, "10 s on an idle machine")

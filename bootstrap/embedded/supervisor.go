@@ -22,7 +22,8 @@ const pollEvery = 25 * time.Millisecond
 func (n *node) startOrReload(ctx context.Context) error {
 	pid := n.holder()
 	if pid != 0 {
-		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); exe == n.program() {
+		program, err := filepath.EvalSymlinks(n.program()) // as the kernel names it
+		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil && exe == program {
 			return syscall.Kill(pid, syscall.SIGHUP)
 		}
 	}
