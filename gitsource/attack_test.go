@@ -46,12 +46,14 @@ func TestOddTrees(t *testing.T) {
 		want    string   // error; empty: accepted
 	}{
 		{"a name of spaces and other letters", []string{"100644 ein Gruß aus Zürich"}, ""},
-		{"names that only begin like it", []string{"100644 .github", "100644 .gitignore", "100644 git~10"}, ""},
+		{"names that only begin like it", []string{"100644 .github", "100644 .gitignore", "100644 git~10", "100644 g\u200cit"}, ""},
 		{".git", []string{"40000 .git"}, `tree with the name ".git"`},
 		{".GIT", []string{"40000 .GIT"}, `tree with the name ".GIT"`},
 		{"git~1, its short name on Windows", []string{"40000 git~1"}, `tree with the name "git~1"`},
 		{".git with what Windows leaves out", []string{"40000 .git . "}, `tree with the name ".git . "`},
 		{".git with a stream", []string{"40000 .git::$INDEX_ALLOCATION"}, `tree with the name ".git::$INDEX_ALLOCATION"`},
+		{".git with a letter that macOS leaves out", []string{"40000 .g\u200cit"}, `tree with the name`},
+		{"such a letter in front", []string{"40000 \ufeff.Git"}, `tree with the name`},
 		{"dot", []string{"40000 ."}, `tree with the name "."`},
 		{"two dots", []string{"40000 .."}, `tree with the name ".."`},
 		{"a slash", []string{"100644 ../../etc/passwd"}, `tree with the name "../../etc/passwd"`},

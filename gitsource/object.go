@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -146,7 +147,7 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 }
 
 // mode is what an entry of a tree is.
-type mode int
+type mode uint8
 
 const (
 	modeFile mode = iota
@@ -184,7 +185,7 @@ func (e entry) after(n int) byte {
 // parseTree reads the raw bytes of a tree, and refuses names and orders that Git
 // would not write: what two readers could understand differently.
 func parseTree(raw []byte) ([]entry, error) {
-	var entries []entry
+	entries := make([]entry, 0, countEntries(raw))
 	text := string(raw) // of which all names are parts
 	for len(text) > 0 {
 		space, zero := strings.IndexByte(text, ' '), strings.IndexByte(text, 0)
@@ -219,6 +220,18 @@ func parseTree(raw []byte) ([]entry, error) {
 	return entries, nil
 }
 
+// countEntries is how many entries a tree has, if its bytes are well formed.
+func countEntries(raw []byte) (n int) {
+	for len(raw) > 0 {
+		zero := bytes.IndexByte(raw, 0)
+		if zero < 0 || len(raw) < zero+21 {
+			break
+		}
+		raw, n = raw[zero+21:], n+1
+	}
+	return n
+}
+
 // twice tells whether entries hold a file of the name of the folder e, which need
 // not be right before it. A file of a folder's name would be out of order.
 func twice(entries []entry, e entry) bool {
@@ -231,8 +244,7 @@ func twice(entries []entry, e entry) bool {
 
 func checkName(name string) error {
 	switch {
-	case name == "" || name == "." || name == ".." || isDotGit(name),
-		strings.ContainsAny(name, "/\\"), strings.ContainsFunc(name, isControl):
+	case name == "" || name == "." || name == ".." || isDotGit(name) || hasOddByte(name):
 		return fmt.Errorf("tree with the name %q", clip(name))
 	case len(name) > maxName:
 		return fmt.Errorf("tree with a name of %d bytes", len(name))
@@ -241,15 +253,36 @@ func checkName(name string) error {
 }
 
 // isDotGit tells whether a name is .git to Git on any system: Windows leaves out
-// spaces and dots at the end and what a colon begins, and has short names.
+// spaces and dots at the end and what a colon begins, and has short names; macOS
+// leaves out letters that cannot be seen.
 func isDotGit(name string) bool {
-	name, _, _ = strings.Cut(name, ":")
+	if c := name[0]; c != '.' && c != 'g' && c != 'G' && c < utf8.RuneSelf {
+		return false // as nearly all are, and there are many
+	}
+	name, _, _ = strings.Cut(strings.Map(seen, name), ":")
 	name = strings.ToLower(strings.TrimRight(name, " ."))
 	return name == ".git" || name == "git~1"
 }
 
-// isControl finds what could make a terminal show another path than there is.
-func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+// seen drops what HFS+ does, in strings.Map.
+func seen(r rune) rune {
+	switch {
+	case r >= 0x200c && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x206a && r <= 0x206f, r == 0xfeff:
+		return -1
+	}
+	return r
+}
+
+// hasOddByte finds what separates folders on some system, and control characters,
+// which could make a terminal show another path than there is.
+func hasOddByte(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c == '/' || c == '\\' || c < ' ' || c == 0x7f {
+			return true
+		}
+	}
+	return false
+}
 
 func clip(s string) string {
 	if len(s) > 60 {
