@@ -152,7 +152,7 @@ func (s *Store) Flush() error {
 	}
 	s.removeTorn(time.Now())
 	merged := s.merge()
-	if err := s.spill(); err != nil {
+	if err := s.spill(); err != nil && !errors.Is(err, fs.ErrNotExist) { // deleted again
 		return fmt.Errorf("write cache %s: %w", s.dir, err)
 	}
 	s.segments = slices.DeleteFunc(s.segments, func(seg *segment) bool { return slices.Contains(merged, seg) })
@@ -191,7 +191,11 @@ func (s *Store) merge() (gone []*segment) {
 	return gone
 }
 
+// write writes a segment of what was added, into a folder that may have been deleted meanwhile.
 func (s *Store) write() (path string, err error) {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return "", err
+	}
 	tmp, err := os.CreateTemp(s.dir, tempPrefix+"*")
 	if err != nil {
 		return "", err

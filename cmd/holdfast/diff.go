@@ -177,22 +177,23 @@ func (d *differ) changes(ctx context.Context) (review.Changes, error) {
 	}
 	options := review.Options{Worker: renderWorkerCmd}
 	store := openMemo()
+	defer keepFound(store)
 	if store != nil {
 		options.Memo = store
 	}
 	changes, err := review.Diff(base, head, paths, options)
 	if err != nil {
-		return changes, errors.Join(err, store.Close())
+		return changes, err
 	}
 	if d.server.wanted {
 		if err := d.server.try(ctx, &changes, review.Trial{Base: base, Head: head, Paths: paths, Options: options}); err != nil {
-			return changes, errors.Join(err, store.Close())
+			return changes, err
 		}
 	}
 	if d.head != "" && len(paths) > 0 {
 		changes.Approvals = d.approvals()
 	}
-	return changes, store.Close()
+	return changes, nil
 }
 
 func (d *differ) commit(name string) (review.State, error) {

@@ -67,16 +67,25 @@ func openFleet(dir string) (*openedFleet, error) {
 	}
 	var err error
 	if o.Fleet, err = fleet.LoadWith(fsys, load); err != nil {
-		return nil, errors.Join(err, o.store.Close())
+		keepFound(o.store)
+		return nil, err
 	}
 	o.Renderer = render.New(fsys, fast)
 	return o, nil
 }
 
 // Close keeps for the next run what this one found out.
-func (o *openedFleet) Close() error {
+func (o *openedFleet) Close() {
 	o.Renderer.Close()
-	return o.store.Close()
+	keepFound(o.store)
+}
+
+// keepFound writes what this run found out. If it cannot, the next one takes as long,
+// and this one is as right as it was.
+func keepFound(store *memo.Store) {
+	if err := store.Close(); err != nil {
+		fmt.Fprintf(os.Stderr, "holdfast: %s: nothing is kept for the next run\n", err)
+	}
 }
 
 const fleetTip = "name the folder that has fleet.yaml in it"

@@ -76,10 +76,11 @@ func lint(dir string, found *linted) error {
 	if err != nil {
 		return err
 	}
+	defer f.Close()
 	found.Fleet, found.Profiles, found.Sites = f.Name, len(f.Profiles), len(f.Sites)
 	for _, s := range f.Sites {
 		found.Hosts += len(s.Hosts)
 	}
 	_, err = f.Digests(f.Sites)
-	return fleet.Join(err, lintSources(os.DirFS(dir), f.Sites), f.Close())
+	return fleet.Join(err, lintSources(os.DirFS(dir), f.Sites))
 }

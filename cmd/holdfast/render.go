@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -52,12 +51,12 @@ each NAME. Digests are those that hosts report.`,
 	return cmd
 }
 
-func runRender(w io.Writer, names []string, opts renderOptions) (err error) {
+func runRender(w io.Writer, names []string, opts renderOptions) error {
 	f, err := openFleet(opts.fleet)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer f.Close()
 	chosen, err := choose(f.Fleet, names)
 	if err != nil {
 		return err
