@@ -70,7 +70,7 @@ func badInputs() []badInput {
 		{name: "a remote base without a scheme", files: web("resources:\n  - github.com/org/repo//base?ref=v1\n"), want: webFile + ":2: github.com/org/repo//base?ref=v1 is remote"},
 		{name: "an exec plugin", files: web("resources: [text.yaml]\ntransformers:\n  - |-\n    apiVersion: v1\n    kind: Run\n    metadata:\n      name: x\n      annotations:\n        config.kubernetes.io/function: |\n          exec: {path: ./x}\n"),
 			want: webFile + ":3: v1 Run would run a program or a container"},
-		{name: "helm charts", files: web("resources: [text.yaml]\nhelmCharts:\n  - name: x\n    repo: https://example.com\n"), want: webFile + ":2: helmCharts would run helm"},
+		{name: "a helm chart without a name for its release", files: web("resources: [text.yaml]\nhelmCharts:\n  - name: x\n    repo: https://example.com\n"), want: webFile + ":3: the chart has no releaseName"},
 		{name: "a path outside of its reach", files: web("resources:\n  - ../../../../sites/store/site.yaml\n"), want: webFile + ":2: sites/store/site.yaml is out of reach of profiles/shop"},
 		{name: "a path outside of the fleet", files: web("resources:\n  - ../../../../../etc/passwd\n"), want: webFile + ":2: ../etc/passwd is out of reach of profiles/shop"},
 		{name: "a file that is missing", files: web("resources:\n  - none.yaml\n"), want: webFile + ":2: " + webLayer + "none.yaml does not exist"},
