@@ -17,7 +17,8 @@ const module = "github.com/holdfast-fleet/holdfast/"
 var arrows = map[string][]string{
 	"durable":            {},
 	"memo":               {},
-	"fleet":              {},
+	"health":             {},
+	"fleet":              {"health"},
 	"trust":              {},
 	"secrets":            {},
 	"identity":           {"durable"},
@@ -32,7 +33,7 @@ var arrows = map[string][]string{
 	"bootstrap/embedded": {"durable", "bootstrap/containerd"},
 	"bootstrap/kubeadm":  {"durable", "bootstrap/containerd"},
 	"reconciler":         {"durable", "fleet", "gitsource", "content", "secrets", "render", "identity", "bootstrap", "selfupdate"},
-	"reconciler/kube":    {"reconciler", "bootstrap", "render", "review"},
+	"reconciler/kube":    {"reconciler", "bootstrap", "render", "review", "fleet", "health"},
 	"cmd/holdfast":       {"*"},
 	"e2e/testhost":       {},
 	"demo":               {"reconciler", "bootstrap"},
@@ -56,6 +57,7 @@ var owners = map[string][]string{
 	"filippo.io/age":               {"secrets"},
 	"go.yaml.in/yaml":              {"fleet", "trust", "secrets", "render", "render/chart", "cmd/holdfast", "bootstrap/embedded"},
 	"github.com/coreos/go-systemd": {"cmd/holdfast"},
+	"github.com/google/cel-go":     {"health"},
 }
 
 func TestArrowsPointOneWay(t *testing.T) {

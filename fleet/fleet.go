@@ -63,7 +63,10 @@ type Layer struct {
 	Prune     bool          // objects that left it are deleted; default true
 	Timeout   time.Duration // for its health; default 5 minutes
 	Rollback  Rollback
-	Retry     int // how many more times it may fail before it is put back; default 0
+	Retry     int      // how many more times it may fail before it is put back; default 0
+	Ignore    []Ignore // fields that are others' once an object is there
+	Health    []Health // of objects, beyond what is known of their kinds
+	Probes    []Probe  // of what the layer serves, from the host
 }
 
 // Rollback says whether a layer that fails is put back to what was last confirmed.

@@ -132,6 +132,15 @@ func (r reader) layerFields(layer *Layer, dir string) map[string]field {
 		"retry": {false, "How many more times it may fail before it is put back; default 0", between(0, maxRetry), func(n *yaml.Node) {
 			layer.Retry = r.number(n, "retry", 0, maxRetry)
 		}},
+		"ignore": {false, "Fields that are set when an object is made, and left to others from then on", listOf(mapping(r.ignoreFields(&Ignore{}))), func(n *yaml.Node) {
+			r.items(n, "ignore", func(n *yaml.Node) { layer.Ignore = append(layer.Ignore, r.ignore(n)) })
+		}},
+		"health": {false, "What makes objects healthy, beyond what is known of their kinds", listOf(mapping(r.healthFields(&Health{}))), func(n *yaml.Node) {
+			r.items(n, "health", func(n *yaml.Node) { layer.Health = append(layer.Health, r.health(n)) })
+		}},
+		"probes": {false, "What must answer for the layer to be healthy, asked from the host", listOf(mapping(r.probeFields(&Probe{}))), func(n *yaml.Node) {
+			r.items(n, "probes", func(n *yaml.Node) { layer.Probes = append(layer.Probes, r.probe(n)) })
+		}},
 	}
 }
 

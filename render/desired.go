@@ -36,6 +36,9 @@ type Layer struct {
 	Retry     int               `json:"retry,omitempty"`
 	Objects   []json.RawMessage `json:"objects"`          // canonical JSON (sorted keys), in stable order, with stand-ins for what is encrypted
 	Sealed    map[string][]byte `json:"sealed,omitempty"` // SOPS documents that they stand in for, by path
+	Ignore    []fleet.Ignore    `json:"ignore,omitempty"`
+	Health    []fleet.Health    `json:"health,omitempty"`
+	Probes    []fleet.Probe     `json:"probes,omitempty"` // with the site's variables in them
 	Digest    string            `json:"digest"`           // "sha256:" over the fields above
 }
 

@@ -40,7 +40,7 @@ func (r *Renderer) layer(site *fleet.Site, layer fleet.Layer, vars variables) (*
 	if err != nil {
 		return nil, err
 	}
-	if from.varies || !from.plain || !under(in.dir, in.reach.profile) {
+	if from.varies || !from.plain || !under(in.dir, in.reach.profile) || probesVary(layer) {
 		return newLayer(site, layer, vars, from)
 	}
 	r.mu.Lock()
@@ -56,7 +56,8 @@ func (r *Renderer) layer(site *fleet.Site, layer fleet.Layer, vars variables) (*
 
 func newLayer(site *fleet.Site, layer fleet.Layer, vars variables, from *built) (*filled, error) {
 	got, err := vars.fill(from, site.Profile.Lock.Images)
-	if err != nil {
+	probes, probeErr := vars.probes(layer)
+	if err := fleet.Join(err, probeErr); err != nil {
 		return nil, err
 	}
 	if len(got.objects) == 0 {
@@ -65,7 +66,8 @@ func newLayer(site *fleet.Site, layer fleet.Layer, vars variables, from *built) 
 	}
 	objects := got.layer.Objects
 	got.layer = Layer{Name: layer.Name, DependsOn: layer.DependsOn, Wait: layer.Wait, Prune: layer.Prune, Timeout: layer.Timeout,
-		Rollback: layer.Rollback, Retry: layer.Retry, Objects: objects, Sealed: from.sealed}
+		Rollback: layer.Rollback, Retry: layer.Retry, Objects: objects, Sealed: from.sealed,
+		Ignore: layer.Ignore, Health: layer.Health, Probes: probes}
 	got.layer.Digest, err = got.layer.digest()
 	return got, err
 }

@@ -11,7 +11,7 @@ import (
 // Sources are what a layer of a site is made from.
 type Sources struct {
 	Files     []string            // of the repository, sorted
-	Variables map[string][]string // that each object uses, sorted, by "Kind namespace/name"
+	Variables map[string][]string // that each object uses, sorted, by "Kind namespace/name", and each probe, by "probe" and its address
 }
 
 // DistributionLayer is what the sources of a site's distribution are asked for by.
@@ -20,6 +20,21 @@ const DistributionLayer = "distribution"
 // Sources finds out what a layer of a site, or its distribution, is made from.
 // There are none of a layer that the site does not have.
 func (r *Renderer) Sources(site *fleet.Site, layer string) (Sources, error) {
+	s, err := r.sourcesOfObjects(site, layer)
+	at := slices.IndexFunc(site.Profile.Layers, func(l fleet.Layer) bool { return l.Name == layer })
+	if err != nil || at < 0 || !probesVary(site.Profile.Layers[at]) {
+		return s, err
+	}
+	s.Variables = maps.Clone(s.Variables) // others have the same
+	for _, p := range site.Profile.Layers[at].Probes {
+		if used := usesIn(p.HTTP + p.TCP); len(used) > 0 {
+			s.Variables["probe "+p.HTTP+p.TCP] = slices.Compact(slices.Sorted(slices.Values(used)))
+		}
+	}
+	return s, nil
+}
+
+func (r *Renderer) sourcesOfObjects(site *fleet.Site, layer string) (Sources, error) {
 	at := slices.IndexFunc(site.Profile.Layers, func(l fleet.Layer) bool { return l.Name == layer })
 	from := fleet.Layer{Name: layer, Path: site.Profile.Distribution}
 	switch {
@@ -74,19 +89,22 @@ var useOf = regexp.MustCompile(`\$?\$\{([A-Za-z_][A-Za-z0-9_]*)(?::=[^}]*)?\}`)
 // uses names the variables of a template, as often as they are used.
 func (t *template) uses() []string {
 	var names []string
-	find := func(text string) {
-		for _, m := range useOf.FindAllStringSubmatch(text, -1) {
-			if m[0][1] != '$' {
-				names = append(names, m[1])
-			}
-		}
-	}
 	if t.Named {
-		find(string(t.Text))
+		names = usesIn(string(t.Text))
 	}
 	for _, s := range t.Slots {
 		if s.Variable {
-			find(s.Value)
+			names = append(names, usesIn(s.Value)...)
+		}
+	}
+	return names
+}
+
+func usesIn(text string) []string {
+	var names []string
+	for _, m := range useOf.FindAllStringSubmatch(text, -1) {
+		if m[0][1] != '$' {
+			names = append(names, m[1])
 		}
 	}
 	return names
