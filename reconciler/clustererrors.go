@@ -3,6 +3,7 @@ package reconciler
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -62,6 +63,7 @@ type Unhealthy struct {
 	Object Object
 	Status string // as in kstatus: InProgress, Failed, NotFound, Terminating, Unknown
 	Why    string
+	Tip    string // what can be done about it; may be empty
 }
 
 func (e *UnhealthyError) Error() string {
@@ -74,3 +76,15 @@ func (e *UnhealthyError) Error() string {
 }
 
 func (e *UnhealthyError) Unwrap() error { return e.Err }
+
+// Hint says what a person can do about the first objects of which that is known.
+func (e *UnhealthyError) Hint() string {
+	const most = 3
+	var tips []string
+	for _, o := range e.Objects {
+		if o.Tip != "" && !slices.Contains(tips, o.Tip) && len(tips) < most {
+			tips = append(tips, o.Tip)
+		}
+	}
+	return strings.Join(tips, "\n")
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,25 +15,45 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
+// findings are why an object is not healthy, and what can be done about it.
+type findings struct {
+	texts []string
+	tip   string
+}
+
+func (f *findings) add(text, tip string) {
+	f.texts = append(f.texts, text)
+	if f.tip == "" {
+		f.tip = tip
+	}
+}
+
 // diagnose says what an unhealthy object's kstatus does not: why its pods do
-// not run, and the last thing somebody warned about. It says what it can find.
-func diagnose(ctx context.Context, c client.Client, u *unstructured.Unstructured) []string {
-	var texts []string
+// not run, the last words of a container that ended, and what somebody warned
+// about. It says what it can find.
+func (c *Cluster) diagnose(ctx context.Context, from client.Client, u *unstructured.Unstructured, found *findings) {
 	suspects := []client.Object{u}
-	for _, pod := range podsOf(ctx, c, u) {
-		if text := podTrouble(&pod); text != "" {
-			texts = append(texts, fmt.Sprintf("pod %s: %s", pod.Name, text))
+	for _, pod := range podsOf(ctx, from, u) {
+		if text, tip := podTrouble(&pod); text != "" {
+			found.add(fmt.Sprintf("pod %s: %s", pod.Name, text), tip)
+		}
+		if len(suspects) == 1 { // pods of one owner mostly say the same
+			if words := c.lastWords(ctx, &pod); words != "" {
+				found.add(words, "")
+			}
 		}
 		suspects = append(suspects, &pod)
-		const most = 3 // pods of one owner mostly have the same trouble
+		const most = 3 // likewise
 		if len(suspects) > most {
 			break
 		}
 	}
-	if text := lastWarning(ctx, c, suspects); text != "" {
-		texts = append(texts, "last warning: "+text)
+	for _, text := range lastWarnings(ctx, from, suspects) {
+		found.add("warning: "+text, "")
 	}
-	return texts
+	if found.tip == "" && u.GetKind() == "PersistentVolumeClaim" {
+		found.tip = "see that its storage class is there, and can make volumes: kubectl get storageclass"
+	}
 }
 
 // podsOf returns some pods that a workload selects, or the pod itself.
@@ -73,21 +95,21 @@ func podReady(pod *corev1.Pod) bool {
 }
 
 // podTrouble says in one line why a pod does not run: "container app: ImagePullBackOff: …".
-func podTrouble(pod *corev1.Pod) string {
+func podTrouble(pod *corev1.Pod) (text, tip string) {
 	for _, cs := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		if text := containerTrouble(cs); text != "" {
-			return "container " + cs.Name + ": " + shorten(text, 300)
+			return "container " + cs.Name + ": " + shorten(text, 300), containerTip(pod, cs)
 		}
 	}
 	for _, cond := range pod.Status.Conditions {
 		if cond.Status != corev1.ConditionTrue && cond.Type == corev1.PodScheduled {
-			return shorten(cond.Reason+": "+cond.Message, 300)
+			return shorten(cond.Reason+": "+cond.Message, 300), "see what the node has left: kubectl describe nodes"
 		}
 	}
 	if pod.Status.Reason != "" {
-		return shorten(pod.Status.Reason+": "+pod.Status.Message, 300)
+		return shorten(pod.Status.Reason+": "+pod.Status.Message, 300), ""
 	}
-	return ""
+	return "", ""
 }
 
 func containerTrouble(cs corev1.ContainerStatus) string {
@@ -107,9 +129,60 @@ func containerTrouble(cs corev1.ContainerStatus) string {
 	}
 }
 
-// lastWarning returns the newest warning event about any of the objects.
-func lastWarning(ctx context.Context, c client.Client, objects []client.Object) string {
-	var newest *corev1.Event
+func containerTip(pod *corev1.Pod, cs corev1.ContainerStatus) string {
+	at := fmt.Sprintf("kubectl -n %s logs %s -c %s", pod.Namespace, pod.Name, cs.Name)
+	switch {
+	case cs.State.Waiting != nil && strings.Contains(cs.State.Waiting.Reason, "Image"):
+		return "see that the image is in the profile's content.lock, and that the host has it or can reach its registry: " + cs.Image
+	case cs.State.Waiting != nil && cs.LastTerminationState.Terminated != nil:
+		return "see what it says: " + at + " --previous"
+	case cs.State.Waiting == nil:
+		return "see what it says: " + at
+	}
+	return ""
+}
+
+// lastWords are the last lines of the log of a container that ended badly.
+func (c *Cluster) lastWords(ctx context.Context, pod *corev1.Pod) string {
+	for _, cs := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		now, before := cs.State.Terminated, cs.LastTerminationState.Terminated
+		previous := now == nil
+		if previous {
+			now = before
+		}
+		if now == nil || now.ExitCode == 0 {
+			continue
+		}
+		raw, err := c.raw()
+		if err != nil {
+			return ""
+		}
+		const lines, most = "5", 16 << 10
+		ctx, cancel := context.WithTimeout(ctx, diagnosis/2)
+		defer cancel()
+		text, err := raw.Get().AbsPath("/api/v1/namespaces", pod.Namespace, "pods", pod.Name, "log").
+			Param("container", cs.Name).Param("previous", strconv.FormatBool(previous)).
+			Param("tailLines", lines).Param("limitBytes", strconv.Itoa(most)).Do(ctx).Raw()
+		if err != nil || len(text) == 0 {
+			return ""
+		}
+		return fmt.Sprintf("its last words: %q", tail(string(text), 400))
+	}
+	return ""
+}
+
+// tail is the end of a text.
+func tail(s string, most int) string {
+	s = strings.TrimSpace(s)
+	if len(s) > most {
+		s = "… " + s[len(s)-most:]
+	}
+	return strings.ToValidUTF8(s, "")
+}
+
+// lastWarnings returns the newest warning events about any of the objects, each reason once.
+func lastWarnings(ctx context.Context, c client.Client, objects []client.Object) []string {
+	var events []corev1.Event
 	for _, o := range objects {
 		var list corev1.EventList
 		const most = 200
@@ -117,16 +190,18 @@ func lastWarning(ctx context.Context, c client.Client, objects []client.Object) 
 			client.MatchingFields{"involvedObject.uid": string(o.GetUID()), "type": corev1.EventTypeWarning}); err != nil {
 			continue
 		}
-		for n := range list.Items {
-			if newest == nil || eventTime(&list.Items[n]).After(eventTime(newest).Time) {
-				newest = &list.Items[n]
-			}
+		events = append(events, list.Items...)
+	}
+	slices.SortFunc(events, func(a, b corev1.Event) int { return eventTime(&b).Compare(eventTime(&a).Time) })
+	var texts, reasons []string
+	for _, e := range events {
+		const most = 2
+		if len(texts) < most && !slices.Contains(reasons, e.Reason) && e.ReportingController != reportingController {
+			reasons = append(reasons, e.Reason)
+			texts = append(texts, shorten(e.Reason+": "+e.Message, 300))
 		}
 	}
-	if newest == nil {
-		return ""
-	}
-	return shorten(newest.Reason+": "+newest.Message, 300)
+	return texts
 }
 
 // eventTime is when an event last happened; which field says so depends on who reported it.

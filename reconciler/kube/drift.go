@@ -31,8 +31,9 @@ type drift struct {
 
 // declared is an object of a layer.
 type declared struct {
-	layer  string
-	object reconciler.Object
+	layer    string
+	object   reconciler.Object
+	fleeting bool
 }
 
 // objectDrift is when to report one object.
@@ -65,7 +66,7 @@ func newDrift(r *record, look func(key) sight, items map[string][]item) *drift {
 	for layer, list := range items {
 		for _, it := range list {
 			k := keyOf(it.object)
-			d.objects[k] = declared{layer, it.object}
+			d.objects[k] = declared{layer, it.object, it.fleeting()}
 			if it.object.Namespace != "" {
 				d.wide[key{k.group, k.kind, "", k.name}] = k
 			}
@@ -131,7 +132,10 @@ func (d *drift) drifted(k key) bool {
 	if !known {
 		return !d.told[k]
 	}
-	return s.state == gone || s.print != a.owned.print
+	if s.state == gone {
+		return !d.objects[k].fleeting // to have gone is what it was for
+	}
+	return s.print != a.owned.print
 }
 
 // sight looks for an object as declared, and as one of a kind without namespaces.

@@ -26,6 +26,9 @@ const (
 	eventNote   = 1000            // bytes: the API server takes 1 KiB
 )
 
+// reportingController is who says it.
+const reportingController = "holdfast.dev/agent"
+
 // events are Kubernetes Events on their way. There are no more of them than a
 // cluster can bear, whatever happens: what is too much is dropped.
 type events struct {
@@ -175,7 +178,7 @@ func (s *session) event(ctx context.Context, e reconciler.Event) (*eventsv1.Even
 	}
 	return &eventsv1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("%.200s.%x", o.Name, now.UnixNano())},
-		EventTime:  now, ReportingController: "holdfast.dev/agent", ReportingInstance: host,
+		EventTime:  now, ReportingController: reportingController, ReportingInstance: host,
 		Action: "Reconcile", Reason: e.Reason, Regarding: ref, Note: e.Message, Type: kind,
 	}, nil
 }

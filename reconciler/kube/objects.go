@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -148,6 +149,11 @@ func (it item) value(labels map[string]string) (*unstructured.Unstructured, erro
 	}
 	utils.SetCommonMetadata([]*unstructured.Unstructured{u}, labels, nil)
 	return u, nil
+}
+
+// fleeting says whether the object goes by itself once its work is done.
+func (it item) fleeting() bool {
+	return it.gvk.Group == "batch" && it.gvk.Kind == "Job" && bytes.Contains(it.raw, []byte(`"ttlSecondsAfterFinished"`))
 }
 
 // text returns a JSON string, or "" for an absent one.

@@ -156,7 +156,7 @@ func testWaitExplains(t *testing.T, s *stand) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.EqualError(t, err, strings.ReplaceAll("layer l is not ready: "+
 		"Deployment NS/web is InProgress: Replicas: 0/1; "+
-		"pod web-1: container app: ImagePullBackOff: back-off pulling image; last warning: Failed: no such image; "+
+		"pod web-1: container app: ImagePullBackOff: back-off pulling image; warning: Failed: no such image; "+
 		"PersistentVolumeClaim NS/disk is InProgress: PVC is not Bound. phase: Pending", "NS", s.site))
 	var notReady *reconciler.UnhealthyError
 	require.ErrorAs(t, err, &notReady)

@@ -2,6 +2,8 @@ package kube
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -20,46 +22,59 @@ import (
 const (
 	firstPoll = 100 * time.Millisecond
 	lastPoll  = 2 * time.Second
-	diagnosis = 5 * time.Second // for finding out why, after the time for waiting is over
+	perObject = 2 * time.Millisecond // more between looks at many objects
+	diagnosis = 5 * time.Second      // for finding out why, after the time for waiting is over
 )
 
-// Wait returns once every object of the layer is healthy. If ctx ends before,
-// or all objects that are left have failed, it returns a [reconciler.UnhealthyError].
+// Wait implements [reconciler.Cluster]: by kstatus, by whether Jobs are complete,
+// and by the expressions and probes of the layer. If all that is known when ctx
+// ends is that the API server does not answer, the error is [reconciler.ErrUnreachable].
 func (c *Cluster) Wait(ctx context.Context, layer render.Layer) error {
 	items, err := c.itemsOf(layer)
 	if err != nil {
 		return err
 	}
+	jury, err := newJury(layer.Health)
+	if err != nil {
+		return fmt.Errorf("wait for layer %s: %w", layer.Name, err)
+	}
 	var left []*waited
 	for _, it := range items {
 		_, applied := c.record.get(keyOf(it.object))
-		if !applied || !healthyByBeing(it.gvk.GroupKind()) {
-			left = append(left, &waited{item: it, status: status.UnknownStatus, message: "it was not looked at yet"})
+		judge := jury.of(it.object)
+		if !applied || judge != nil || !healthyByBeing(it.gvk.GroupKind()) {
+			left = append(left, &waited{item: it, judge: judge, verdict: verdict{status: status.UnknownStatus, message: "it was not looked at yet"}})
 		}
 	}
 	for pause := firstPoll; len(left) > 0; pause = min(pause*5/4, lastPoll) {
 		c.look(ctx, left)
 		left = slices.DeleteFunc(left, func(w *waited) bool { return w.status == status.CurrentStatus })
-		failed := !slices.ContainsFunc(left, func(w *waited) bool { return w.status != status.FailedStatus })
-		if len(left) == 0 {
-			return nil
-		}
-		if failed || !sleep(ctx, pause) {
+		if len(left) == 0 || hopeless(left) || !sleep(ctx, pause+time.Duration(len(left))*perObject) {
 			break
 		}
 	}
-	if len(left) == 0 {
-		return nil
+	if len(left) > 0 {
+		return c.unhealthy(ctx, layer.Name, left)
 	}
-	return c.notReady(ctx, layer.Name, left)
+	if failing := probe(ctx, layer.Probes); len(failing) > 0 {
+		return &reconciler.UnhealthyError{Layer: layer.Name, Probes: failing, Err: ctx.Err()}
+	}
+	return nil
+}
+
+// hopeless says whether nothing better can come: one object has failed for good, or all have failed.
+func hopeless(left []*waited) bool {
+	return slices.ContainsFunc(left, func(w *waited) bool { return w.final }) ||
+		!slices.ContainsFunc(left, func(w *waited) bool { return w.status != status.FailedStatus })
 }
 
 // waited is an object that is not healthy yet.
 type waited struct {
-	item    item
-	live    *unstructured.Unstructured // nil if it is not there
-	status  status.Status
-	message string
+	item  item
+	judge *judge                     // nil: by what is known of its kind
+	live  *unstructured.Unstructured // nil if it is not there
+	err   error                      // of the last look
+	verdict
 }
 
 // look updates the status of each object.
@@ -78,7 +93,7 @@ func (c *Cluster) look(ctx context.Context, left []*waited) {
 func (c *Cluster) lookAt(ctx context.Context, w *waited) {
 	s, err := c.session()
 	if err != nil {
-		w.status, w.message = status.UnknownStatus, err.Error()
+		w.err, w.verdict = err, verdict{status: status.UnknownStatus, message: err.Error()}
 		return
 	}
 	reqCtx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -86,36 +101,44 @@ func (c *Cluster) lookAt(ctx context.Context, w *waited) {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(w.item.gvk)
 	err = s.objects.Client().Get(reqCtx, client.ObjectKey{Namespace: namespaceOf(w.item.object), Name: w.item.object.Name}, u)
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return // what was seen last says more
+	}
+	w.err = answered(ctx, err)
+	switch {
+	case (isNoMatch(err) || apierrors.IsNotFound(err)) && c.finished(w.item):
+		w.verdict = verdict{status: status.CurrentStatus}
 	case isNoMatch(err), apierrors.IsNotFound(err):
-		w.live, w.status, w.message = nil, status.NotFoundStatus, "it is not in the cluster"
-		return
+		w.live, w.verdict = nil, verdict{status: status.NotFoundStatus, message: "it is not in the cluster"}
 	case err != nil:
-		w.status, w.message = status.UnknownStatus, reason(err)
-		return
+		w.verdict = verdict{status: status.UnknownStatus, message: reason(err)}
+	default:
+		w.live, w.verdict = u, w.judge.judge(u)
 	}
-	w.live = u
-	result, err := status.Compute(u)
-	if err != nil {
-		w.status, w.message = status.UnknownStatus, err.Error()
-		return
-	}
-	w.status, w.message = result.Status, result.Message
 }
 
-// notReady explains each object that is left.
-func (c *Cluster) notReady(ctx context.Context, layer string, left []*waited) error {
+// finished says whether an object that was applied is of those that go by
+// themselves when they have done their work: Jobs with a time to live.
+func (c *Cluster) finished(it item) bool {
+	_, applied := c.record.get(keyOf(it.object))
+	return applied && it.fleeting()
+}
+
+// unhealthy explains each object that is left.
+func (c *Cluster) unhealthy(ctx context.Context, layer string, left []*waited) error {
+	if !slices.ContainsFunc(left, func(w *waited) bool { return !errors.Is(w.err, reconciler.ErrUnreachable) }) {
+		return fmt.Errorf("wait for layer %s: %w", layer, left[0].err)
+	}
 	e := &reconciler.UnhealthyError{Layer: layer, Err: ctx.Err()}
 	why, cancel := context.WithTimeout(context.WithoutCancel(ctx), diagnosis)
 	defer cancel()
 	for _, w := range left {
-		texts := []string{shorten(w.message, 500)}
+		found := findings{texts: []string{shorten(w.message, 500)}}
 		if s, err := c.session(); err == nil && w.live != nil {
-			texts = append(texts, diagnose(why, s.objects.Client(), w.live)...)
+			c.diagnose(why, s.objects.Client(), w.live, &found)
 		}
-		e.Objects = append(e.Objects, reconciler.Unhealthy{Object: w.item.object, Status: string(w.status), Why: strings.Join(texts, "; ")})
+		e.Objects = append(e.Objects, reconciler.Unhealthy{
+			Object: w.item.object, Status: string(w.status), Why: strings.Join(found.texts, "; "), Tip: found.tip})
 	}
 	return e
 }
