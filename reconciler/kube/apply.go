@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/fluxcd/pkg/ssa"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/render"
 )
@@ -52,6 +54,7 @@ type applyRun struct {
 	cluster *Cluster
 	layer   string
 	labels  map[string]string
+	ignore  []fleet.Ignore
 	items   []item
 	actions []reconciler.Action
 	errs    []error
@@ -68,10 +71,15 @@ func (c *Cluster) newRun(site string, layer render.Layer) (*applyRun, error) {
 	if err != nil {
 		return nil, err
 	}
+	theirs, err := scaled(items)
+	if err != nil {
+		return nil, err
+	}
 	return &applyRun{
 		cluster: c,
 		layer:   layer.Name,
 		labels:  map[string]string{SiteLabel: site, LayerLabel: layer.Name},
+		ignore:  slices.Concat(layer.Ignore, theirs),
 		items:   items,
 		actions: make([]reconciler.Action, len(items)),
 		errs:    make([]error, len(items)),
@@ -155,7 +163,7 @@ func (r *applyRun) one(ctx context.Context, it item) (reconciler.Action, error) 
 		if err != nil {
 			return "", err
 		}
-		action, err := r.cluster.applyOne(ctx, s, r.labels, it)
+		action, err := r.applyOne(ctx, s, it)
 		if !isNoMatch(err) {
 			return action, err
 		}

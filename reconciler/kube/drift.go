@@ -33,7 +33,8 @@ type drift struct {
 type declared struct {
 	layer    string
 	object   reconciler.Object
-	fleeting bool
+	fleeting bool // to have gone is what it was for
+	once     bool // what becomes of it is others' matter, as long as it is there
 }
 
 // objectDrift is when to report one object.
@@ -66,7 +67,7 @@ func newDrift(r *record, look func(key) sight, items map[string][]item) *drift {
 	for layer, list := range items {
 		for _, it := range list {
 			k := keyOf(it.object)
-			d.objects[k] = declared{layer, it.object, it.fleeting()}
+			d.objects[k] = declared{layer, it.object, it.fleeting(), it.once()}
 			if it.object.Namespace != "" {
 				d.wide[key{k.group, k.kind, "", k.name}] = k
 			}
@@ -133,9 +134,9 @@ func (d *drift) drifted(k key) bool {
 		return !d.told[k]
 	}
 	if s.state == gone {
-		return !d.objects[k].fleeting // to have gone is what it was for
+		return !d.objects[k].fleeting
 	}
-	return s.print != a.owned.print
+	return s.print != a.owned.print && !d.objects[k].once
 }
 
 // sight looks for an object as declared, and as one of a kind without namespaces.

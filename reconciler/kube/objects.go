@@ -156,6 +156,11 @@ func (it item) fleeting() bool {
 	return it.gvk.Group == "batch" && it.gvk.Kind == "Job" && bytes.Contains(it.raw, []byte(`"ttlSecondsAfterFinished"`))
 }
 
+// once says whether the object is left to others once it is there.
+func (it item) once() bool {
+	return bytes.Contains(it.raw, []byte(`"`+ApplyAnnotation+`":"once"`))
+}
+
 // text returns a JSON string, or "" for an absent one.
 func text(v any) (string, error) {
 	switch v := v.(type) {

@@ -101,18 +101,20 @@ func isOurs(e metav1.ManagedFieldsEntry) bool {
 	return e.Manager == FieldManager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == ""
 }
 
-// byHand says whether the entry is of a person's kubectl, whose changes to our objects are undone.
+// byHand says whether the entry is of a person's kubectl, or of a tool that
+// applied the object before us: what they declare of our objects is taken over.
 func byHand(e metav1.ManagedFieldsEntry) bool {
 	return e.Subresource == "" && slices.Contains(handManagers(), e.Manager)
 }
 
 // handManagers are the names under which kubectl writes whole objects or their
-// declared parts; "before-first-apply" is what the API server calls fields
-// older than field management. A rollout restart is an order, not an edit: it
+// declared parts, then those of Helm, Flux and Argo CD; "before-first-apply" is
+// what the API server calls fields older than field management. A rollout restart is an order, not an edit: it
 // writes as kubectl-rollout and is left alone.
 func handManagers() []string {
 	return []string{
 		"kubectl", "kubectl-client-side-apply", "kubectl-create", "kubectl-edit", "kubectl-patch", "kubectl-replace",
 		"kubectl-label", "kubectl-annotate", "kubectl-set", "before-first-apply",
+		"helm", "kustomize-controller", "helm-controller", "flux", "argocd-controller",
 	}
 }

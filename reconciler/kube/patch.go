@@ -4,24 +4,29 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
-	"github.com/fluxcd/pkg/ssa"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
-// applyOne applies one object, takes over what a person's kubectl owned of it,
-// and records the result. The action is empty if nothing differed.
-func (c *Cluster) applyOne(ctx context.Context, s *session, labels map[string]string, it item) (reconciler.Action, error) {
-	value, err := it.value(labels)
+// applyOne applies one object, takes over what a person or another tool owned
+// of it, and records the result. The action is empty if nothing differed.
+func (r *applyRun) applyOne(ctx context.Context, s *session, it item) (reconciler.Action, error) {
+	c := r.cluster
+	value, err := it.value(r.labels)
 	if err != nil {
+		return "", err
+	}
+	leave, was, err := r.leaveToOthers(ctx, s, it, value)
+	if err != nil || leave == nil {
 		return "", err
 	}
 	body, err := json.Marshal(value.Object)
@@ -35,26 +40,61 @@ func (c *Cluster) applyOne(ctx context.Context, s *session, labels map[string]st
 	k := keyOf(it.object)
 	before, known := c.record.get(k)
 	action := told(live, ans, before, known)
-	cleanup, err := takeover(live)
-	if err != nil {
-		return action, err
+	if was != "" && live.ResourceVersion == was {
+		action = ""
 	}
-	if cleanup != nil {
-		if _, _, err = c.patch(ctx, s, it, client.RawPatch(types.JSONPatchType, cleanup)); err != nil {
-			return action, fmt.Errorf("take over the fields written by hand: %w", err)
-		}
-		if live, _, err = c.patch(ctx, s, it, serverSideApply(body)); err != nil {
+	settled, taken, err := c.settle(ctx, s, it, live, leave)
+	if err != nil {
+		return action, fmt.Errorf("take over the fields written by others: %w", err)
+	}
+	if taken { // now the apply removes what the layer does not declare
+		if settled, _, err = c.patch(ctx, s, it, serverSideApply(body)); err != nil {
 			return action, err
 		}
 		if action == "" {
 			action = reconciler.Updated
 		}
 	}
-	c.record.set(k, appliedAs(live, labels[LayerLabel]))
+	c.record.set(k, appliedAs(settled, r.layer))
 	if live.DeletionTimestamp != nil {
 		return "", errDeleting{*live.DeletionTimestamp, live.Finalizers}
 	}
 	return action, nil
+}
+
+// leaveToOthers takes off the value what is others', if the object is there
+// already, after it made sure that it stays when we do not apply it any more. It
+// returns which fields that are, or nil if all of the object is, and the version
+// of what is there, if it had to look.
+func (r *applyRun) leaveToOthers(ctx context.Context, s *session, it item, value *unstructured.Unstructured) (
+	leave func(fieldpath.Path) bool, version string, err error) {
+	once := it.once()
+	pointers := ignored(r.ignore, value)
+	if len(pointers) == 0 && !once {
+		return func(fieldpath.Path) bool { return false }, "", nil
+	}
+	declared := value.DeepCopy().Object
+	leave = func(path fieldpath.Path) bool {
+		return slices.ContainsFunc(pointers, func(p pointer) bool { return p.covers(path, declared) })
+	}
+	live, err := s.metadata(ctx, it.object)
+	if err != nil {
+		return nil, "", answered(ctx, err)
+	}
+	if live == nil {
+		return leave, "", nil
+	}
+	if once {
+		r.cluster.record.set(keyOf(it.object), appliedAs(live, r.layer))
+		return nil, "", nil
+	}
+	if live, _, err = r.cluster.settle(ctx, s, it, live, leave); err != nil {
+		return nil, "", fmt.Errorf("leave fields to others: %w", err)
+	}
+	for _, p := range pointers {
+		p.strip(value.Object)
+	}
+	return leave, live.ResourceVersion, nil
 }
 
 func serverSideApply(body []byte) client.Patch { return client.RawPatch(types.ApplyPatchType, body) }
@@ -117,54 +157,4 @@ func told(live *metav1.PartialObjectMetadata, ans *answer, before applied, known
 	default:
 		return ""
 	}
-}
-
-// takeover makes a JSON patch that gives us the fields that a person's kubectl
-// owns, so that the next apply removes those that the layer does not declare.
-// It also moves our ownership to the version that the object is now declared
-// in, if there are two. It is nil if there is nothing to do.
-func takeover(live *metav1.PartialObjectMetadata) ([]byte, error) {
-	hands, ours := 0, 0
-	for _, e := range live.ManagedFields {
-		if byHand(e) {
-			hands++
-		}
-		if isOurs(e) {
-			ours++
-		}
-	}
-	if hands == 0 && ours < 2 {
-		return nil, nil
-	}
-	raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
-	if err != nil {
-		return nil, err
-	}
-	u := &unstructured.Unstructured{Object: raw}
-	var patches []ssa.JSONPatch
-	if ours > 1 {
-		if patches, err = ssa.PatchMigrateToVersion(u, live.APIVersion); err != nil {
-			return nil, err
-		}
-		for _, p := range patches {
-			u.SetManagedFields(p.Value)
-		}
-	}
-	merged, err := ssa.PatchReplaceFieldsManagers(u, hand(), FieldManager)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(append(patches, merged...))
-}
-
-// hand lists the field managers to take over from; our own is among them for
-// what we applied in another version.
-func hand() []ssa.FieldManager {
-	managers := []ssa.FieldManager{{Name: FieldManager, ExactMatch: true, OperationType: metav1.ManagedFieldsOperationApply}}
-	for _, name := range handManagers() {
-		for _, op := range []metav1.ManagedFieldsOperationType{metav1.ManagedFieldsOperationApply, metav1.ManagedFieldsOperationUpdate} {
-			managers = append(managers, ssa.FieldManager{Name: name, ExactMatch: true, OperationType: op})
-		}
-	}
-	return managers
 }
