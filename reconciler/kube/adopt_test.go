@@ -19,7 +19,7 @@ func adopted() []string {
 		deployment("web"),
 		"{apiVersion: v1, kind: Service, metadata: {name: web, namespace: NS}, spec: {selector: {app: web}, ports: [{port: 80}]}}",
 		"{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: disk, namespace: NS}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}",
-		replace(job, "NAME", "once", "VERSION", "1"),
+		job("once", "1"),
 		configMap("settings", "x", "1"),
 	}
 }

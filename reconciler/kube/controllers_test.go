@@ -43,7 +43,7 @@ func TestWithControllers(t *testing.T) {
 		}
 		return true
 	}
-	deadline := time.After(time.Minute)
+	deadline := time.After(3 * time.Minute)
 	for quiet := false; !quiet; { // as the reconciler does, with nothing but what Watch says
 		select {
 		case found := <-drifting:
@@ -58,7 +58,7 @@ func TestWithControllers(t *testing.T) {
 			require.FailNow(t, "the layers keep drifting")
 		}
 	}
-	require.Eventually(t, repaired, 5*time.Second, 100*time.Millisecond, "a deleted namespace comes back with all in it")
+	require.Eventually(t, repaired, time.Minute, 100*time.Millisecond, "a deleted namespace comes back with all in it")
 	require.NoError(t, s.Wait(t.Context(), layers[1]))
 	t.Logf("a deleted namespace is back after less than %s", time.Since(began))
 }

@@ -16,7 +16,7 @@ func testEvents(t *testing.T, s *stand) {
 	e := reconciler.Event{Object: s.configMapName("a"), Warning: true, Reason: "DriftRepaired", Message: "somebody changed .data.x"}
 	s.Event(e)
 	var told []eventsv1.Event
-	within(t, 5*time.Second, "the event is there", func() bool {
+	within(t, "the event is there", func() bool {
 		var list eventsv1.EventList
 		require.NoError(t, s.other.List(t.Context(), &list, client.InNamespace(s.site)))
 		told = list.Items
@@ -29,12 +29,12 @@ func testEvents(t *testing.T, s *stand) {
 	s.events.sent[e].told = time.Now().Add(-eventRepeat)
 	s.events.mu.Unlock()
 	s.Event(e)
-	within(t, 5*time.Second, "a repeated event is counted", func() bool {
+	within(t, "a repeated event is counted", func() bool {
 		require.NoError(t, s.other.Get(t.Context(), client.ObjectKeyFromObject(&told[0]), &told[0]))
 		return told[0].Series != nil && told[0].Series.Count == 2
 	})
 	s.Event(reconciler.Event{Object: reconciler.Object{Version: "v1", Kind: "Namespace", Name: s.site}, Reason: "Held", Message: "on a cluster-wide object"})
-	within(t, 5*time.Second, "the event is there", func() bool {
+	within(t, "the event is there", func() bool {
 		var list eventsv1.EventList
 		require.NoError(t, s.other.List(t.Context(), &list, client.InNamespace("default"), client.MatchingFields{"regarding.name": s.site}))
 		return len(list.Items) == 1

@@ -91,7 +91,7 @@ func testProbes(t *testing.T, s *stand) {
 }
 
 func testJobRuns(t *testing.T, s *stand) {
-	l := s.layer(t, "l", replace(job, "NAME", "j", "VERSION", "1"))
+	l := s.layer(t, "l", job("j", "1"))
 	s.mustApply(t, l)
 	live := s.live(t, "batch/v1", "Job", "j")
 	now := metav1.Now().UTC().Format(time.RFC3339)
@@ -105,7 +105,7 @@ func testJobRuns(t *testing.T, s *stand) {
 }
 
 func testFleeting(t *testing.T, s *stand) {
-	l := s.layer(t, "l", strings.ReplaceAll(replace(job, "NAME", "j", "VERSION", "1"), "spec: {template", "spec: {ttlSecondsAfterFinished: 60, template"))
+	l := s.layer(t, "l", strings.ReplaceAll(job("j", "1"), "spec: {template", "spec: {ttlSecondsAfterFinished: 60, template"))
 	s.mustApply(t, l)
 	drifting, err := s.Watch(t.Context(), s.site, []render.Layer{l})
 	require.NoError(t, err)

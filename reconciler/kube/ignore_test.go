@@ -16,16 +16,17 @@ import (
 )
 
 // scale does what an autoscaler does, through the subresource for it.
-func (s *stand) scale(t *testing.T, name string, replicas int32) {
+func (s *stand) scale(t *testing.T, replicas int32) {
 	t.Helper()
 	scale := &autoscalingv1.Scale{Spec: autoscalingv1.ScaleSpec{Replicas: replicas}}
-	require.NoError(t, s.other.SubResource("scale").Update(t.Context(), s.live(t, "apps/v1", "Deployment", name),
+	require.NoError(t, s.other.SubResource("scale").Update(t.Context(), s.live(t, "apps/v1", "Deployment", "web"),
 		client.WithSubResourceBody(scale), client.FieldOwner("kube-controller-manager")))
 }
 
-func (s *stand) replicas(t *testing.T, name string) int64 {
+// replicas is how many the Deployment web is to have.
+func (s *stand) replicas(t *testing.T) int64 {
 	t.Helper()
-	n, _, err := unstructured.NestedInt64(s.live(t, "apps/v1", "Deployment", name).Object, "spec", "replicas")
+	n, _, err := unstructured.NestedInt64(s.live(t, "apps/v1", "Deployment", "web").Object, "spec", "replicas")
 	require.NoError(t, err)
 	return n
 }
@@ -40,13 +41,13 @@ func testIgnore(t *testing.T, s *stand) {
 	l := s.layer(t, "l", three, noted, injected)
 	l.Ignore = []fleet.Ignore{{Kind: "Deployment", Fields: []string{"/spec/replicas"}}, {Fields: []string{"/webhooks/*/clientConfig/caBundle"}}}
 	require.Len(t, s.mustApply(t, l), 3)
-	require.EqualValues(t, 3, s.replicas(t, "web"), "it is set when the object is made")
+	require.EqualValues(t, 3, s.replicas(t), "it is set when the object is made")
 	require.Empty(t, s.mustApply(t, l))
-	require.EqualValues(t, 3, s.replicas(t, "web"), "and stays while nobody sets it")
+	require.EqualValues(t, 3, s.replicas(t), "and stays while nobody sets it")
 
 	drifting, err := s.Watch(t.Context(), s.site, []render.Layer{l})
 	require.NoError(t, err)
-	s.scale(t, "web", 7)
+	s.scale(t, 7)
 	s.edit(t, "a", "an-operator", "z", "2")
 	hook := s.live(t, "admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", s.site)
 	for n := range 2 {
@@ -57,7 +58,7 @@ func testIgnore(t *testing.T, s *stand) {
 	require.NoError(t, s.other.Update(t.Context(), hook, client.FieldOwner("cainjector")))
 	never(t, drifting, 500*time.Millisecond)
 	require.Empty(t, s.mustApply(t, l))
-	require.EqualValues(t, 7, s.replicas(t, "web"))
+	require.EqualValues(t, 7, s.replicas(t))
 	hook = s.live(t, "admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", s.site)
 	require.Equal(t, 2, strings.Count(fmt.Sprint(hook.Object), "caBundle:Q0E="))
 
@@ -75,7 +76,7 @@ func testIgnoreLater(t *testing.T, s *stand) {
 	l.Ignore = []fleet.Ignore{{Kind: "Deployment", Name: "web", Fields: []string{"/spec/replicas", "/spec/template/spec/containers/0/image"}}}
 	s.mustApply(t, l)
 	web := s.live(t, "apps/v1", "Deployment", "web")
-	require.EqualValues(t, 3, s.replicas(t, "web"), "a field that we stop applying does not fall back to its default")
+	require.EqualValues(t, 3, s.replicas(t), "a field that we stop applying does not fall back to its default")
 	require.Equal(t, generation, web.GetGeneration())
 
 	list, _, _ := unstructured.NestedSlice(web.Object, "spec", "template", "spec", "containers")
@@ -84,21 +85,21 @@ func testIgnoreLater(t *testing.T, s *stand) {
 	require.NoError(t, unstructured.SetNestedField(web.Object, int64(5), "spec", "replicas"))
 	require.NoError(t, s.other.Update(t.Context(), web, client.FieldOwner("kubectl-edit")))
 	s.mustApply(t, l)
-	require.EqualValues(t, 5, s.replicas(t, "web"), "nor do a person's changes of it")
+	require.EqualValues(t, 5, s.replicas(t), "nor do a person's changes of it")
 	require.Contains(t, fmt.Sprint(s.live(t, "apps/v1", "Deployment", "web").Object["spec"]), "holdfast.dev/app:2")
 
 	l.Ignore = nil
 	require.Equal(t, []string{"updated Deployment web"}, s.mustApply(t, l))
-	require.EqualValues(t, 3, s.replicas(t, "web"))
+	require.EqualValues(t, 3, s.replicas(t))
 }
 
 func testAutoscaler(t *testing.T, s *stand) {
 	l := s.layer(t, "l", strings.ReplaceAll(deployment("web"), "replicas: 1", "replicas: 3"), `{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler,
   metadata: {name: web, namespace: NS}, spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}, minReplicas: 2, maxReplicas: 9}}`)
 	s.mustApply(t, l)
-	s.scale(t, "web", 6)
+	s.scale(t, 6)
 	require.Empty(t, s.mustApply(t, l))
-	require.EqualValues(t, 6, s.replicas(t, "web"))
+	require.EqualValues(t, 6, s.replicas(t))
 }
 
 func testOnce(t *testing.T, s *stand) {

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -90,12 +91,15 @@ func testOrphan(t *testing.T, s *stand) {
 	require.Equal(t, []string{"left alone ConfigMap a"}, words(changes))
 }
 
-const job = `{apiVersion: batch/v1, kind: Job, metadata: {name: NAME, namespace: NS}, spec: {template: {spec: {
-  restartPolicy: Never, containers: [{name: app, image: "holdfast.dev/app:VERSION"}]}}}}`
+// job runs to its end; it cannot be changed to another version.
+func job(name, version string) string {
+	return fmt.Sprintf(`{apiVersion: batch/v1, kind: Job, metadata: {name: %s, namespace: NS}, spec: {template: {spec: {
+  restartPolicy: Never, containers: [{name: app, image: "holdfast.dev/app:%s"}]}}}}`, name, version)
+}
 
 func testRecreate(t *testing.T, s *stand) {
 	jobs := func(version string) []string {
-		return []string{replace(job, "NAME", "a", "VERSION", version), replace(job, "NAME", "b", "VERSION", version), configMap("c", "x", version)}
+		return []string{job("a", version), job("b", version), configMap("c", "x", version)}
 	}
 	s.mustApply(t, s.layer(t, "l", jobs("1")...))
 	next := s.layer(t, "l", jobs("2")...)
