@@ -15,13 +15,13 @@ const PolicyDir = "policies"
 // PolicyLayer is the name of the layer that they make.
 const PolicyLayer = "policies"
 
-// Policies reads the objects of policies/*.yaml, as they are written there: by
+// Policies reads the objects of policies/*.yaml (or .yml), as they are written there: by
 // them the API server of a review judges what it is given, and what they need.
 // Hosts do not read them. The layer has no objects if there are none. Its error
 // joins [fleet.Problem]s.
 func Policies(fsys fs.FS) (Layer, Origins, error) {
 	found := Origins{byID: map[string]Origin{}, file: PolicyDir}
-	files, err := fs.Glob(fsys, PolicyDir+"/*.yaml")
+	files, err := fs.Glob(fsys, PolicyDir+"/*.y*ml")
 	if err != nil {
 		return Layer{}, found, err
 	}

@@ -1,6 +1,7 @@
 package render_test
 
 import (
+	"encoding/json"
 	"testing"
 	"testing/fstest"
 
@@ -21,7 +22,7 @@ func policyTree(files map[string]string) fstest.MapFS {
 func TestPoliciesAreTheObjectsOfTheirFolder(t *testing.T) {
 	t.Parallel()
 	layer, origins, err := render.Policies(policyTree(map[string]string{
-		"policies/b.yaml":   "# why\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\ndata: {x: \"${NOT_A_VARIABLE}\"}\n",
+		"policies/b.yml":    "# why\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\ndata: {x: \"${NOT_A_VARIABLE}\"}\n",
 		"policies/a.yaml":   "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: z}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: ns}\n",
 		"policies/README":   "no object",
 		"policies/x/y.yaml": "no object",
@@ -60,4 +61,30 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 	require.Equal(t, "policies/b.yaml:1: ConfigMap default/b is there twice", got[1])
 	require.Equal(t, "policies/b.yaml:5: ConfigMapList is a list", got[2])
 	require.Contains(t, got[3], "policies/c.yaml")
+}
+
+func FuzzPolicies(f *testing.F) {
+	f.Fuzz(func(t *testing.T, text string) {
+		tree := policyTree(map[string]string{"policies/a.yaml": text})
+		layer, origins, err := render.Policies(tree)
+		if err != nil {
+			for _, p := range fleet.Problems(err) {
+				require.Equal(t, "policies/a.yaml", p.File, "%v", err)
+				require.NotEmpty(t, p.Msg)
+			}
+			return
+		}
+		for _, raw := range layer.Objects {
+			var o struct {
+				APIVersion, Kind string
+				Metadata         struct{ Namespace, Name string }
+			}
+			require.NoError(t, json.Unmarshal(raw, &o))
+			require.NotEmpty(t, o.Metadata.Name)
+			require.Positive(t, origins.Of(o.APIVersion, o.Kind, o.Metadata.Namespace, o.Metadata.Name).Line)
+		}
+		again, _, err := render.Policies(tree)
+		require.NoError(t, err)
+		require.Equal(t, layer.Digest, again.Digest)
+	})
 }

@@ -191,7 +191,7 @@ func FuzzKustomization(f *testing.F) {
 
 func TestCorpusIsNotEmpty(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"FuzzText", "FuzzKustomization", "FuzzChart"} {
+	for _, name := range []string{"FuzzText", "FuzzKustomization", "FuzzChart", "FuzzPolicies"} {
 		seeds, err := os.ReadDir("testdata/fuzz/" + name)
 		require.NoError(t, err)
 		require.NotEmpty(t, seeds)
