@@ -138,7 +138,7 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 }
 
 func (s *session) render(rev gitsource.Revision, host *fleet.Host) (render.Desired, error) {
-	r := render.New(rev.FS(), render.Options{Memo: s.Memo})
+	r := render.New(rev.FS(), render.Options{Memo: s.Memo, Worker: s.Worker})
 	defer r.Close()
 	desired, err := r.Host(host)
 	if s.Memo != nil {

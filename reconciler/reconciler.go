@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -73,10 +74,11 @@ type Reconciler struct {
 	Content     *content.Store
 	Driver      func(kind string) (Driver, error)
 	Connect     func(kubeconfig string) (Cluster, error)
-	Interval    time.Duration // between polls of the sources, jittered by a tenth; default one minute
-	Verify      time.Duration // between looks at every object, jittered by a tenth; default ten minutes
-	Log         *slog.Logger  // nil discards
-	Memo        Memo          // nil: each revision is loaded and rendered from nothing
+	Interval    time.Duration    // between polls of the sources, jittered by a tenth; default one minute
+	Verify      time.Duration    // between looks at every object, jittered by a tenth; default ten minutes
+	Log         *slog.Logger     // nil discards
+	Memo        Memo             // nil: each revision is loaded and rendered from nothing
+	Worker      func() *exec.Cmd // does [render.Work], so that no chart can take the agent down; nil: it renders charts itself
 }
 
 // A session is one run of a Reconciler.

@@ -57,6 +57,9 @@ func (p *pool) render(r chart.Release) ([]chart.Manifest, error) {
 	p.free <- struct{}{}
 	defer func() { <-p.free }()
 	a, err := p.ask(&p.bounded, task{Release: &r})
+	if errors.Is(err, errNoWorker) {
+		return r.Render()
+	}
 	if err != nil {
 		return nil, &fleet.Problem{File: r.File, Line: r.Line, Rule: fleet.RuleTooLarge,
 			Msg: fmt.Sprintf("release %s takes more than %d s or %d MiB to render", r.Name, chartSeconds, chartMemory>>20),
@@ -64,6 +67,8 @@ func (p *pool) render(r chart.Release) ([]chart.Manifest, error) {
 	}
 	return a.Manifests, a.problems()
 }
+
+var errNoWorker = errors.New("no other process to work in")
 
 // ask lets one of the idle workers do a task, or a new one: only that one's end
 // is an error.
@@ -73,7 +78,7 @@ func (p *pool) ask(idle *[]*worker, t task) (answer, error) {
 		if !used {
 			var err error
 			if w, err = startWorker(p.start()); err != nil {
-				return answer{}, err
+				return answer{}, fmt.Errorf("%w: %w", errNoWorker, err)
 			}
 		}
 		a, err := w.do(t)

@@ -163,7 +163,7 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	log.Info("agent started", "version", version, "key", id.Fingerprint(), "data", opts.dataDir)
 	r := reconciler.Reconciler{
 		Dir: opts.dataDir, Identity: id.PublicKey(), Fingerprint: id.Fingerprint(), Version: version,
-		Source: repo, Staged: opts.sources, Login: id.Signer(), Secrets: opens, Content: store, Interval: opts.interval, Log: log,
+		Source: repo, Staged: opts.sources, Login: id.Signer(), Secrets: opens, Content: store, Interval: opts.interval, Log: log, Worker: renderWorkerCmd,
 		Driver:  func(kind string) (reconciler.Driver, error) { return bootstrap.For(kind) },
 		Connect: func(kubeconfig string) (reconciler.Cluster, error) { return kube.Connect(kubeconfig, log) },
 	}
