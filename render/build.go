@@ -108,7 +108,7 @@ func (r *Renderer) templates(in *input) (kept, error) {
 	if err != nil {
 		return kept{}, err
 	}
-	j, err := r.pool.job(in)
+	j, err := r.job(in)
 	if err != nil {
 		return kept{}, err
 	}

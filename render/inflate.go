@@ -2,6 +2,8 @@ package render
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,17 +21,17 @@ import (
 
 // job renders the charts of an input, and puts what they make into the place of
 // the fields that name them.
-func (p *pool) job(in *input) (job, error) {
+func (r *Renderer) job(in *input) (job, error) {
 	j := job{Dir: in.dir, File: in.file, Files: maps.Clone(in.scan.mem), OpenAPI: in.scan.openapi, StandIns: in.scan.standIns, Rendered: map[string]string{}}
 	var errs []error
 	for i := range in.scan.inflations {
-		errs = append(errs, p.inflate(&in.scan.inflations[i], &j))
+		errs = append(errs, r.inflate(&in.scan.inflations[i], &j))
 	}
 	return j, errors.Join(errs...)
 }
 
 // inflate gives a job a kustomization without its charts, and the files that it names instead.
-func (p *pool) inflate(in *inflation, into *job) error {
+func (r *Renderer) inflate(in *inflation, into *job) error {
 	k := *in.k
 	k.HelmCharts, k.HelmGlobals, k.HelmChartInflationGenerator = nil, nil, nil
 	k.Resources = slices.Clone(k.Resources)
@@ -39,12 +41,12 @@ func (p *pool) inflate(in *inflation, into *job) error {
 		full := path.Join(in.dir, ref)
 		k.Resources, into.Files[full], into.Rendered[full] = append(k.Resources, ref), data, source
 	}
-	for i, r := range in.releases {
+	for i, release := range in.releases {
 		add([]byte("# nothing else\n"), in.file, ".release-%d/none.yaml", i) // no objects are no error
-		manifests, err := p.render(r)
+		manifests, err := r.manifests(release)
 		errs = append(errs, err)
 		for n, m := range manifests {
-			data, err := manifest(r, m)
+			data, err := manifest(release, m)
 			errs = append(errs, err)
 			add(data, m.File, ".release-%d/%d.yaml", i, n)
 		}
@@ -55,6 +57,32 @@ func (p *pool) inflate(in *inflation, into *job) error {
 	var err error
 	into.Files[in.file], err = sigs.Marshal(k)
 	return err
+}
+
+// manifests are what a release renders, which is remembered: layers of many sites
+// may have the same.
+func (r *Renderer) manifests(of chart.Release) ([]chart.Manifest, error) {
+	what := of
+	what.File, what.Line = "", 0
+	data, err := json.Marshal(what)
+	if err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("release %x", sha256.Sum256(data))
+	if kept, ok := r.memo.Get(name); ok {
+		var list []chart.Manifest
+		if json.Unmarshal(kept, &list) == nil {
+			return list, nil
+		}
+	}
+	list, err := r.pool.render(of)
+	if err != nil {
+		return nil, err
+	}
+	if data, err := json.Marshal(list); err == nil {
+		r.memo.Put(name, data)
+	}
+	return list, nil
 }
 
 // manifest turns what a chart rendered into what kustomize would have taken

@@ -132,7 +132,7 @@ func (r *Renderer) tracked(in *input) ([]template, error) {
 			return list, nil
 		}
 	}
-	j, err := r.pool.job(in)
+	j, err := r.job(in)
 	if err != nil {
 		return nil, err
 	}
