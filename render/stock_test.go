@@ -38,10 +38,34 @@ func TestChartsAreThoseOfStockKustomizeAndHelm(t *testing.T) {
 	compareWithStock(t, "testdata/charts", "shop", "--enable-helm", "--helm-command", helm, "--load-restrictor", "LoadRestrictionsNone")
 }
 
-func compareWithStock(t *testing.T, dir, namespace string, args ...string) {
-	program, err := filepath.Abs(kustomizeProgram)
+// What helm gives to those who begin a chart has the shape of most charts that there are.
+func TestAChartAsHelmCreatesItIsThatOfStock(t *testing.T) {
+	t.Parallel()
+	helm, err := filepath.Abs(helmProgram)
 	require.NoError(t, err)
-	require.FileExists(t, program, "run make kustomize")
+	require.FileExists(t, helm, "run make helm")
+	for _, tt := range []struct{ name, values string }{
+		{"as it is", "{}"},
+		{"with all that it has", "{ingress: {enabled: true, annotations: {a: \"b\"}}, httpRoute: {enabled: true}, autoscaling: {enabled: true}, podAnnotations: {x: \"1\"}, volumes: [{name: v, emptyDir: {}}], nameOverride: other}"},
+		{"with variables", "{replicaCount: \"${COUNT}\", image: {tag: \"${TAG}\"}, nodeSelector: {site: \"${SITE}\"}}"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			dir := filepath.Join(root, "bases", "corpus")
+			require.NoError(t, os.MkdirAll(filepath.Join(dir, "charts"), 0o700))
+			create := exec.Command(helm, "create", "demo")
+			create.Dir, create.Env = filepath.Join(dir, "charts"), append(os.Environ(), "HOME="+t.TempDir())
+			out, err := create.CombinedOutput()
+			require.NoError(t, err, string(out))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte("namespace: shop\nhelmCharts:\n"+
+				"  - {name: demo, releaseName: front, kubeVersion: v1.36.3, skipTests: true, valuesInline: "+tt.values+"}\n"), 0o600))
+			require.Equal(t, stockTexts(t, stockBuild(t, root, "--enable-helm", "--helm-command", helm), "shop"), textsSorted(buildCorpus(t, root)))
+		})
+	}
+}
+
+func compareWithStock(t *testing.T, dir, namespace string, args ...string) {
 	corpus, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
 	require.NoError(t, err)
 	require.NotEmpty(t, corpus)
@@ -49,15 +73,23 @@ func compareWithStock(t *testing.T, dir, namespace string, args ...string) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			root := unpack(t, file)
-			stock := exec.Command(program, append([]string{"build", filepath.Join(root, "bases", "corpus")}, args...)...)
-			stock.Env = append(os.Environ(), "HOME="+t.TempDir())
-			var warnings bytes.Buffer
-			stock.Stderr = &warnings
-			out, err := stock.Output()
-			require.NoError(t, err, warnings.String())
-			require.Equal(t, stockTexts(t, out, namespace), textsSorted(buildCorpus(t, root)))
+			require.Equal(t, stockTexts(t, stockBuild(t, root, args...), namespace), textsSorted(buildCorpus(t, root)))
 		})
 	}
+}
+
+func stockBuild(t *testing.T, root string, args ...string) []byte {
+	t.Helper()
+	program, err := filepath.Abs(kustomizeProgram)
+	require.NoError(t, err)
+	require.FileExists(t, program, "run make kustomize")
+	stock := exec.Command(program, append([]string{"build", filepath.Join(root, "bases", "corpus")}, args...)...)
+	stock.Env = append(os.Environ(), "HOME="+t.TempDir())
+	var warnings bytes.Buffer
+	stock.Stderr = &warnings
+	out, err := stock.Output()
+	require.NoError(t, err, warnings.String())
+	return out
 }
 
 // unpack writes an archive into a folder below bases/.
@@ -78,7 +110,7 @@ func buildCorpus(t *testing.T, root string) []template {
 	t.Helper()
 	in, err := scanInput("bases/corpus", reach{profile: "profiles/p"}, files{os.DirFS(root), os.DirFS(root), reach{profile: "profiles/p"}})
 	require.NoError(t, err)
-	j, err := newPool(nil).job(in)
+	j, err := New(nil, Options{}).job(in)
 	require.NoError(t, err)
 	got, err := j.run()
 	require.NoError(t, err)

@@ -17,7 +17,7 @@ import (
 // opaque are the functions that look into texts. Others carry them on. Checksums are not among them: charts use them to
 // restart pods, and a checksum before variables is one all the same.
 const opaque = "upper lower title untitle substr trunc repeat nospace initials swapcase snakecase camelcase kebabcase wrap wrapWith " +
-	"contains hasPrefix hasSuffix replace plural atoi int int64 float64 seq toDecimal split splitList splitn until untilStep " +
+	"contains has mustHas hasPrefix hasSuffix replace plural atoi int int64 float64 seq toDecimal split splitList splitn until untilStep " +
 	"add1 add sub div mod mul add1f addf subf divf mulf biggest max min maxf minf ceil floor round abbrev abbrevboth " +
 	"b64enc b64dec b32enc b32dec base dir clean ext isAbs osBase osDir osClean osExt osIsAbs derivePassword buildCustomCert decryptAES " +
 	"regexMatch mustRegexMatch regexFindAll mustRegexFindAll regexFind mustRegexFind regexReplaceAll mustRegexReplaceAll " +
