@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
@@ -54,6 +55,8 @@ func TestExampleHasNoProblems(t *testing.T) {
 
 func TestExampleBuildsWithStockKustomize(t *testing.T) {
 	t.Parallel()
+	options := krusty.MakeDefaultOptions()
+	options.PluginConfig.HelmConfig = types.HelmConfig{Enabled: true, Command: stockHelm(t)}
 	built := 0
 	require.NoError(t, filepath.WalkDir(example, func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.Name() != "kustomization.yaml" {
@@ -61,7 +64,7 @@ func TestExampleBuildsWithStockKustomize(t *testing.T) {
 		}
 		kustomizeLock.Lock()
 		defer kustomizeLock.Unlock()
-		m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Dir(name))
+		m, err := krusty.MakeKustomizer(options).Run(filesys.MakeFsOnDisk(), filepath.Dir(name))
 		require.NoError(t, err, name)
 		require.NotZero(t, m.Size(), name)
 		built++

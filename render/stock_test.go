@@ -23,6 +23,14 @@ const kustomizeProgram = "../build/kustomize"
 // helmProgram is the stock helm of the version that is linked; "make helm" builds it.
 const helmProgram = "../build/helm"
 
+func stockHelm(t *testing.T) string {
+	t.Helper()
+	helm, err := filepath.Abs(helmProgram)
+	require.NoError(t, err)
+	require.FileExists(t, helm, "run make helm")
+	return helm
+}
+
 // The corpus has every field of a kustomization, see TestTheCorpusUsesEveryField.
 func TestObjectsAreThoseOfStockKustomize(t *testing.T) {
 	t.Parallel()
@@ -31,9 +39,7 @@ func TestObjectsAreThoseOfStockKustomize(t *testing.T) {
 
 func TestChartsAreThoseOfStockKustomizeAndHelm(t *testing.T) {
 	t.Parallel()
-	helm, err := filepath.Abs(helmProgram)
-	require.NoError(t, err)
-	require.FileExists(t, helm, "run make helm")
+	helm := stockHelm(t)
 	// As kubectl would be told with -n, and helm by its release.
 	compareWithStock(t, "testdata/charts", "shop", "--enable-helm", "--helm-command", helm, "--load-restrictor", "LoadRestrictionsNone")
 }
@@ -41,9 +47,7 @@ func TestChartsAreThoseOfStockKustomizeAndHelm(t *testing.T) {
 // What helm gives to those who begin a chart has the shape of most charts that there are.
 func TestAChartAsHelmCreatesItIsThatOfStock(t *testing.T) {
 	t.Parallel()
-	helm, err := filepath.Abs(helmProgram)
-	require.NoError(t, err)
-	require.FileExists(t, helm, "run make helm")
+	helm := stockHelm(t)
 	for _, tt := range []struct{ name, values string }{
 		{"as it is", "{}"},
 		{"with all that it has", "{ingress: {enabled: true, annotations: {a: \"b\"}}, httpRoute: {enabled: true}, autoscaling: {enabled: true}, podAnnotations: {x: \"1\"}, volumes: [{name: v, emptyDir: {}}], nameOverride: other}"},
