@@ -47,8 +47,29 @@ func (s *scan) carried(file string, data []byte, as use) ([]byte, error) {
 			return nil, secretProblem(file, err)
 		}
 	}
+	if hidden := hiddenHead(text); as == objects && hidden != "" {
+		return nil, refuse(hidden+" is encrypted, and decides what the object is", plainHeadTip)
+	}
 	s.sealed[file], s.standIns = data, append(s.standIns, known...)
 	return text, nil
+}
+
+const plainHeadTip = "encrypt the values of a Secret alone: encrypted_regex ^(data|stringData)$ in .sops.yaml"
+
+// hiddenHead names a field that tells what a document's object is, and is encrypted.
+func hiddenHead(text []byte) string {
+	docs, err := fleet.ParseYAML("", text, yamlLimits())
+	if err != nil {
+		return "" // which is said where it is read
+	}
+	for _, doc := range docs {
+		for _, field := range []string{"apiVersion", "kind"} {
+			if value := valueOf(doc.Content[0], field); value != nil && secrets.IsStandIn(value.Value) {
+				return field
+			}
+		}
+	}
+	return ""
 }
 
 func secretProblem(file string, err error) error {
@@ -79,7 +100,7 @@ func (j job) seal(o object) error {
 	}
 	refuse := func(where, format string, args ...any) error {
 		return &fleet.Problem{File: j.File, Msg: fmt.Sprintf("%s: %s "+format, append([]any{o, where}, args...)...), Rule: fleet.RuleSecret,
-			Tip: "encrypt the values of a Secret alone: encrypted_regex ^(data|stringData)$ in .sops.yaml"}
+			Tip: plainHeadTip}
 	}
 	for _, key := range slices.Sorted(maps.Keys(o.value)) {
 		if _, err := eachText(o.value[key], func(text string) (string, error) { return text, j.whole(o, key, text) }); err != nil {
