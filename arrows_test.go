@@ -58,6 +58,7 @@ var owners = map[string][]string{
 	"go.yaml.in/yaml":              {"fleet", "trust", "secrets", "render", "render/chart", "cmd/holdfast", "bootstrap/embedded"},
 	"github.com/coreos/go-systemd": {"cmd/holdfast"},
 	"github.com/google/cel-go":     {"health"},
+	"github.com/prometheus/client": {"cmd/holdfast"},
 }
 
 func TestArrowsPointOneWay(t *testing.T) {

@@ -32,6 +32,9 @@ const (
 
 var phases = []Phase{PhaseSource, PhaseVerify, PhaseAgent, PhaseLoad, PhaseRender, PhaseBootstrap, PhaseApply, PhaseConfirm}
 
+// Phases lists them in order.
+func Phases() []Phase { return slices.Clone(phases) }
+
 // Status is what a host runs and why, as of UpdatedAt. It is written for
 // people and programs to read; the agent itself decides nothing by it.
 type Status struct {

@@ -36,6 +36,7 @@ type agentOptions struct {
 	bundles   []string
 	dataDir   string
 	interval  time.Duration
+	metrics   string // address to serve them at besides the socket; mostly empty
 	logFormat string
 	verbose   bool
 	programs  programs // of the agent itself; none in tests
@@ -97,6 +98,7 @@ func serveAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions
 	if err := opts.check(); err != nil {
 		return err
 	}
+	debug.SetMemoryLimit(agentMemory)
 	var instead error
 	opts.programs, instead = handOver(opts.dataDir)
 	if instead != nil {
@@ -125,7 +127,6 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 		return err
 	}
 	log := newLogger(stderr, opts.logFormat, opts.verbose)
-	debug.SetMemoryLimit(agentMemory)
 	repo, err := gitsource.Open(gitsource.Options{
 		Dir:        sourceState(opts.dataDir).Dir,
 		Second:     sourceState(opts.dataDir).Second,
@@ -160,6 +161,7 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 			return err
 		}
 	}
+	serveMetrics(ctx, opts.dataDir, opts.metrics, log)
 	log.Info("agent started", "version", version, "key", id.Fingerprint(), "data", opts.dataDir)
 	r := reconciler.Reconciler{
 		Dir: opts.dataDir, Identity: id.PublicKey(), Fingerprint: id.Fingerprint(), Version: version,

@@ -36,6 +36,7 @@ type agentConfigSpec struct {
 	Interval duration       `yaml:"interval"`
 	Sources  []sourceConfig `yaml:"sources"`
 	Bundles  []string       `yaml:"bundles"`
+	Metrics  string         `yaml:"metrics"` // address; default none, but the socket
 }
 
 type sourceConfig struct {
@@ -144,7 +145,7 @@ func (o *agentOptions) configure(cmd *cobra.Command) error {
 	for _, s := range c.Spec.Sources {
 		o.sources = append(o.sources, s.source())
 	}
-	o.bundles = append(o.bundles, c.Spec.Bundles...)
+	o.bundles, o.metrics = append(o.bundles, c.Spec.Bundles...), c.Spec.Metrics
 	o.anchor, o.recovery = cmp.Or(o.anchor, c.Spec.Anchor), cmp.Or(o.recovery, c.Spec.Recovery)
 	if !cmd.Flags().Changed("branch") && c.Spec.Branch != "" {
 		o.branch = c.Spec.Branch
