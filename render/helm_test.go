@@ -122,6 +122,19 @@ func TestChartsAreRefused(t *testing.T) {
 		{"a variable that something is looked up by", value("index .Values .Values.text"), fields("    valuesInline: {text: \"${TEXT}\"}\n"), webTemplate + ":6: index cannot see", "after the chart is rendered"},
 		{"things that cannot be compared", value("lt 1 \"a\""), nil, webTemplate + ":6: incompatible types for comparison", "helm template"},
 		{"a name that no release may have", plain, map[string]string{webFile: "helmCharts:\n  - {name: c, releaseName: \"web-${TEXT}\", namespace: shop}\n"}, webFile + ":2: a release cannot be called \"web-${TEXT}\"", "without variables"},
+		{"a variable that decides about a subchart", plain, map[string]string{
+			webFile: chartedFile + "    valuesInline: {db: {enabled: \"${TEXT}\"}}\n", webChart + "Chart.yaml": "apiVersion: v2\nname: c\nversion: 1.2.3\ndependencies: [{name: db, version: 1.0.0, condition: \"x.enabled, db.enabled\"}]\n",
+			webChart + "charts/db/Chart.yaml": "apiVersion: v2\nname: db\nversion: 1.0.0\n",
+		}, webFile + ":2: whether a subchart is there is decided by db.enabled", "after the chart is rendered"},
+		{"a variable that decides about a subchart of a subchart", plain, map[string]string{
+			webFile: chartedFile + "    valuesInline: {store: {db: {enabled: \"${TEXT}\"}}}\n", webChart + "Chart.yaml": "apiVersion: v2\nname: c\nversion: 1.2.3\ndependencies: [{name: sub, alias: store, version: 1.0.0}]\n",
+			webChart + "charts/sub/Chart.yaml":           "apiVersion: v2\nname: sub\nversion: 1.0.0\ndependencies: [{name: db, version: 1.0.0, condition: db.enabled}]\n",
+			webChart + "charts/sub/charts/db/Chart.yaml": "apiVersion: v2\nname: db\nversion: 1.0.0\n",
+		}, webFile + ":2: whether a subchart is there is decided by store.db.enabled", "after the chart is rendered"},
+		{"a variable that is a tag", plain, map[string]string{
+			webFile: chartedFile + "    valuesInline: {tags: {data: \"${TEXT}\"}}\n", webChart + "Chart.yaml": "apiVersion: v2\nname: c\nversion: 1.2.3\ndependencies: [{name: db, version: 1.0.0, tags: [data]}]\n",
+			webChart + "charts/db/Chart.yaml": "apiVersion: v2\nname: db\nversion: 1.0.0\n",
+		}, webFile + ":2: whether a subchart is there is decided by tags.data", "after the chart is rendered"},
 		{"a required value", value("required \"give a name\" .Values.name"), nil, webTemplate + ":6: give a name (release r)", "helm template"},
 		{"a template that does not parse", "a\n{{ if }}\n", nil, webTemplate + ":2: ", "helm template"},
 		{"a function that there is not", value("nothing 1"), nil, webTemplate + ":6: function \"nothing\" not defined", "helm template"},

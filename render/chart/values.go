@@ -2,6 +2,7 @@ package chart
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"regexp"
@@ -24,6 +25,9 @@ func (r Release) values(c *helm.Chart) (common.Values, error) {
 			return nil, r.problem("values are a mapping", "values: %s", oneLine(err))
 		}
 		given = loader.MergeMaps(given, more)
+	}
+	if at := lateSwitch(c, given, ""); at != "" {
+		return nil, r.problem(lateTip, "whether a subchart is there is decided by %s, and what that will be is not known yet", at)
 	}
 	if err := chartutil.ProcessDependencies(c, given); err != nil {
 		return nil, r.chartProblem("mend the chart's dependencies", "its dependencies: %s", oneLine(err))
@@ -50,6 +54,41 @@ func (r Release) values(c *helm.Chart) (common.Values, error) {
 		return nil, r.problem(tip, "values do not fit values.schema.json: %s", text)
 	}
 	return all, nil
+}
+
+// lateSwitch finds a value that turns subcharts of c, which is at the path, on or
+// off, and stands for something: helm would pass over it.
+func lateSwitch(c *helm.Chart, given common.Values, at string) string {
+	all, err := util.CoalesceValues(c, given)
+	if err != nil {
+		return "" // said by helm
+	}
+	tags, _ := all.Table("tags")
+	for _, d := range c.Metadata.Dependencies {
+		for _, tag := range d.Tags {
+			if text, ok := tags[tag].(string); ok && late(text) {
+				return "tags." + tag
+			}
+		}
+		for path := range strings.SplitSeq(d.Condition, ",") {
+			if v, err := all.PathValue(strings.TrimSpace(path)); err == nil {
+				if text, ok := v.(string); ok && late(text) {
+					return at + strings.TrimSpace(path)
+				}
+			}
+		}
+		for _, sub := range c.Dependencies() {
+			name := cmp.Or(d.Alias, d.Name)
+			below, err := all.Table(name)
+			if sub.Name() != d.Name || err != nil {
+				continue
+			}
+			if found := lateSwitch(sub, below, at+name+"."); found != "" {
+				return found
+			}
+		}
+	}
+	return ""
 }
 
 // capabilities tell the chart what the cluster can do. What differs between the
