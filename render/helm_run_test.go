@@ -53,6 +53,27 @@ func TestAChartIsRenderedOnce(t *testing.T) {
 	require.Equal(t, digests[0], digests[4])
 }
 
+// A site gives the chart of its profile other values, or takes one from bases/.
+func TestASiteGivesAChartOtherValues(t *testing.T) {
+	t.Parallel()
+	const overlay = "sites/s2/addons/web/"
+	home := func(dir string) map[string]string {
+		return map[string]string{
+			overlay + "kustomization.yaml": "helmGlobals: {chartHome: " + dir + "}\n" + chartedFile + "    additionalValuesFiles: [values.yaml]\n",
+			overlay + "values.yaml":        "text: other\n",
+			"bases/charts/c/Chart.yaml":    "apiVersion: v2\nname: c\nversion: 1.0.0\n", "bases/charts/c/templates/one.yaml": value("print .Values.text \" from bases\""),
+		}
+	}
+	c, err := site(t, charted(value(".Values.text"), home("../../../../profiles/p/addons/web/charts")), "s2")
+	require.NoError(t, err)
+	require.Contains(t, objectsOf(c), `"text":"other"`)
+	c, err = site(t, charted(value(".Values.text"), home("../../../../bases/charts")), "s2")
+	require.NoError(t, err)
+	require.Contains(t, objectsOf(c), `"text":"other from bases"`)
+	_, err = site(t, charted(value(".Values.text"), home("../../../s1/addons/web/charts")), "s2")
+	require.ErrorContains(t, err, "out of reach of sites/s2")
+}
+
 // A template can fill all memory in one call, or never come to an end. Both end in
 // a process of their own.
 func TestTemplateBombs(t *testing.T) {
