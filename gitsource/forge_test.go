@@ -31,17 +31,6 @@ func (g *team) squash(by *gitsourcetest.Key) {
 	g.CommitIndex(gitsourcetest.Commit{Message: "Change the shop (#1)", By: by})
 }
 
-// rebase makes new commits with the trees of the topic, as a forge does even where nothing moved.
-func (g *team) rebase() []string {
-	base := g.Head()
-	g.Git("checkout", "-q", "topic")
-	g.Git("rebase", "-q", "--no-ff", "--force-rebase", "--reset-author-date", base)
-	commits := []string{g.Git("rev-parse", "HEAD^"), g.Head()}
-	g.Git("checkout", "-q", "main")
-	g.Git("merge", "-q", "--ff-only", "topic")
-	return commits
-}
-
 func TestPullRequestsAreJudgedBeforeTheyAreMerged(t *testing.T) {
 	t.Parallel()
 	g := newTeam(t)
@@ -74,7 +63,7 @@ func TestPullRequestsAreJudgedBeforeTheyAreMerged(t *testing.T) {
 	require.Len(t, v.Needs, 1, "what changed on main meanwhile is not the request's")
 }
 
-// Long, because it is one table.
+// What a forge, or somebody behind it, may do beside what its methods make; long, because it is one table.
 func TestForges(t *testing.T) {
 	t.Parallel()
 	both := func(g *team, on string) {
@@ -86,54 +75,10 @@ func TestForges(t *testing.T) {
 		build func(t *testing.T, g *team)
 		want  error
 	}{
-		{"GitHub merges, signed by its own key", func(t *testing.T, g *team) {
-			both(g, g.pull())
-			g.merge(gitsourcetest.NewOpenPGPKey(t, gitsourcetest.OpenPGP{Email: "noreply@github.com", Algorithm: "rsa3072"}))
-		}, nil},
-		{"GitHub squashes, signed by its own key", func(t *testing.T, g *team) {
-			both(g, g.pull())
-			g.squash(gitsourcetest.NewOpenPGPKey(t, gitsourcetest.OpenPGP{Email: "noreply@github.com", Algorithm: "rsa3072"}))
-		}, nil},
-		{"GitLab merges, unsigned", func(_ *testing.T, g *team) {
-			both(g, g.pull())
-			g.merge(nil)
-		}, nil},
-		{"GitLab squashes and merges the squashed commit", func(_ *testing.T, g *team) {
-			both(g, g.pull())
-			g.Git("checkout", "-q", "-b", "squashed")
-			g.squash(nil)
-			g.Git("checkout", "-q", "main")
-			g.Git("branch", "-q", "-f", "topic", "squashed")
-			g.merge(nil)
-		}, nil},
-		{"GitLab fast-forwards: each commit is approved", func(_ *testing.T, g *team) {
-			head := g.pull()
-			both(g, g.Git("rev-parse", head+"^"))
-			both(g, head)
-			g.Git("merge", "-q", "--ff-only", "topic")
-		}, nil},
 		{"a fast-forward of which only the head is approved", func(_ *testing.T, g *team) {
 			both(g, g.pull())
 			g.Git("merge", "-q", "--ff-only", "topic")
 		}, trust.ErrUnsigned},
-		{"Gitea merges, signed by its own SSH key", func(_ *testing.T, g *team) {
-			both(g, g.pull())
-			g.merge(g.stranger)
-		}, nil},
-		{"Gitea squashes", func(_ *testing.T, g *team) {
-			both(g, g.pull())
-			g.squash(nil)
-		}, nil},
-		{"a rebase: approvals of the head do not cover what it makes", func(_ *testing.T, g *team) {
-			both(g, g.pull())
-			g.rebase()
-		}, trust.ErrUnsigned},
-		{"a rebase, approved afterwards", func(_ *testing.T, g *team) {
-			both(g, g.pull())
-			for _, c := range g.rebase() {
-				both(g, c)
-			}
-		}, nil},
 		{"an approval before main moved on: not what was approved", func(_ *testing.T, g *team) {
 			both(g, g.pull())
 			g.Commit(gitsourcetest.Commit{By: g.dave, Files: map[string]string{"sites/x": "1"}})
