@@ -150,7 +150,7 @@ func (b *BundleInfo) branches() []string {
 func openBundle(path string) (*os.File, *bufio.Reader, BundleInfo, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, unix.ELOOP) {
-		err = errors.New("a symbolic link, not a regular file")
+		err = &hinted{errors.New("a symbolic link, not a regular file"), "name what the link leads to"}
 	}
 	if pathErr := new(fs.PathError); errors.As(err, &pathErr) {
 		err = pathErr.Err // whoever asks knows the path
@@ -160,7 +160,7 @@ func openBundle(path string) (*os.File, *bufio.Reader, BundleInfo, error) {
 	}
 	stat, err := file.Stat()
 	if err == nil && !stat.Mode().IsRegular() {
-		err = errors.New("not a regular file")
+		err = &hinted{errors.New("not a regular file"), "name the file of the bundle; in a folder, that is one whose name ends in .bundle"}
 	}
 	if err != nil {
 		file.Close()
