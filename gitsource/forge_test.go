@@ -1,6 +1,9 @@
 package gitsource_test
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -143,6 +146,57 @@ func TestForges(t *testing.T) {
 			rev, _ := pollRefused(t, r, tt.want)
 			require.NotEqual(t, g.Head(), rev.Commit())
 			g.Git("merge-base", "--is-ancestor", good.Commit(), rev.Commit())
+		})
+	}
+}
+
+func TestFirstContactWithAMergedPullRequest(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		build func(g *team, head string)
+		want  error
+	}{
+		{"approved by a key of the anchor", func(g *team, head string) {
+			g.approve(g.alice, head)
+			g.merge(nil)
+		}, nil},
+		{"approved, and signed by the forge", func(g *team, head string) {
+			g.approve(g.alice, head)
+			g.squash(g.stranger)
+		}, nil},
+		{"approved by others alone", func(g *team, head string) {
+			g.approve(g.bob, head)
+			g.merge(nil)
+		}, trust.ErrUnsigned},
+		{"an evil merge", func(g *team, head string) {
+			g.approve(g.alice, head)
+			g.Git("merge", "-q", "--no-commit", "--no-ff", "topic")
+			g.Commit(gitsourcetest.Commit{Files: map[string]string{"profiles/evil": "1"}})
+		}, trust.ErrUnsigned},
+		{"an empty commit on what alice signed", func(g *team, _ string) {
+			g.approve(g.alice, g.Head())
+			g.Commit(gitsourcetest.Commit{})
+		}, trust.ErrUnsigned},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := newTeam(t)
+			tt.build(g, g.pull())
+			r := open(t, g.options(t))
+			path := filepath.Join(t.TempDir(), "x.bundle")
+			var out bytes.Buffer
+			require.NoError(t, gitsource.CreateBundle(t.Context(), &out, g.Dir, "main", ""))
+			require.NoError(t, os.WriteFile(path, out.Bytes(), 0o600))
+			_, signer, err := gitsource.VerifyBundle(t.Context(), path, anchorOf(t, g.alice))
+			require.ErrorIs(t, err, tt.want)
+			if tt.want == nil {
+				require.Equal(t, "alice@example.com", signer.Name)
+				require.Equal(t, g.Head(), poll(t, r).Commit())
+				return
+			}
+			rev, _ := pollRefused(t, r, tt.want)
+			require.True(t, rev.IsZero())
 		})
 	}
 }

@@ -148,8 +148,8 @@ func (j *court) releaseVouchers(c *commit, folder *trustFolder, at time.Time) []
 }
 
 // contact finds the first revision of a host on the first-parent line of tip: the
-// tip, if the anchor signed or approved it, or in releases mode the newest commit
-// that the anchor released.
+// tip, if the anchor signed or approved it or the head that it merges, or in releases
+// mode the newest commit that the anchor released.
 func (j *court) contact(tip *commit) (*floor, error) {
 	folder, err := j.trustOf(tip.tree)
 	if err != nil {
@@ -157,12 +157,7 @@ func (j *court) contact(tip *commit) (*floor, error) {
 	}
 	keys := &trustFolder{keys: j.anchor, policy: folder.policy}
 	if !folder.policy.Releases() {
-		v := j.weigh(keys, tip.payload, tip.signature, tip.time)
-		vouchers := []Voucher{v}
-		for _, t := range j.tags.approvals(tip.hash) {
-			vouchers = append(vouchers, j.weighTag(keys, t, tip.time))
-		}
-		return j.begin(tip, vouchers)
+		return j.contactCommit(tip, keys)
 	}
 	reason := errNoRelease
 	for c := tip; ; {
@@ -184,6 +179,21 @@ func (j *court) contact(tip *commit) (*floor, error) {
 			return nil, err
 		}
 	}
+}
+
+func (j *court) contactCommit(c *commit, keys *trustFolder) (*floor, error) {
+	vouchers := []Voucher{j.weigh(keys, c.payload, c.signature, c.time)}
+	for _, t := range j.tags.approvals(c.hash) {
+		vouchers = append(vouchers, j.weighTag(keys, t, c.time))
+	}
+	if len(good(vouchers)) == 0 && len(c.parents) > 0 {
+		heads, err := j.heads(c, &floor{Commit: c.parents[0].String()}, keys)
+		if err != nil {
+			return nil, err
+		}
+		vouchers = append(vouchers, heads...)
+	}
+	return j.begin(c, vouchers)
 }
 
 // contactRelease returns nil if no tag releases c. The commit's own policy says
