@@ -53,7 +53,7 @@ func TestNoServerOutlivesItsReview(t *testing.T) {
 			require.Eventually(t, func() bool {
 				left, err := os.ReadDir(tmp)
 				return err == nil && len(left) == 0 && len(processesOf(tmp)) == 0
-			}, time.Minute, 20*time.Millisecond)
+			}, 2*time.Minute, 20*time.Millisecond)
 		})
 	}
 }
