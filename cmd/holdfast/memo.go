@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -92,6 +93,9 @@ func newRenderWorkerCmd() *cobra.Command {
 		Short:  "Build kustomizations and charts for another process of holdfast",
 		Hidden: true,
 		Args:   cobra.NoArgs,
-		RunE:   func(cmd *cobra.Command, _ []string) error { return render.Work(cmd.InOrStdin(), cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			debug.SetGCPercent(400) // it is small, and ends soon
+			return render.Work(cmd.InOrStdin(), cmd.OutOrStdout())
+		},
 	}
 }
