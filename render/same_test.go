@@ -3,9 +3,11 @@ package render
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -71,6 +73,40 @@ func TestNeitherWorkersNorMemoryChangeAByte(t *testing.T) {
 		require.Equal(t, want, clusters(t, again, f), name)
 		again.Close()
 		require.NoError(t, store.Close())
+	}
+}
+
+// Rendering is a function: neither the order of sites, nor how many are asked for at
+// once, nor what was rendered before by the same Renderer changes a byte.
+func TestNeitherOrderNorCompanyChangesAByte(t *testing.T) {
+	t.Parallel()
+	tree := exampleTree(t)
+	f := load(t, tree)
+	want := map[string]string{}
+	for _, site := range f.Sites {
+		d, err := Site(tree, site)
+		require.NoError(t, err)
+		want[site.Dir] = objectsOf(d) + d.Digest
+	}
+	r := New(tree, Options{Worker: workerCommand})
+	defer r.Close()
+	for seed := range uint64(6) {
+		sites := slices.Clone(f.Sites)
+		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(sites), func(i, k int) { sites[i], sites[k] = sites[k], sites[i] })
+		var wg sync.WaitGroup
+		for _, site := range append(sites, sites[:seed%3]...) { // some of them twice
+			one := func() {
+				if d, err := r.Site(site); err != nil || objectsOf(d)+d.Digest != want[site.Dir] {
+					t.Errorf("seed %d: %s: %v", seed, site.Dir, err)
+				}
+			}
+			if seed%2 == 0 {
+				wg.Go(one)
+			} else {
+				one()
+			}
+		}
+		wg.Wait()
 	}
 }
 
