@@ -38,6 +38,7 @@ type Profile struct {
 	Dir          string // slash-separated path in the repository: profiles/<name>
 	Distribution string // path of its kustomization in the repository
 	Layers       []Layer
+	Confirm      time.Duration // how long all must stay healthy before a change is confirmed; default 10 seconds
 	Variables    []Variable
 	Lock         Lock
 
@@ -117,6 +118,7 @@ type Site struct {
 	SetAt     map[string]Position // where those Variables are set that are no defaults
 	Labels    map[string]string   // its groups' too
 	Sources   []Source            // nearest list of the site, its groups and the fleet
+	Prune     Prune               // the site's, or its nearest group's
 	Hosts     []*Host             // ordered by Name
 	Overlays  map[string]string   // layer name → path of the site's kustomization over it; "distribution" likewise
 }

@@ -15,6 +15,7 @@ type group struct {
 	variables []scalar
 	labels    []scalar
 	sources   sourceList
+	prune     pruneRule
 	used      []bool // by index of variables: some site below declares it
 	sites     int    // below, whose profile is known
 }
@@ -43,6 +44,7 @@ func (r reader) groupFields(g *group) map[string]field {
 		}},
 		"labels":  {false, "Labels of the sites below", labelShape, func(n *yaml.Node) { g.labels = r.scalars(n, "labels") }},
 		"sources": r.sourcesField(&g.sources),
+		"prune":   r.pruneField(&g.prune),
 	}
 }
 

@@ -52,6 +52,7 @@ func (l *loader) site(dir string, from *siteRecord, in *group) *Site {
 	l.choose(s, from, groups)
 	l.sources(file, dir, true, &from.Sources)
 	s.Sources = l.nearest(from, groups)
+	s.Prune = nearestPrune(from, groups)
 	for _, g := range groups {
 		s.Groups = append(s.Groups, g.dir)
 		if s.Profile != nil {

@@ -21,6 +21,7 @@ type siteRecord struct {
 	Variables []scalar        `json:"v,omitempty"`
 	Labels    []scalar        `json:"b,omitempty"`
 	Sources   sourceList      `json:"u,omitzero"`
+	Prune     pruneRule       `json:"p,omitzero"`
 	Hosts     []hostRecord    `json:"o,omitempty"`
 	Overlays  []overlayRecord `json:"y,omitempty"`
 
@@ -96,6 +97,7 @@ func (r reader) siteFields(s *siteRecord) map[string]field {
 		}},
 		"labels":  {false, "To select sites by", labelShape, func(n *yaml.Node) { s.Labels = r.scalars(n, "labels") }},
 		"sources": r.sourcesField(&s.Sources),
+		"prune":   r.pruneField(&s.Prune),
 	}
 }
 

@@ -23,6 +23,10 @@ type Cluster struct {
 	Layers []Layer           `json:"layers"` // in an order that honours DependsOn
 	Images map[string]string `json:"images"` // reference → digest, of all layers
 	Digest string            `json:"digest"` // "sha256:" over all of the above
+
+	// Confirm is how long all must stay healthy before the rendering is confirmed.
+	// It changes nothing in the cluster, so it is not in the digest.
+	Confirm time.Duration `json:"confirm,omitempty"`
 }
 
 // Layer is one layer, rendered.

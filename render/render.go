@@ -110,7 +110,7 @@ func (r *Renderer) Host(host *fleet.Host) (Desired, error) {
 // Site renders the half that is the same on all hosts of a site. Its error
 // joins [fleet.Problem]s.
 func (r *Renderer) Site(site *fleet.Site) (Cluster, error) {
-	c := Cluster{Images: map[string]string{}}
+	c := Cluster{Images: map[string]string{}, Confirm: site.Profile.Confirm}
 	vars := newVariables(site)
 	owners := map[string]string{}
 	var errs []error
