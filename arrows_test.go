@@ -17,6 +17,8 @@ const module = "github.com/holdfast-fleet/holdfast/"
 var arrows = map[string][]string{
 	"durable":            {},
 	"memo":               {},
+	"journal":            {"durable"},
+	"orders":             {"durable"},
 	"health":             {},
 	"fleet":              {"health"},
 	"trust":              {},
@@ -32,7 +34,7 @@ var arrows = map[string][]string{
 	"bootstrap":          {"fleet", "content", "bootstrap/embedded", "bootstrap/kubeadm"},
 	"bootstrap/embedded": {"durable", "bootstrap/containerd"},
 	"bootstrap/kubeadm":  {"durable", "bootstrap/containerd"},
-	"reconciler":         {"durable", "fleet", "gitsource", "content", "secrets", "render", "identity", "bootstrap", "selfupdate"},
+	"reconciler":         {"durable", "journal", "orders", "fleet", "gitsource", "content", "secrets", "render", "identity", "bootstrap", "selfupdate"},
 	"reconciler/kube":    {"reconciler", "bootstrap", "render", "review", "fleet", "health"},
 	"cmd/holdfast":       {"*"},
 	"e2e/testhost":       {},

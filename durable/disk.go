@@ -3,6 +3,7 @@ package durable
 import (
 	"io"
 	"os"
+	"path/filepath"
 )
 
 // Disk is the file system. Its zero value is the plain one.
@@ -54,6 +55,25 @@ func (d Disk) Create(path string) (*File, error) {
 		return nil, err
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &File{f, d}, nil
+}
+
+// Append opens a file to write at its end, which is made if it is not there.
+func (d Disk) Append(path string) (*File, error) {
+	if _, err := os.Stat(path); err != nil {
+		f, err := d.Create(path)
+		if err != nil {
+			return nil, err
+		}
+		f.Close()
+		if err := d.SyncDir(filepath.Dir(path)); err != nil {
+			return nil, err
+		}
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
