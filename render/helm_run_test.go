@@ -25,6 +25,7 @@ func TestAChartIsRenderedOnce(t *testing.T) {
 	started := 0
 	worker := func() *exec.Cmd { started++; return workerCommand() }
 	none := func() *exec.Cmd { started++; return exec.Command("/nowhere") }
+	other := func() *exec.Cmd { started++; return exec.Command("/bin/echo", "hello") }
 	var digests []string
 	for _, tt := range []struct {
 		worker func() *exec.Cmd
@@ -37,6 +38,7 @@ func TestAChartIsRenderedOnce(t *testing.T) {
 		{worker, store, map[string]string{web + "kustomization.yaml": chartedFile + "nameSuffix: -x\n"}, 0},
 		{worker, store, map[string]string{webChart + "values.yaml": "text: other\n"}, 1},
 		{none, forgetful{}, nil, 1},
+		{other, forgetful{}, nil, 1},
 	} {
 		started = 0
 		fsys := charted(value(".Values.text"), tt.edits)
@@ -51,6 +53,7 @@ func TestAChartIsRenderedOnce(t *testing.T) {
 	require.NotEqual(t, digests[0], digests[2])
 	require.NotEqual(t, digests[0], digests[3])
 	require.Equal(t, digests[0], digests[4])
+	require.Equal(t, digests[0], digests[5])
 }
 
 // A site gives the chart of its profile other values, or takes one from bases/.

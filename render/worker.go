@@ -136,8 +136,17 @@ func startWorker(cmd *exec.Cmd) (*worker, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	return &worker{cmd: cmd, in: in, enc: json.NewEncoder(in), dec: json.NewDecoder(out)}, nil
+	w := &worker{cmd: cmd, in: in, enc: json.NewEncoder(in), dec: json.NewDecoder(out)}
+	var said string
+	if err := w.dec.Decode(&said); err != nil || said != greeting {
+		w.end()
+		return nil, fmt.Errorf("%s does not work for others", cmd.Path)
+	}
+	return w, nil
 }
+
+// greeting is the first that a worker says: what ends after that, a task has ended.
+const greeting = "holdfast renders here"
 
 // task is one of the two.
 type task struct {
@@ -183,6 +192,9 @@ func (w *worker) end() {
 func Work(r io.Reader, w io.Writer) error {
 	dec, enc := json.NewDecoder(r), json.NewEncoder(w)
 	bounded := sync.OnceValue(bound)
+	if err := enc.Encode(greeting); err != nil {
+		return err
+	}
 	for {
 		var t task
 		if err := dec.Decode(&t); errors.Is(err, io.EOF) {

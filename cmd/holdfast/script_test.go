@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -11,6 +12,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == renderWorker { // for an agent in this process
+		main()
+		return
+	}
 	testscript.Main(m, map[string]func(){"holdfast": main})
 }
 
