@@ -43,7 +43,7 @@ something does, 2 everything else.`,
 	for group, cmds := range map[string][]*cobra.Command{
 		"host": {newAgentCmd(), newStatusCmd(), newContentCmd(), newTrustCmd(), newResetCmd()},
 		"fleet": {
-			newInitCmd(), newNewCmd(), newSchemaCmd(), newSetCmd(), newPromoteCmd(), newRegisterCmd(), newLintCmd(), newRenderCmd(), newDiffCmd(), newLockCmd(), newBundleCmd(), newMirrorCmd(), newApproveCmd(), newHeartbeatCmd(), newSecretsCmd(),
+			newInitCmd(), newNewCmd(), newSchemaCmd(), newSetCmd(), newPromoteCmd(), newRegisterCmd(), newLintCmd(), newRenderCmd(), newExplainObjectCmd(), newDiffCmd(), newLockCmd(), newBundleCmd(), newMirrorCmd(), newApproveCmd(), newHeartbeatCmd(), newSecretsCmd(),
 		},
 		"self": {newVersionCmd(), newHelpCmd(root)},
 	} {
