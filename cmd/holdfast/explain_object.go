@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"io/fs"
 	"maps"
@@ -86,12 +85,12 @@ type explainedImage struct {
 	Locked *fleet.Position `json:"locked,omitempty"` // where the digest comes from, if not from the image
 }
 
-func runExplainObject(ctx context.Context, w io.Writer, name, object string, opts explainOptions) (err error) {
+func runExplainObject(ctx context.Context, w io.Writer, name, object string, opts explainOptions) error {
 	f, err := openFleet(opts.fleet)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer f.Close()
 	c, err := chooseOne(f.Fleet, name)
 	if err != nil {
 		return err

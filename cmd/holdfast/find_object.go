@@ -118,7 +118,7 @@ func kindsCalled(r *render.Renderer, s *fleet.Site, word string) (func(group, ki
 		}
 	}
 	return func(group, kind string) bool {
-		words := append(custom[kind+"."+group], kind, pluralOf(kind))
+		words := slices.Concat(custom[kind+"."+group], []string{kind, pluralOf(kind)})
 		for short, long := range shortNames {
 			if long == strings.ToLower(kind) {
 				words = append(words, short)
