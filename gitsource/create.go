@@ -1,6 +1,7 @@
 package gitsource
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/revlist"
+	"github.com/go-git/go-git/v5/plumbing/storer"
 )
 
 // CreateBundle writes a bundle of version 2 with the history of one branch of the
@@ -88,8 +90,16 @@ func createBundle(ctx context.Context, w io.Writer, repoDir, ref, since string) 
 	if _, err := fmt.Fprintln(out, header); err != nil {
 		return err
 	}
-	_, err = packfile.NewEncoder(out, repo.Storer, false).Encode(hashes, deltaWindow)
-	return err
+	return encodePack(out, repo.Storer, hashes)
+}
+
+// encodePack writes objects as a pack; go-git alone would write a few bytes at a time.
+func encodePack(w io.Writer, from storer.EncodedObjectStorer, hashes []plumbing.Hash) error {
+	buffered := bufio.NewWriterSize(w, 64<<10)
+	if _, err := packfile.NewEncoder(buffered, from, false).Encode(hashes, deltaWindow); err != nil {
+		return err
+	}
+	return buffered.Flush()
 }
 
 // deltaWindow is how many objects are compared to find what is alike; git's default.

@@ -8,7 +8,6 @@ import (
 	"maps"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/revlist"
 )
 
@@ -97,6 +96,5 @@ func (s *store) encode(w io.Writer, tips []plumbing.Hash) (err error) {
 		return err
 	}
 	plumbing.HashesSort(hashes)
-	_, err = packfile.NewEncoder(w, s.git, false).Encode(hashes, deltaWindow)
-	return err
+	return encodePack(w, s.git, hashes)
 }
