@@ -44,26 +44,29 @@ func Load(fsys fs.FS) (*Fleet, error) { return LoadWith(fsys, Options{}) }
 
 // LoadWith is [Load] with options.
 func LoadWith(fsys fs.FS, options Options) (*Fleet, error) {
+	l := load(fsys, options)
+	if err := l.err(); err != nil {
+		return nil, err
+	}
+	return l.fleet, nil
+}
+
+// load reads as much as can be read.
+func load(fsys fs.FS, options Options) *loader {
 	l := &loader{
 		Options: options, fsys: fsys, problems: &problems{}, fleet: &Fleet{Profiles: map[string]*Profile{}},
 		pinned: map[choice]*Profile{}, identities: map[string]string{},
 	}
 	places := l.survey()
-	if len(l.list) > 0 {
-		return nil, l.err()
-	}
-	if !l.root() {
-		return nil, l.err()
+	if len(l.list) > 0 || !l.root() {
+		return l
 	}
 	l.agent()
 	for _, name := range profileNames(fsys, l.problems) {
 		l.fleet.Profiles[name] = loadProfile(fsys, name, l.problems)
 	}
 	l.link(places)
-	if err := l.err(); err != nil {
-		return nil, err
-	}
-	return l.fleet, nil
+	return l
 }
 
 // survey reads all below sites/ and refuses trees that are too large or too
