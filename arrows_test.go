@@ -29,7 +29,8 @@ var arrows = map[string][]string{
 	"render":             {"fleet", "secrets", "render/chart"},
 	"render/chart":       {"fleet", "secrets"},
 	"scaffold":           {"fleet"},
-	"review":             {"fleet", "render", "secrets"},
+	"kinds":              {},
+	"review":             {"fleet", "kinds", "render", "secrets", "trust"},
 	"selfupdate":         {"durable"},
 	"bootstrap":          {"fleet", "content", "bootstrap/embedded", "bootstrap/kubeadm"},
 	"bootstrap/embedded": {"durable", "bootstrap/containerd"},
@@ -61,6 +62,7 @@ var owners = map[string][]string{
 	"github.com/coreos/go-systemd": {"cmd/holdfast"},
 	"github.com/google/cel-go":     {"health"},
 	"github.com/prometheus/client": {"cmd/holdfast"},
+	"github.com/santhosh-tekuri":   {"kinds"},
 }
 
 func TestArrowsPointOneWay(t *testing.T) {
