@@ -27,6 +27,9 @@ type built struct {
 	sealed    map[string][]byte        // SOPS documents that were read, by path
 	file      string                   // the kustomization, for errors
 	texts     func() map[string][]byte // the files that it was made of, by path, for errors
+
+	listed sync.Once
+	list   []Shape
 }
 
 // once is a result that all who ask for it share.

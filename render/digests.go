@@ -92,7 +92,7 @@ func (r *Renderer) siteName(site *fleet.Site) (string, error) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%s\n", declared, values)
 	var errs []error
-	for _, layer := range append(slices.Clone(p.Layers), fleet.Layer{Name: DistributionLayer, Path: p.Distribution}) {
+	for _, layer := range append(slices.Clone(p.Layers), DistributionOf(p)) {
 		in, err := r.inputOf(site, layer)
 		if err != nil {
 			errs = append(errs, err)

@@ -24,9 +24,10 @@ type input struct {
 	dir   string
 	reach reach
 	files files
-	file  string // its kustomization.yaml, for errors
-	key   string // digest of what it reads, and of how
-	scan  *scan  // nil if the key was known without
+	file  string   // its kustomization.yaml, for errors
+	key   string   // digest of what it reads, and of how
+	bases []string // folders of bases/ that it reads, sorted
+	scan  *scan    // nil if the key was known without
 }
 
 // files are those of a site, and of its profile: at a pin, they are from elsewhere.
@@ -107,14 +108,14 @@ func (r *Renderer) findInput(dir string, at reach, f files) (*input, error) {
 	name := f.folders(dir)
 	if name != "" {
 		if found, ok := r.memo.Get(name); ok {
-			if key, file, ok := strings.Cut(string(found), " "); ok {
-				return &input{dir: dir, reach: at, files: f, key: key, file: file}, nil
+			if words := strings.Split(string(found), "\n"); len(words) >= 2 {
+				return &input{dir: dir, reach: at, files: f, key: words[0], file: words[1], bases: words[2:]}, nil
 			}
 		}
 	}
 	in, err := scanInput(dir, at, f)
 	if err == nil && name != "" {
-		r.memo.Put(name, []byte(in.key+" "+in.file))
+		r.memo.Put(name, []byte(strings.Join(append([]string{in.key, in.file}, in.bases...), "\n")))
 	}
 	return in, err
 }
@@ -144,13 +145,18 @@ func scanInput(dir string, at reach, f files) (*input, error) {
 	}
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %t\n", dir, s.openapi)
+	in := &input{dir: dir, reach: at, files: f, scan: s, file: kustomizationFile(s, dir)}
 	for _, file := range slices.Sorted(maps.Keys(s.texts)) {
 		fmt.Fprintf(h, "%s %x\n", file, sha256.Sum256(s.texts[file]))
 		if sealed := s.sealed[file]; sealed != nil {
 			fmt.Fprintf(h, " sealed %x\n", sha256.Sum256(sealed))
 		}
+		if folder := path.Dir(file); under(file, "bases") && !slices.Contains(in.bases, folder) {
+			in.bases = append(in.bases, folder)
+		}
 	}
-	return &input{dir: dir, reach: at, files: f, scan: s, key: hex.EncodeToString(h.Sum(nil)), file: kustomizationFile(s, dir)}, nil
+	in.key = hex.EncodeToString(h.Sum(nil))
+	return in, nil
 }
 
 func kustomizationFile(s *scan, dir string) string {

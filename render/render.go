@@ -158,10 +158,15 @@ func inOrder(layers []fleet.Layer) []fleet.Layer {
 	return out
 }
 
+// DistributionOf is the distribution of a profile, built as a layer is.
+func DistributionOf(p *fleet.Profile) fleet.Layer {
+	return fleet.Layer{Name: DistributionLayer, Path: p.Distribution}
+}
+
 // Node renders the half that belongs to each host of a site. Its error joins
 // [fleet.Problem]s.
 func (r *Renderer) Node(site *fleet.Site) (Node, error) {
-	in, err := r.inputOf(site, fleet.Layer{Name: DistributionLayer, Path: site.Profile.Distribution})
+	in, err := r.inputOf(site, DistributionOf(site.Profile))
 	if err != nil {
 		return Node{}, err
 	}

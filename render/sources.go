@@ -36,7 +36,7 @@ func (r *Renderer) Sources(site *fleet.Site, layer string) (Sources, error) {
 
 func (r *Renderer) sourcesOfObjects(site *fleet.Site, layer string) (Sources, error) {
 	at := slices.IndexFunc(site.Profile.Layers, func(l fleet.Layer) bool { return l.Name == layer })
-	from := fleet.Layer{Name: layer, Path: site.Profile.Distribution}
+	from := DistributionOf(site.Profile)
 	switch {
 	case at >= 0:
 		from = site.Profile.Layers[at]

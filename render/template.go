@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
@@ -36,6 +37,8 @@ type slot struct {
 	Variable bool   `json:"variable,omitempty"` // has variables in it
 	String   bool   `json:"string,omitempty"`   // stays a string, whatever type its variable has
 	Image    bool   `json:"image,omitempty"`    // names an image, which is pinned
+
+	At []string `json:"at"` // the field: keys, and numbers of items
 }
 
 // image is a reference that an object's pods use, and its digest, or "".
@@ -91,7 +94,8 @@ type writer struct {
 	images     bool
 
 	out   []byte
-	at    []string
+	at    []string // the field, as kustomize's schema has it
+	path  []string // the field, with the numbers of items
 	slots []slot
 	err   error
 }
@@ -107,7 +111,9 @@ func (w *writer) write(v any, s spot) {
 			if i > 0 {
 				w.out = append(w.out, ',')
 			}
+			w.path = append(w.path, strconv.Itoa(i))
 			w.under(openapi.Elements, v, item)
+			w.path = w.path[:len(w.path)-1]
 		}
 		w.out = append(w.out, ']')
 	case string:
@@ -125,14 +131,16 @@ func (w *writer) object(m map[string]any, s spot) {
 		}
 		w.scalar(key)
 		w.out = append(w.out, ':')
+		w.path = append(w.path, key)
 		text, isText := m[key].(string)
 		if isText && (s == container && key == "image" || s == volumeImage && key == "reference") {
 			w.at = append(w.at, key)
 			w.text(text, w.images)
 			w.at = w.at[:len(w.at)-1]
-			continue
+		} else {
+			w.under(key, m[key], spotOf(s, key, m[key]))
 		}
-		w.under(key, m[key], spotOf(s, key, m[key]))
+		w.path = w.path[:len(w.path)-1]
 	}
 	w.out = append(w.out, '}')
 }
@@ -166,7 +174,7 @@ func (w *writer) text(v string, isImage bool) {
 	hasVariable := w.substitute && strings.Contains(v, "${")
 	if hasVariable || isImage && v != "" {
 		w.slots = append(w.slots, slot{From: from, To: len(w.out), Value: v, Variable: hasVariable, Image: isImage,
-			String: hasVariable && wantsText(w.kind, w.at)})
+			String: hasVariable && wantsText(w.kind, w.at), At: slices.Clone(w.path)})
 	}
 }
 

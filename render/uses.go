@@ -1,0 +1,62 @@
+package render
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// Uses says what a layer, or the distribution, of a site makes use of.
+type Uses struct {
+	Key       string   `json:"-"` // the same for what is built from the same files
+	Bases     []string `json:"-"` // folders of bases/ that it reads
+	Variables []string `json:"variables,omitempty"`
+	Images    []string `json:"images,omitempty"` // as they are written, maybe with variables
+}
+
+// Uses returns what a layer of a site makes use of. Its error joins
+// [fleet.Problem]s.
+func (r *Renderer) Uses(site *fleet.Site, layer fleet.Layer) (Uses, error) {
+	in, err := r.inputOf(site, layer)
+	if err != nil {
+		return Uses{}, err
+	}
+	u := Uses{Key: in.key, Bases: in.bases}
+	if kept, ok := r.memo.Get("uses " + in.key); ok && json.Unmarshal(kept, &u) == nil {
+		return u, nil
+	}
+	from, err := r.build(in)
+	if err != nil {
+		return Uses{}, err
+	}
+	variables, images := map[string]bool{}, map[string]bool{}
+	for _, t := range from.templates {
+		for _, name := range t.uses() {
+			variables[name] = true
+		}
+		for _, s := range t.Slots {
+			if s.Image {
+				images[s.Value] = true
+			}
+		}
+	}
+	u.Variables, u.Images = slices.Sorted(maps.Keys(variables)), slices.Sorted(maps.Keys(images))
+	if kept, err := json.Marshal(u); err == nil {
+		r.memo.Put("uses "+in.key, kept)
+	}
+	return u, nil
+}
+
+// InputKey names what a layer of a site is built from.
+func (r *Renderer) InputKey(site *fleet.Site, layer fleet.Layer) (string, error) {
+	in, err := r.inputOf(site, layer)
+	if err != nil {
+		return "", err
+	}
+	return in.key, nil
+}
+
+// Key says all that rendering a site depends on. Its error joins [fleet.Problem]s.
+func (r *Renderer) Key(site *fleet.Site) (string, error) { return r.siteName(site) }
