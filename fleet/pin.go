@@ -19,7 +19,7 @@ func (l *loader) pin(file string, c choice) *Profile {
 	if err != nil {
 		p = nil
 		report := func(err error) {
-			tip := ""
+			tip := "pin a signed tag of this repository, and the commit that it names"
 			if h := (interface{ Hint() string })(nil); errors.As(err, &h) {
 				tip = h.Hint()
 			}

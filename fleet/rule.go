@@ -49,6 +49,7 @@ const (
 	RuleUnusedProfile      Rule = "unused-profile"
 	RuleUnusedBase         Rule = "unused-base"
 	RuleUnusedLock         Rule = "unused-lock"
+	RuleUnreadableSecret   Rule = "unreadable-secret"
 )
 
 // RuleText says what a rule asks for, and how grave it is to break it.
@@ -97,22 +98,28 @@ func Rules() []RuleText {
 		{RuleRemovedAPI, false, "objects are of a version that the Kubernetes of their site serves"},
 		{RuleSeveralHosts, true, "a site has one active host: today's agents do not join several"},
 		{RuleVariableUnused, true, "variables that a profile declares are used"},
+		{RuleUnreadableSecret, true, "hosts can open the SOPS documents within their reach"},
 		{RuleSchemaVersion, true, "the schemas of the site's Kubernetes version are part of the program"},
 		{RuleUnknownKind, true, "custom resources have their definition at the same site"},
 		{RuleUnlockedImage, true, "images have a digest, their own or in content.lock"},
 		{RuleFloatingImage, true, "images have a tag other than latest, or a digest"},
 		{RuleUnusedProfile, true, "profiles are used by a site"},
-		{RuleUnusedBase, true, "folders of bases/ are used by a profile or a site"},
+		{RuleUnusedBase, true, "kustomizations in bases/ are used by a profile or a site"},
 		{RuleUnusedLock, true, "what content.lock names is used by the profile"},
 	}
 }
 
 // Warning tells whether hosts take what breaks the rule all the same.
-func (r Rule) Warning() bool {
+func (r Rule) Warning() bool { return r.about().Warning }
+
+// Text says what the rule asks for.
+func (r Rule) Text() string { return r.about().Text }
+
+func (r Rule) about() RuleText {
 	for _, t := range Rules() {
 		if t.Rule == r {
-			return t.Warning
+			return t
 		}
 	}
-	return false
+	return RuleText{}
 }
