@@ -164,16 +164,23 @@ func (p *pair) same() bool {
 // compareAll compares each pair, on all processors.
 func compareAll(pairs []*pair, renderers [2]*render.Renderer, files changed) error {
 	errs := make([]error, len(pairs))
+	parallel(len(pairs), func(i int) {
+		pairs[i].renderers, pairs[i].changed = renderers, files
+		errs[i] = pairs[i].compare()
+	})
+	return errors.Join(errs...)
+}
+
+// parallel calls do for 0 to n-1, on all processors.
+func parallel(n int, do func(int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range min(len(pairs), runtime.GOMAXPROCS(0)) {
+	for range min(n, runtime.GOMAXPROCS(0)) {
 		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(pairs); i = int(next.Add(1)) - 1 {
-				pairs[i].renderers, pairs[i].changed = renderers, files
-				errs[i] = pairs[i].compare()
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
 			}
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
 }

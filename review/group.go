@@ -98,7 +98,7 @@ func (g grouper) list() []Group {
 		sorted = append(sorted, &group.Group)
 	}
 	slices.SortFunc(sorted, func(a, b *Group) int {
-		return cmp.Or(grave(a)-grave(b), slices.Index(kinds, a.Kind)-slices.Index(kinds, b.Kind),
+		return cmp.Or(grave(a)-grave(b), slices.Index(byGravity, a.Kind)-slices.Index(byGravity, b.Kind),
 			len(b.Hosts)-len(a.Hosts), len(b.Sites)-len(a.Sites), cmp.Compare(keys[a], keys[b]))
 	})
 	for _, group := range sorted {

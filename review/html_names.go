@@ -140,7 +140,7 @@ func choices(groups []Group, where map[string]place) []pageChoice {
 		}
 	}
 	var named []string
-	for _, k := range kinds {
+	for _, k := range byGravity {
 		if present[k] {
 			named = append(named, string(k))
 		}

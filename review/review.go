@@ -99,7 +99,7 @@ const (
 
 func (k Kind) warning() bool { return k == Unreadable || k == NewImage || k == Unlocked }
 
-var kinds = []Kind{SiteVanished, HostVanished, HostRemoved, Delete, Recreate, Distribution, Profile, Move, Modify, Create, HostChanged, HostAdded, SiteAdded, Unreadable, NewImage, Unlocked}
+var byGravity = []Kind{SiteVanished, HostVanished, HostRemoved, Delete, Recreate, Distribution, Profile, Move, Modify, Create, HostChanged, HostAdded, SiteAdded, Unreadable, NewImage, Unlocked}
 
 // Field is one difference within an object.
 type Field struct {

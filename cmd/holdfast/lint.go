@@ -1,86 +1,160 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/memo"
+	"github.com/holdfast-fleet/holdfast/review"
 )
 
+type lintOptions struct {
+	output string
+	strict bool
+}
+
 func newLintCmd() *cobra.Command {
-	var output string
+	var opts lintOptions
 	cmd := &cobra.Command{
 		Use:               "lint [DIR]",
 		ValidArgsFunction: completeFolder,
-		Short:             "Check that everything in a fleet loads and renders",
-		Long: `Check that everything in the fleet in DIR (default: here) loads and renders, with
-the code that runs on the hosts. All problems are shown, each with file and line.
+		Short:             "Find everything that is wrong with a fleet",
+		Long: `Find everything that is wrong with the fleet in DIR (default: here), in one run:
+what does not load or render, with the code that runs on the hosts, and objects that
+the Kubernetes of their site would not take, by schemas that are part of the program
+and the CustomResourceDefinitions of the site. Nothing is fetched.
+
+Each problem is said on standard error with file, line, a hint, and the rule that is
+broken, in brackets; docs/reference/rules.md lists the rules. What hosts take all
+the same is a warning. An object with the annotation holdfast.dev/lint: disabled is
+rendered, but not checked.
+
+Exit codes: 0 there are no errors, or with --strict no warnings either; 1 there
+are; 2 the command line makes no sense.
+
+On standard output json, yaml, sarif (SARIF 2.1.0, for code scanning and editors)
+and github (annotations of a workflow) say the same to programs.
 
 What was found out is kept in the folder that HOLDFAST_CACHE names, by default
 holdfast in the user's cache folder, to be faster the next time. The folder may be
 shared, and deleted at any time; HOLDFAST_CACHE=off keeps nothing.`,
 		Example: `  holdfast lint
-  holdfast lint fleet-example -o json | jq .problems`,
+  holdfast lint --strict -o github                        # in a workflow
+  holdfast lint -o sarif > holdfast.sarif
+  holdfast lint fleet-example -o json | jq '.problems[] | select(.rule == "schema")'`,
 		Args: optionalArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			return runLint(cmd.OutOrStdout(), dir, output)
+			found, err := lint(dir)
+			if err != nil {
+				return err
+			}
+			return opts.say(cmd.OutOrStdout(), cmd.ErrOrStderr(), dir, &found)
 		},
 	}
-	addOutput(cmd, &output)
+	addChoice(cmd, "output", "o", choice{&opts.output, "output format", []string{"text", "json", "yaml", "sarif", "github"}})
+	cmd.Flags().BoolVar(&opts.strict, "strict", false, "exit with 1 for warnings, too")
 	return cmd
 }
 
-// linted is what lint found.
-type linted struct {
-	Fleet    string    `json:"fleet,omitempty"`
-	Profiles int       `json:"profiles"`
-	Sites    int       `json:"sites"`
-	Hosts    int       `json:"hosts"`
-	Problems []problem `json:"problems"`
-}
-
-// problem is a fleet.Problem for programs.
-type problem struct {
-	File    string `json:"file"`
-	Line    int    `json:"line,omitempty"` // from 1; 0 if the whole file is meant
-	Message string `json:"message"`
-	Hint    string `json:"hint,omitempty"`
-}
-
-func runLint(w io.Writer, dir, output string) error {
-	found := linted{Problems: []problem{}}
-	bad := lint(dir, &found)
-	for _, p := range fleet.Problems(bad) {
-		found.Problems = append(found.Problems, problem{p.File, p.Line, p.Msg, p.Tip})
+func lint(dir string) (review.Report, error) {
+	if err := isFolder(dir, fleetTip); err != nil {
+		return review.Report{}, err
 	}
-	var err error
-	switch {
-	case output != "text":
-		err = printAs(w, output, found)
-	case bad == nil:
-		_, err = fmt.Fprintf(w, "%s: %d profiles, %d sites, %d hosts: no problems\n", found.Fleet, found.Profiles, found.Sites, found.Hosts)
+	debug.SetGCPercent(400) // a command that ends soon has better things to do
+	options := review.LintOptions{Options: review.Options{Worker: renderWorkerCmd}, Now: time.Now(), Needs: driverNeeds}
+	if store := openMemo(); store != nil {
+		options.Memo = store
+		defer keepFound(store)
 	}
-	return errors.Join(bad, err)
+	return review.Lint(review.State{Name: dir, FS: memo.Dir(dir), Pins: &clonePins{dir: dir}}, options)
 }
 
-func lint(dir string, found *linted) error {
-	f, err := openFleet(dir)
+func driverNeeds(d fleet.Distribution) []string {
+	driver, err := bootstrap.For(d.Type)
 	if err != nil {
-		return err
+		return nil
 	}
-	defer f.Close()
-	found.Fleet, found.Profiles, found.Sites = f.Name, len(f.Profiles), len(f.Sites)
-	for _, s := range f.Sites {
-		found.Hosts += len(s.Hosts)
+	return driver.Needs(d)
+}
+
+// say prints a report, and tells by its error whether that is bad.
+func (o lintOptions) say(stdout, stderr io.Writer, dir string, found *review.Report) error {
+	for _, p := range found.Problems {
+		warning := ""
+		if p.Severity == review.Warning {
+			warning = "warning: "
+		}
+		fmt.Fprintf(stderr, "holdfast: %s: %s%s [%s]\n", printable(p.Place()), warning, printable(p.Text()), p.Rule)
+		if p.Hint != "" {
+			fmt.Fprintf(stderr, "hint: %s\n", printable(p.Hint))
+		}
 	}
-	_, err = f.Digests(f.Sites)
-	return fleet.Join(err, lintSources(os.DirFS(dir), f.Sites))
+	name := found.Fleet
+	if name != "" {
+		name += ": "
+	}
+	bad := found.Errors > 0 || o.strict && found.Warnings > 0
+	var err error
+	switch o.output {
+	case "sarif":
+		err = found.SARIF(stdout, inRepository(dir), version)
+	case "github":
+		err = found.Annotations(stdout, inRepository(dir))
+	case "text":
+		_, err = fmt.Fprintf(stdout, "%s%d profiles, %d sites, %d hosts: %s\n", name, found.Profiles, found.Sites, found.Hosts, counts(found))
+	default:
+		err = printAs(stdout, o.output, found)
+	}
+	if err == nil && bad {
+		return exitCode(1)
+	}
+	return err
+}
+
+// counts says how many problems there are.
+func counts(r *review.Report) string {
+	var parts []string
+	for _, of := range []struct {
+		n    int
+		what string
+	}{{r.Errors, "error"}, {r.Warnings, "warning"}} {
+		switch of.n {
+		case 0:
+		case 1:
+			parts = append(parts, "1 "+of.what)
+		default:
+			parts = append(parts, fmt.Sprintf("%d %ss", of.n, of.what))
+		}
+	}
+	if len(parts) == 0 {
+		return "no problems"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// inRepository is the fleet's folder as seen from where the command runs, which
+// in a pipeline is the root of the repository.
+func inRepository(dir string) string {
+	if here, err := os.Getwd(); err == nil && filepath.IsAbs(dir) {
+		if rel, err := filepath.Rel(here, dir); err == nil {
+			dir = rel
+		}
+	}
+	if dir = filepath.Clean(dir); dir == "." || !filepath.IsLocal(dir) {
+		return ""
+	}
+	return filepath.ToSlash(dir)
 }

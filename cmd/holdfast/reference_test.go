@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -50,6 +52,36 @@ func TestTheReferenceIsUpToDate(t *testing.T) {
 	require.Equal(t, string(have), b.String(), "run go test ./cmd/holdfast -run TestTheReference -update")
 }
 
+// The page of the rules is made from the rules.
+func TestTheReferenceOfRulesIsUpToDate(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("# Rules of lint\n\n" +
+		"`holdfast lint` finds what breaks these rules. Their names never change: programs may go by them. Made from\n" +
+		"the rules of the program; do not edit. [How to check a change](../how-to/check-a-change.md) says how to run it.\n")
+	for _, part := range []struct {
+		title, text string
+		warning     bool
+	}{
+		{"Errors", "Hosts, or the API servers of their sites, refuse what breaks one of these. `holdfast lint` exits with 1.", false},
+		{"Warnings", "Hosts take it all the same. `holdfast lint --strict` exits with 1.", true},
+	} {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| rule | what it asks for |\n|---|---|\n", part.title, part.text)
+		for _, rule := range fleet.Rules() {
+			if rule.Warning == part.warning {
+				fmt.Fprintf(&b, "| `%s` | %s |\n", rule.Rule, rule.Text)
+			}
+		}
+	}
+	const file = "../../docs/reference/rules.md"
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(b.String()), 0o644))
+	}
+	have, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(have), b.String(), "run go test ./cmd/holdfast -run TestTheReference -update")
+}
+
 func TestCommandsAreAlike(t *testing.T) {
 	t.Parallel()
 	usages := map[string]string{}
@@ -70,6 +102,7 @@ func TestCommandsAreAlike(t *testing.T) {
 			}
 			usage := f.Shorthand + " " + f.Usage + " " + f.DefValue
 			usage = strings.Replace(usage, "text, json, yaml, markdown or html", "text, json or yaml", 1) // comments and pages are of diff alone
+			usage = strings.Replace(usage, "text, json, yaml, sarif or github", "text, json or yaml", 1)  // annotations are of lint alone
 			require.Contains(t, []string{"", usage}, usages[name], "--%s of %s", name, path)
 			usages[name] = usage
 		}

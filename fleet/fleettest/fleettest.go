@@ -57,7 +57,6 @@ const head = "apiVersion: holdfast.dev/v1alpha1\nkind: "
 func (f Fleet) Write(dir string) error {
 	w := &writer{root: dir}
 	w.file("fleet.yaml", head+"Fleet\nmetadata:\n  name: bench\n")
-	w.file("trust/policy.yaml", head+"TrustPolicy\nspec:\n  mode: commit\n")
 	for n := range Layers {
 		f.layer(w, n)
 	}

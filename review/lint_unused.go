@@ -1,0 +1,165 @@
+package review
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/render"
+)
+
+// usage is what the sites make use of.
+type usage struct {
+	profiles map[string]bool
+	bases    map[string]bool
+	of       map[*fleet.Profile]*profileUsage
+}
+
+// profileUsage is what the sites of one profile make use of.
+type profileUsage struct {
+	variables, images, content map[string]bool
+}
+
+// unused notes what is there for nothing.
+func (l *linter) unused() error {
+	used := usage{map[string]bool{}, map[string]bool{}, map[*fleet.Profile]*profileUsage{}}
+	var errs []error
+	seen := map[string]bool{} // inputs, by profile
+	for _, site := range l.fleet.Sites {
+		errs = append(errs, l.use(site, &used, seen))
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.fleet.Profiles)) {
+		p := l.fleet.Profiles[name]
+		if !used.profiles[name] {
+			l.report(fleet.Problem{File: p.Dir + "/profile.yaml", Rule: fleet.RuleUnusedProfile, Msg: "no site runs profile " + name, Tip: "delete " + p.Dir + ", or give it to a site"})
+		}
+		if of := used.of[p]; of != nil {
+			l.unusedVariables(p, of)
+			l.unusedLocks(p, of)
+		}
+	}
+	return errors.Join(append(errs, l.unusedBases(used.bases))...)
+}
+
+// use adds what a site uses.
+func (l *linter) use(site *fleet.Site, used *usage, seen map[string]bool) error {
+	p := site.Profile
+	used.profiles[p.Name] = true
+	of := used.of[p]
+	if of == nil {
+		of = &profileUsage{map[string]bool{}, map[string]bool{}, map[string]bool{}}
+		used.of[p] = of
+	}
+	for _, layer := range append(slices.Clone(p.Layers), render.DistributionOf(p)) {
+		key, err := l.renderer.InputKey(site, layer)
+		if err != nil {
+			return err
+		}
+		if key = fmt.Sprintf("%p %s", p, key); seen[key] {
+			continue
+		}
+		seen[key] = true
+		uses, err := l.renderer.Uses(site, layer)
+		if err != nil {
+			return err
+		}
+		for _, base := range uses.Bases {
+			used.bases[base] = true
+		}
+		for _, name := range uses.Variables {
+			of.variables[name] = true
+		}
+		for _, ref := range uses.Images {
+			of.images[ref] = true
+		}
+		if layer.Name == render.DistributionLayer {
+			if err := l.content(site, of); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// content adds what the distribution of a site needs.
+func (l *linter) content(site *fleet.Site, of *profileUsage) error {
+	if l.options.Needs == nil {
+		return nil
+	}
+	node, err := l.renderer.Node(site)
+	if err != nil {
+		return err
+	}
+	d, err := fleet.ParseDistribution(node.Distribution)
+	if err != nil {
+		return err
+	}
+	for _, ref := range l.options.Needs(d) {
+		of.content[ref] = true
+	}
+	return nil
+}
+
+func (l *linter) unusedVariables(p *fleet.Profile, of *profileUsage) {
+	for _, v := range p.Variables {
+		if !of.variables[v.Name] {
+			l.report(fleet.Problem{File: v.File, Line: v.Line, Rule: fleet.RuleVariableUnused, Msg: fmt.Sprintf("no layer of profile %s uses variable %s", p.Name, v.Name),
+				Tip: fmt.Sprintf("write ${%s} where it belongs, or drop it", v.Name)})
+		}
+	}
+}
+
+// unusedLocks looks through a content.lock. An image whose name has variables
+// may be any.
+func (l *linter) unusedLocks(p *fleet.Profile, of *profileUsage) {
+	file := p.Dir + "/content.lock"
+	text, _ := fleet.ReadFile(l.state.FS, file, fleet.MaxFileSize)
+	stale := func(locked map[string]string, used map[string]bool) {
+		for ref := range locked {
+			if !used[ref] {
+				l.report(fleet.Problem{File: file, Line: lineOf(text, ref), Rule: fleet.RuleUnusedLock, Msg: fmt.Sprintf("nothing of profile %s uses %s", p.Name, ref), Tip: lockTip(p)})
+			}
+		}
+	}
+	varies := false
+	for ref := range of.images {
+		varies = varies || strings.Contains(ref, "${")
+	}
+	if !varies {
+		stale(p.Lock.Images, of.images)
+	}
+	if l.options.Needs != nil {
+		stale(p.Lock.Distribution, of.content)
+	}
+}
+
+// lineOf is the first line with a text in it, or 0.
+func lineOf(text []byte, what string) int {
+	at := bytes.Index(text, []byte(what+":"))
+	if at < 0 {
+		return 0
+	}
+	return 1 + bytes.Count(text[:at], []byte("\n"))
+}
+
+// unusedBases looks for kustomizations in bases/ that no site builds with.
+func (l *linter) unusedBases(used map[string]bool) error {
+	return fs.WalkDir(l.state.FS, "bases", func(name string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if dir := path.Dir(name); slices.Contains(fleet.KustomizationFiles(), e.Name()) && !used[dir] {
+			l.report(fleet.Problem{File: name, Rule: fleet.RuleUnusedBase, Msg: "no profile and no site that is built uses " + dir, Tip: "delete the folder, or name it in a kustomization"})
+		}
+		return nil
+	})
+}
