@@ -2,7 +2,6 @@ package reconciler
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,9 +19,6 @@ const layersAtOnce = 8
 // dependencies; those that do not depend on each other side by side. Nothing
 // is deleted.
 func (s *session) apply(ctx context.Context, t target, layers []render.Layer, kept map[string]string) error {
-	if err := s.expect(ctx, t); err != nil {
-		return err
-	}
 	s.rec.update(func(st *Status, now time.Time) {
 		st.Layers = layerStatuses(st.Layers, t.Desired.Cluster.Layers, s.applied, now)
 	})
@@ -66,7 +62,7 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 	}
 	slots <- struct{}{}
 	r.report(l, LayerApplying, "")
-	changes, err := r.cluster.Apply(ctx, r.target.Desired.Site, l)
+	changes, err := r.applyLayer(ctx, r.target.Desired.Site, l)
 	<-slots
 	if err != nil {
 		r.fail(ctx, l, err, false)
@@ -158,76 +154,4 @@ func (r *layerRun) err(layers []render.Layer) error {
 		more = fmt.Sprintf(" (%d more wait for it)", blocked)
 	}
 	return fmt.Errorf("layer %s%s: %w", strings.Join(failed, ", "), more, first)
-}
-
-// layerStatuses starts the layers of a pass from what is known of the last one.
-func layerStatuses(old []LayerStatus, layers []render.Layer, applied map[string]string, now time.Time) []LayerStatus {
-	out := make([]LayerStatus, len(layers))
-	for i, l := range layers {
-		out[i] = LayerStatus{Name: l.Name, State: LayerPending, Digest: l.Digest, Objects: len(l.Objects), Since: now}
-		j := slices.IndexFunc(old, func(o LayerStatus) bool { return o.Name == l.Name && o.Digest == l.Digest })
-		if j >= 0 && applied[l.Name] == l.Digest {
-			out[i] = old[j]
-		}
-	}
-	return out
-}
-
-// expect makes the inventories hold all that is about to be applied besides
-// all that was, so that nothing applied is ever unknown.
-func (s *session) expect(ctx context.Context, t target) error {
-	kept, err := s.cluster.Inventory(ctx, t.Desired.Site)
-	if err != nil {
-		return err
-	}
-	desired, err := inventoryOf(t)
-	if err != nil {
-		return err
-	}
-	union := desired.union(kept).union(s.inventory)
-	union.Revision, union.Version = kept.Revision, kept.Version
-	if !union.equal(s.inventory) {
-		if err := saveInventory(s.Dir, union); err != nil {
-			return err
-		}
-		s.inventory = union
-	}
-	if union.equal(kept) {
-		return nil
-	}
-	_, err = s.cluster.SaveInventory(ctx, union)
-	return err
-}
-
-func inventoryOf(t target) (Inventory, error) {
-	inv := Inventory{Site: t.Desired.Site, Revision: t.Commit.Revision, Layers: map[string][]Object{}}
-	for _, l := range t.Desired.Cluster.Layers {
-		if !l.Prune {
-			inv.Kept = append(inv.Kept, l.Name)
-		}
-		for _, raw := range l.Objects {
-			o, err := objectOf(raw)
-			if err != nil {
-				return Inventory{}, fmt.Errorf("layer %s: %w", l.Name, err)
-			}
-			inv.Layers[l.Name] = append(inv.Layers[l.Name], o)
-		}
-	}
-	return inv, nil
-}
-
-func objectOf(raw json.RawMessage) (Object, error) {
-	var head struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-		Metadata   struct{ Namespace, Name string }
-	}
-	if err := json.Unmarshal(raw, &head); err != nil {
-		return Object{}, err
-	}
-	group, version, found := strings.Cut(head.APIVersion, "/")
-	if !found {
-		group, version = "", head.APIVersion
-	}
-	return Object{Group: group, Version: version, Kind: head.Kind, Namespace: head.Metadata.Namespace, Name: head.Metadata.Name}, nil
 }

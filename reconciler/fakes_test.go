@@ -25,6 +25,7 @@ type fakeCluster struct {
 	unhealthy     map[string]bool            // layer → never healthy
 	unhealthyWith string                     // a layer with this object is never healthy
 	unhealthySays string                     // why; empty: as it always is
+	onRecreate    func()                     // mu is held
 	history       []string                   // calls that change something
 	drift         chan reconciler.Drift
 	events        []reconciler.Event
@@ -73,7 +74,12 @@ func (c *fakeCluster) Repair(ctx context.Context, site string, l render.Layer, _
 }
 
 func (c *fakeCluster) Recreate(ctx context.Context, site string, l render.Layer, objects []reconciler.Object) ([]reconciler.Change, error) {
-	c.set(func(c *fakeCluster) { c.note("recreate %v", objects) })
+	c.set(func(c *fakeCluster) {
+		c.note("recreate %v", objects)
+		if c.onRecreate != nil {
+			c.onRecreate()
+		}
+	})
 	return c.Apply(ctx, site, l)
 }
 

@@ -70,7 +70,10 @@ func (s *session) converge(ctx context.Context, rev gitsource.Revision) (*target
 	layers, kept := plan(desired, s.confirmedLayers(), s.bad)
 	planned := *t
 	planned.Desired.Cluster.Layers = layers
-	err := s.apply(ctx, *t, layers, kept)
+	err := s.expect(ctx, rev, *t)
+	if err == nil {
+		err = s.apply(ctx, *t, layers, kept)
+	}
 	s.rec.finish(PhaseApply, err)
 	if err != nil {
 		return &planned, err
@@ -132,7 +135,7 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 		return s.confirmed, fmt.Errorf("render %s for %s: %w", rev.Short(), host.Name, err)
 	}
 	commit := Commit{Revision: rev.Commit(), Signer: rev.Signer().Name, Since: time.Now().UTC().Truncate(time.Millisecond)}
-	s.rendered = &target{Commit: commit, Desired: desired}
+	s.rendered = &target{Commit: commit, Desired: desired, Prune: host.Site.Prune}
 	s.Log.Info("revision rendered", "revision", rev.Short(), "cluster", desired.Cluster.Digest, "node", desired.Node.Digest)
 	return s.rendered, nil
 }

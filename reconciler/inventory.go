@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 )
@@ -60,14 +61,14 @@ func (i Inventory) within(other Inventory) bool {
 }
 
 // without returns what i lists in layers that are pruned, and other does not in any.
-func (i Inventory) without(other Inventory) []Object {
+func (i Inventory) without(other Inventory) []leftover {
 	keep := map[Object]bool{}
 	for _, objects := range other.Layers {
 		for _, o := range objects {
 			keep[o.id()] = true
 		}
 	}
-	var out []Object
+	var out []leftover
 	for _, name := range slices.Sorted(maps.Keys(i.Layers)) {
 		if slices.Contains(i.Kept, name) {
 			continue
@@ -75,11 +76,33 @@ func (i Inventory) without(other Inventory) []Object {
 		for _, o := range i.Layers[name] {
 			if !keep[o.id()] {
 				keep[o.id()] = true
-				out = append(out, o)
+				out = append(out, leftover{o, name})
 			}
 		}
 	}
 	return out
+}
+
+// objects counts all that is listed.
+func (i Inventory) objects() int {
+	n := 0
+	for _, list := range i.Layers {
+		n += len(list)
+	}
+	return n
+}
+
+func (i Inventory) layerOf(o Object) string {
+	for _, name := range slices.Sorted(maps.Keys(i.Layers)) {
+		if contains(i.Layers[name], o) {
+			return name
+		}
+	}
+	return ""
+}
+
+func compareObjects(a, b Object) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Group, b.Group))
 }
 
 func contains(objects []Object, o Object) bool {

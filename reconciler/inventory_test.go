@@ -22,16 +22,16 @@ func TestWhatLeftTheInventory(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		old, new Inventory
-		want     []Object
+		want     []leftover
 	}{
 		{"an object that no layer lists any more is left over",
-			inventory(map[string][]Object{"shop": {web, text}}), inventory(map[string][]Object{"shop": {web}}), []Object{text}},
+			inventory(map[string][]Object{"shop": {web, text}}), inventory(map[string][]Object{"shop": {web}}), []leftover{{text, "shop"}}},
 		{"an object that moved to another layer is not",
 			inventory(map[string][]Object{"shop": {web}}), inventory(map[string][]Object{"front": {web}}), nil},
 		{"another version of an object is the same object",
 			inventory(map[string][]Object{"shop": {web}}), inventory(map[string][]Object{"shop": {webV2}}), nil},
 		{"a lost layer's objects are left over",
-			inventory(map[string][]Object{"shop": {web}, "extra": {text}}), inventory(map[string][]Object{"shop": {web}}), []Object{text}},
+			inventory(map[string][]Object{"shop": {web}, "extra": {text}}), inventory(map[string][]Object{"shop": {web}}), []leftover{{text, "extra"}}},
 		{"a layer that is not pruned keeps its objects, also when it is lost",
 			inventory(map[string][]Object{"shop": {web}, "extra": {text}}, "extra"), inventory(map[string][]Object{"shop": {web}}), nil},
 	} {

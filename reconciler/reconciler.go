@@ -93,6 +93,7 @@ type session struct {
 	confirmed *target   // last confirmed, from disk
 	rendered  *target   // of the newest revision that could be rendered
 	inventory Inventory // what may be in the cluster
+	intents   intents   // what commits allow, of the revision being worked on
 	cluster   Cluster
 	access    bootstrap.Access
 	checked   map[string]bool   // digests of content that was verified to be there

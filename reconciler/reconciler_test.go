@@ -307,7 +307,10 @@ func TestPruningComesAfterConfirmationAndTakesIntent(t *testing.T) {
 	require.NotEqual(t, second, st.Confirmed.Revision)
 	require.False(t, s.cluster.has("ConfigMap/old"), "left the fleet")
 	require.True(t, s.cluster.has("Namespace/space"), "a Namespace takes intent")
-	require.Equal(t, []reconciler.Object{{Version: "v1", Kind: "Namespace", Name: "space"}}, st.Held)
+	require.Equal(t, []reconciler.HeldObject{{
+		Object: reconciler.Object{Version: "v1", Kind: "Namespace", Name: "space"}, Layer: "base",
+		Why: "all that is in it goes with it", Do: `commit with the trailer "Allow-Prune: Namespace space"`,
+	}}, st.Held)
 	require.True(t, s.cluster.has("ConfigMap/keep"), "a layer that is not pruned")
 
 	empty := s.commit(map[string]string{"profiles/shop/profile.yaml": object("Profile", "shop", "spec: {layers: []}\n")})

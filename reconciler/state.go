@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/holdfast-fleet/holdfast/durable"
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/render"
 )
 
@@ -21,6 +22,8 @@ const (
 type target struct {
 	Commit  Commit         `json:"commit"`
 	Desired render.Desired `json:"desired"`
+	Prune   fleet.Prune    `json:"prune"`            // what the site allows
+	Intents intents        `json:"intents,omitzero"` // what commits allow
 }
 
 // loadConfirmed returns the last confirmed target, kept complete so that it

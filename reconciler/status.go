@@ -54,10 +54,10 @@ type Status struct {
 	// Diverged are alarms: signed histories that part from each other.
 	Diverged []*gitsource.Diverged `json:"diverged,omitempty"`
 
-	Failures  []Failure `json:"failures,omitempty"` // at most one a phase, in their order
-	Held      []Object  `json:"held,omitempty"`     // should be deleted, but deleting them takes intent
-	Repairs   int       `json:"repairs"`            // drifted objects put right since the agent started
-	UpdatedAt time.Time `json:"updatedAt"`
+	Failures  []Failure    `json:"failures,omitempty"` // at most one a phase, in their order
+	Held      []HeldObject `json:"held,omitempty"`     // should be deleted, but deleting them takes intent
+	Repairs   int          `json:"repairs"`            // drifted objects put right since the agent started
+	UpdatedAt time.Time    `json:"updatedAt"`
 }
 
 // AgentStatus describes the process.

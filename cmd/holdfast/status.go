@@ -111,7 +111,10 @@ func printStatus(w io.Writer, st reconciler.Status, c paint, now time.Time) {
 		}
 	}
 	for _, o := range st.Held {
-		fmt.Fprintf(w, "%-10s %s is not in the fleet any more; it is kept\n", "held", printable(o.String()))
+		fmt.Fprintf(w, "%-10s %s, of layer %s: %s\n", "held", printable(o.String()), printable(o.Layer), printable(o.Why))
+		if o.Do != "" {
+			fmt.Fprintf(w, "%-10s hint: %s\n", "", printable(o.Do))
+		}
 	}
 	for _, f := range st.Failures {
 		fmt.Fprintf(w, "%s %s, for %s: %s\n", c("31", "failure   "), f.Phase, age(now, f.Since), lines(f.Message, "           "))

@@ -1,0 +1,91 @@
+package reconciler
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/holdfast-fleet/holdfast/gitsource"
+	"github.com/holdfast-fleet/holdfast/render"
+)
+
+// layerStatuses starts the layers of a pass from what is known of the last one.
+func layerStatuses(old []LayerStatus, layers []render.Layer, applied map[string]string, now time.Time) []LayerStatus {
+	out := make([]LayerStatus, len(layers))
+	for i, l := range layers {
+		out[i] = LayerStatus{Name: l.Name, State: LayerPending, Digest: l.Digest, Objects: len(l.Objects), Since: now}
+		j := slices.IndexFunc(old, func(o LayerStatus) bool { return o.Name == l.Name && o.Digest == l.Digest })
+		if j >= 0 && applied[l.Name] == l.Digest {
+			out[i] = old[j]
+		}
+	}
+	return out
+}
+
+// expect makes the inventories hold all that is about to be applied besides
+// all that was, so that nothing applied is ever unknown.
+func (s *session) expect(ctx context.Context, rev gitsource.Revision, t target) error {
+	kept, err := s.cluster.Inventory(ctx, t.Desired.Site)
+	if err != nil {
+		return err
+	}
+	settled := kept.Revision
+	if settled == "" {
+		settled = s.inventory.Revision
+	}
+	s.intents = s.intend(rev, t, settled)
+	desired, err := inventoryOf(t)
+	if err != nil {
+		return err
+	}
+	union := desired.union(kept).union(s.inventory)
+	union.Revision, union.Version = kept.Revision, kept.Version
+	if !union.equal(s.inventory) {
+		if err := saveInventory(s.Dir, union); err != nil {
+			return err
+		}
+		s.inventory = union
+	}
+	if union.equal(kept) {
+		return nil
+	}
+	_, err = s.cluster.SaveInventory(ctx, union)
+	return err
+}
+
+func inventoryOf(t target) (Inventory, error) {
+	inv := Inventory{Site: t.Desired.Site, Revision: t.Commit.Revision, Layers: map[string][]Object{}}
+	for _, l := range t.Desired.Cluster.Layers {
+		if !l.Prune {
+			inv.Kept = append(inv.Kept, l.Name)
+		}
+		inv.Layers[l.Name] = nil // it is in the profile, whatever it renders
+		for _, raw := range l.Objects {
+			o, err := objectOf(raw)
+			if err != nil {
+				return Inventory{}, fmt.Errorf("layer %s: %w", l.Name, err)
+			}
+			inv.Layers[l.Name] = append(inv.Layers[l.Name], o)
+		}
+	}
+	return inv, nil
+}
+
+func objectOf(raw json.RawMessage) (Object, error) {
+	var head struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+		Metadata   struct{ Namespace, Name string }
+	}
+	if err := json.Unmarshal(raw, &head); err != nil {
+		return Object{}, err
+	}
+	group, version, found := strings.Cut(head.APIVersion, "/")
+	if !found {
+		group, version = "", head.APIVersion
+	}
+	return Object{Group: group, Version: version, Kind: head.Kind, Namespace: head.Metadata.Namespace, Name: head.Metadata.Name}, nil
+}

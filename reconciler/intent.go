@@ -1,0 +1,126 @@
+package reconciler
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/gitsource"
+)
+
+// The trailers that give orders. They count in the last paragraph of a commit's
+// message, as git interpret-trailers(1) reads them.
+const (
+	trailerPrune    = "allow-prune"
+	trailerRecreate = "allow-recreate"
+)
+
+// intents are what commits allow beyond what every commit may do. They are kept
+// with the confirmed revision, so that a prune that was cut off can be finished
+// without a source.
+type intents struct {
+	Prune    []fleet.Permit `json:"prune,omitempty"`
+	Recreate []fleet.Permit `json:"recreate,omitempty"`
+}
+
+func (i intents) with(other intents) intents {
+	return intents{
+		Prune:    slices.Concat(i.Prune, other.Prune),
+		Recreate: slices.Concat(i.Recreate, other.Recreate),
+	}
+}
+
+var revertsLine = regexp.MustCompile(`(?m)^This reverts commit ([0-9a-f]{40})\b`)
+
+// intentsOf reads messages, the newest first. What a commit allowed is void once
+// it was reverted, and counts again once the revert was.
+func intentsOf(said []gitsource.Message) intents {
+	var all intents
+	void := map[string]bool{}
+	for _, m := range said {
+		if void[m.Commit] {
+			continue
+		}
+		for _, reverted := range revertsLine.FindAllStringSubmatch(m.Text, -1) {
+			void[reverted[1]] = true
+		}
+		all = all.with(trailersOf(m.Text))
+	}
+	return all
+}
+
+// trailersOf reads one message. What it cannot read allows nothing.
+func trailersOf(message string) intents {
+	var got intents
+	for key, value := range trailers(message) {
+		switch key {
+		case trailerPrune:
+			got.Prune = append(got.Prune, permits(value)...)
+		case trailerRecreate:
+			got.Recreate = append(got.Recreate, permits(value)...)
+		}
+	}
+	return got
+}
+
+// permits reads one, or several with commas between.
+func permits(value string) []fleet.Permit {
+	var list []fleet.Permit
+	for one := range strings.SplitSeq(value, ",") {
+		if permit, err := fleet.ParsePermit(one); err == nil {
+			list = append(list, permit)
+		}
+	}
+	return list
+}
+
+// trailers yields "key: value" lines of the last paragraph, keys in lower case.
+// The subject is none.
+func trailers(message string) func(yield func(key, value string) bool) {
+	message = strings.TrimSpace(strings.ReplaceAll(message, "\r\n", "\n"))
+	at := strings.LastIndex(message, "\n\n")
+	return func(yield func(key, value string) bool) {
+		if at < 0 {
+			return
+		}
+		for line := range strings.Lines(message[at+2:]) {
+			key, value, found := strings.Cut(line, ":")
+			if found && !yield(strings.ToLower(key), strings.TrimSpace(value)) {
+				return
+			}
+		}
+	}
+}
+
+// allows tells whether a permit names the object.
+func allows(list []fleet.Permit, o Object) bool {
+	return slices.ContainsFunc(list, func(p fleet.Permit) bool {
+		return p.Layer == "" && p.Kind == o.Kind && (p.Group == "" || p.Group == o.Group) && p.Namespace == o.Namespace && p.Name == o.Name
+	})
+}
+
+// allowsLayer tells whether a permit names the layer.
+func allowsLayer(list []fleet.Permit, layer string) bool {
+	return slices.ContainsFunc(list, func(p fleet.Permit) bool { return p.Layer != "" && p.Layer == layer })
+}
+
+// intend finds what commits allow for t: those after the one that the cluster was
+// last brought to and pruned for, so that what was cut off is still allowed.
+func (s *session) intend(rev gitsource.Revision, t target, settled string) intents {
+	if rev.Commit() != t.Commit.Revision { // it is the confirmed one, for which that was found out
+		return t.Intents
+	}
+	if s.confirmed != nil && s.confirmed.Commit.Revision == rev.Commit() {
+		return s.confirmed.Intents
+	}
+	if settled == "" {
+		return intents{}
+	}
+	said, err := rev.Since(settled)
+	if err != nil {
+		s.Log.Warn("what commits allow is not known: nothing more is", "revision", rev.Short(), "since", settled, "error", err)
+		return intents{}
+	}
+	return intentsOf(said)
+}
