@@ -1,8 +1,8 @@
 package render
 
 import (
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
@@ -119,19 +119,32 @@ func (x explainer) steps() ([]Step, error) {
 
 // matters tells whether the object is another without the entry.
 func (x explainer) matters(e entry) bool {
-	files := maps.Clone(x.in.scan.texts)
 	text, err := e.without()
 	if err != nil {
 		return false
 	}
-	files[e.file] = text
-	list, err := x.r.pool.build(job{Dir: x.in.dir, File: x.in.file, Files: files, OpenAPI: x.in.scan.openapi})
+	list, err := x.built(e.file, text)
 	if err != nil { // something else needs it: its name has to do
 		return e.makes(x.template)
 	}
 	return !slices.ContainsFunc(list, func(t template) bool {
 		return t.object().id() == x.template.object().id() && string(t.Text) == string(x.template.Text)
 	})
+}
+
+// built builds the layer with another text of a file.
+func (x explainer) built(file string, text []byte) ([]template, error) {
+	s := newScan(x.in.files, x.in.reach)
+	s.texts[file] = text
+	s.kustomization(x.in.dir, place{}, "")
+	if len(s.problems) > 0 {
+		return nil, errors.Join(s.problems...)
+	}
+	j, err := x.r.job(&input{dir: x.in.dir, file: x.in.file, scan: s})
+	if err != nil {
+		return nil, err
+	}
+	return x.r.pool.build(j)
 }
 
 // kustomization is that of a folder; empty if it has none, or is none.

@@ -81,6 +81,11 @@ func TestAnExplanationNamesWhatMadeAnObjectAndNothingElse(t *testing.T) {
 			layer + "t.yaml":             "apiVersion: builtin\nkind: AnnotationsTransformer\nmetadata: {name: x}\nannotations: {a: b}\nfieldSpecs: [{path: metadata/annotations, create: true, kind: ConfigMap}]\n",
 		}, []string{"from " + layer + "kustomization.yaml:3", "by " + layer + "kustomization.yaml:3 configMapGenerator made",
 			"by " + layer + "kustomization.yaml:7 generatorOptions", "by " + layer + "kustomization.yaml:10 transformers t.yaml"}},
+		{"a chart, in a kustomization whose namespace is not its own", "s1", "ConfigMap", "two", map[string]string{
+			layer + "kustomization.yaml":  "resources: [one.yaml]\nnamespace: shop\nhelmCharts:\n  - {name: c, releaseName: r, namespace: default}\n  - {name: d, releaseName: r, namespace: default}\nlabels:\n  - pairs: {a: b}\n",
+			layer + "charts/c/Chart.yaml": "apiVersion: v2\nname: c\nversion: 1.0.0\n", layer + "charts/c/templates/two.yaml": strings.Replace(strings.Replace(configMap, "name: one", "name: {{ print \"two\" }}", 1), "  namespace: default\n", "", 1),
+			layer + "charts/d/Chart.yaml": "apiVersion: v2\nname: d\nversion: 1.0.0\n",
+		}, []string{"from " + layer + "charts/c/templates/two.yaml:2", "by " + layer + "kustomization.yaml:4 helmCharts c", "by " + layer + "kustomization.yaml:7 labels"}},
 		{"what is replaced further out", "s2", "ConfigMap", "made", map[string]string{
 			layer + "kustomization.yaml":   "resources: [one.yaml]\nconfigMapGenerator:\n  - name: made\n    literals: [a=b]\n    options: {disableNameSuffixHash: true}\n",
 			overlay + "kustomization.yaml": "resources: [../../../../profiles/p/addons/web]\nconfigMapGenerator:\n  - name: made\n    behavior: replace\n    literals: [a=c]\n    options: {disableNameSuffixHash: true}\n",
