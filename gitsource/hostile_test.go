@@ -199,3 +199,56 @@ func TestOfflineStart(t *testing.T) {
 	require.ErrorContains(t, err, "is not in the mirror")
 	require.True(t, kept.IsZero())
 }
+
+// What was restored is what the host had earlier: all of its data, or all but the
+// second copy of the floor, which is kept elsewhere.
+func TestARestoredDisk(t *testing.T) {
+	t.Parallel()
+	for _, whole := range []bool{false, true} {
+		name := "all but the second copy of the floor"
+		if whole {
+			name = "all of it"
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t)
+			first := f.Head()
+			o := f.options(t)
+			o.Second = t.TempDir()
+			second := filepath.Join(o.Second, "floor.second")
+			r := open(t, o)
+			old := f.commit(map[string]string{"a": "2"})
+			poll(t, r)
+			require.NoError(t, r.Close())
+			backup := t.TempDir()
+			require.NoError(t, os.CopyFS(backup, os.DirFS(o.Dir)))
+			oldSecond, err := os.ReadFile(second)
+			require.NoError(t, err)
+			f.commit(map[string]string{"a": "3"})
+			r = open(t, o)
+			newest := poll(t, r).Commit()
+			require.NoError(t, r.Close())
+
+			require.NoError(t, os.RemoveAll(o.Dir))
+			require.NoError(t, os.CopyFS(o.Dir, os.DirFS(backup)))
+			floor := newest
+			if whole {
+				require.NoError(t, os.WriteFile(second, oldSecond, 0o600))
+				floor = old
+			}
+			f.Git("reset", "-q", "--hard", first)
+			r = open(t, o)
+			require.NoError(t, r.Fetch(t.Context()))
+			rev, err := r.Verify(t.Context())
+			require.Error(t, err, "never before the floor that is left")
+			require.Contains(t, []string{"", floor}, rev.Commit())
+			for _, path := range []string{filepath.Join(o.Dir, "floor"), second} {
+				kept, err := os.ReadFile(path)
+				require.NoError(t, err)
+				require.Contains(t, string(kept), floor)
+			}
+			f.Git("reset", "-q", "--hard", newest)
+			require.Equal(t, newest, poll(t, r).Commit(), "forward again")
+		})
+	}
+}
