@@ -17,7 +17,18 @@ func (b bundleError) Unwrap() error { return b.error }
 func (b bundleError) Is(target error) bool { return target == errBundle }
 
 // Hint says what a person can do about a refusal; it is empty if nothing helps.
-func (r *Refused) Hint() string { return hint(r.Reason) }
+func (r *Refused) Hint() string {
+	tip := hint(r.Reason)
+	if tip == approveTip("COMMIT") && len(r.Commit) >= 12 {
+		tip = approveTip(r.Commit[:12])
+	}
+	return tip
+}
+
+// approveTip says how to approve a commit, or a release by the name of its tag.
+func approveTip(what string) string {
+	return "have one of them run: holdfast approve " + what + " --push origin; it counts also when it comes late"
+}
 
 func hint(reason error) string {
 	var h interface{ Hint() string }
@@ -35,7 +46,7 @@ func hint(reason error) string {
 		{trust.ErrWeak, "sign it with an ed25519 key, or RSA of at least 2048 bits, over SHA-256 or better"},
 		{trust.ErrBadSignature, "it was changed after it was signed, or not signed by Git: sign it anew"},
 		{trust.ErrForbiddenPath, "have it signed by somebody whom trust/policy.yaml lets change this path"},
-		{trust.ErrTooFew, "have one of them run: holdfast approve COMMIT --push origin; it counts also when it comes late"},
+		{trust.ErrTooFew, approveTip("COMMIT")},
 		{errNoRelease, "release a commit: git tag -s v1, by a key of the anchor, and push the tag"},
 		{ErrOlder, "bring what is newer; what this host has accepted it never takes back"},
 		{ErrRewritten, "push the history that hosts know, and new commits on top of it; to undo a commit, revert it"},

@@ -125,6 +125,10 @@ func (j *court) released(c *commit, reached *floor) (*hearing, error) {
 	if err := h.decide(j.store, reached.tree(), c.tree); err != nil {
 		return nil, err
 	}
+	if errors.Is(h.refusal, trust.ErrTooFew) {
+		release := h.vouchers[slices.IndexFunc(h.vouchers, func(v Voucher) bool { return v.err == nil })].By
+		h.refusal = &hinted{h.refusal, approveTip(release)}
+	}
 	return h, j.leaves(h, c, at)
 }
 

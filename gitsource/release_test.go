@@ -225,7 +225,8 @@ func TestALateApprovalHealsARelease(t *testing.T) {
 	poll(t, r)
 	c := g.commit(map[string]string{"profiles/shop": "1"})
 	g.release("v2", g.alice)
-	pollRefused(t, r, trust.ErrTooFew)
+	_, refused := pollRefused(t, r, trust.ErrTooFew)
+	require.Contains(t, refused.Hint(), "holdfast approve v2 ", "an approval of the commit would not count")
 	g.Tag(gitsourcetest.Tag{Name: "approve/v2/bob", By: g.bob})
 	require.Equal(t, c, poll(t, r).Commit())
 }
