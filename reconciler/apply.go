@@ -21,6 +21,9 @@ const layersAtOnce = 8
 func (s *session) apply(ctx context.Context, t target, layers []render.Layer, kept map[string]string) error {
 	s.rec.update(func(st *Status, now time.Time) {
 		st.Layers = layerStatuses(st.Layers, t.Desired.Cluster.Layers, s.applied, now)
+		for _, p := range s.pauses {
+			st.layer(p.Layer, LayerPaused, pauseOf(p).String(), now)
+		}
 	})
 	run := layerRun{session: s, target: t, kept: kept, done: map[string]chan struct{}{}, failed: map[string]error{}}
 	for _, l := range layers {
@@ -91,9 +94,9 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 // fail ends a layer, and judges it unless the work was interrupted or the node
 // itself is not well.
 func (r *layerRun) fail(ctx context.Context, l render.Layer, err error, unhealthy bool) {
-	if ctx.Err() == nil && (!unhealthy || r.nodeReady(ctx)) {
+	if ctx.Err() == nil && countsAgainst(err) && (!unhealthy || r.nodeReady(ctx)) {
 		r.mu.Lock()
-		r.judge(l, err, unhealthy, time.Now())
+		r.judge(r.target, l, err, unhealthy)
 		r.mu.Unlock()
 	}
 	r.end(l, LayerFailed, err)

@@ -15,8 +15,7 @@ func (s *session) follow(ctx context.Context, revisions chan<- gitsource.Revisio
 	rev, _ := s.Source.Verify(ctx) // what is wrong is said when the sources were asked
 	_ = s.restoreSources()         // likewise
 	send(ctx, revisions, rev)
-	receiving := gitsource.WithProgress(ctx, s.receiving)
-	for range s.Source.Follow(receiving, s.Interval) {
+	for range s.asked(gitsource.WithProgress(ctx, s.receiving)) {
 		s.pulse.beat(loopFollow, patience+2*s.Interval)
 		s.rec.update(func(st *Status, _ time.Time) { st.Receiving = "" })
 		problems := s.Source.Problems()
@@ -25,6 +24,30 @@ func (s *session) follow(ctx context.Context, revisions chan<- gitsource.Revisio
 		if next.Commit() != "" && next.Commit() != rev.Commit() {
 			rev = next
 			send(ctx, revisions, rev)
+		}
+	}
+}
+
+// asked yields whenever a source was asked, until ctx ends. A sync has all asked at once.
+func (s *session) asked(ctx context.Context) func(yield func() bool) {
+	return func(yield func() bool) {
+		for goOn := true; goOn && ctx.Err() == nil; {
+			round, end := context.WithCancel(ctx)
+			stop := make(chan struct{})
+			go func() {
+				select {
+				case <-s.sync:
+					end()
+				case <-stop:
+				}
+			}()
+			for range s.Source.Follow(round, s.Interval) {
+				if goOn = goOn && yield(); !goOn {
+					end()
+				}
+			}
+			close(stop)
+			end()
 		}
 	}
 }

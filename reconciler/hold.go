@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -35,18 +36,33 @@ var ErrWaiting = errors.New("waiting for the first revision")
 func (s *session) hold(ctx context.Context, rev gitsource.Revision) {
 	failures := 0
 	for ctx.Err() == nil {
+		next := s.lookAtPauses()
+		if s.paused("") != nil {
+			s.pulse.beat(loopHold, patience)
+			rest(ctx, min(next, time.Minute))
+			continue
+		}
+		if next == 0 {
+			next = math.MaxInt64
+		}
 		t, err := s.converge(ctx, rev)
 		if err != nil {
 			failures++
-			s.repair(ctx, t, backoff(failures, time.Second, 5*time.Minute))
+			s.repair(ctx, t, min(next, backoff(failures, time.Second, 5*time.Minute)))
 			continue
 		}
 		failures = 0
-		s.repair(ctx, t, jitter(s.Verify))
+		s.repair(ctx, t, min(next, jitter(s.Verify)))
 		if ctx.Err() == nil { // a newer revision finds applied what is the same in both
 			clear(s.applied)
 		}
 	}
+}
+
+func rest(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	<-ctx.Done()
 }
 
 // converge takes the host to rev, or, if rev cannot be loaded or rendered,
@@ -67,7 +83,8 @@ func (s *session) converge(ctx context.Context, rev gitsource.Revision) (*target
 
 	s.rec.enter(PhaseApply)
 	desired := t.Desired.Cluster.Layers
-	layers, kept := plan(desired, s.confirmedLayers(), s.bad)
+	layers, kept := plan(desired, s.confirmedLayers(), s.stays(desired))
+	layers = s.touchable(layers)
 	planned := *t
 	planned.Desired.Cluster.Layers = layers
 	err := s.expect(ctx, rev, *t)

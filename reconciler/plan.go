@@ -5,33 +5,76 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/render"
 )
 
 // plan returns the layers to hold the cluster at: the desired ones, but for
-// those whose digest is known to be bad and those that depend on them, which
-// stay as last confirmed. kept says why, by name.
+// those whose digest is known to be bad, those that depend on them, and those
+// that took an object over from one of them. These stay as last confirmed. kept
+// says why, by name.
 func plan(desired, confirmed []render.Layer, bad map[string]string) (layers []render.Layer, kept map[string]string) {
 	kept = map[string]string{}
-	for _, l := range desired {
-		why, isBad := bad[l.Digest]
-		if !isBad {
-			i := slices.IndexFunc(l.DependsOn, func(dep string) bool { return kept[dep] != "" })
-			if i < 0 {
-				layers = append(layers, l)
-				continue
+	old := map[string]render.Layer{}
+	for _, l := range confirmed {
+		old[l.Name] = l
+	}
+	for again := true; again; { // a layer that is kept may keep one before it
+		again = false
+		for _, l := range desired {
+			if why := keeps(l, desired, old, kept, bad); kept[l.Name] == "" && why != "" {
+				kept[l.Name], again = why, true
 			}
-			why = "waits for layer " + l.DependsOn[i]
-		}
-		kept[l.Name] = why
-		if i := slices.IndexFunc(confirmed, func(c render.Layer) bool { return c.Name == l.Name }); i >= 0 {
-			layers = append(layers, confirmed[i])
 		}
 	}
+	for _, l := range desired {
+		if kept[l.Name] != "" {
+			if was, known := old[l.Name]; known {
+				layers = append(layers, was)
+			}
+			continue
+		}
+		layers = append(layers, l)
+	}
 	return known(layers), kept
+}
+
+// keeps says why a layer stays as last confirmed; empty if it does not.
+func keeps(l render.Layer, desired []render.Layer, old map[string]render.Layer, kept, bad map[string]string) string {
+	if why := bad[l.Digest]; why != "" {
+		return why
+	}
+	for _, dep := range l.DependsOn {
+		if kept[dep] != "" {
+			return "waits for layer " + dep
+		}
+	}
+	for _, other := range desired {
+		was, known := old[other.Name]
+		if other.Name == l.Name || kept[other.Name] == "" || !known {
+			continue
+		}
+		if o, shared := sharedObject(l, was); shared {
+			return fmt.Sprintf("takes %s over from layer %s", o, other.Name)
+		}
+	}
+	return ""
+}
+
+func sharedObject(a, b render.Layer) (Object, bool) {
+	in := map[Object]bool{}
+	for _, raw := range b.Objects {
+		if o, err := objectOf(raw); err == nil {
+			in[o.id()] = true
+		}
+	}
+	for _, raw := range a.Objects {
+		if o, err := objectOf(raw); err == nil && in[o.id()] {
+			return o, true
+		}
+	}
+	return Object{}, false
 }
 
 // known drops dependencies on layers that are not in the list: a layer as last
@@ -64,47 +107,6 @@ func rollsBack(l, old render.Layer) bool {
 	})
 }
 
-// trial is how a layer's digest has failed so far.
-type trial struct {
-	since     time.Time
-	unhealthy int // times
-}
-
-// condemns counts a failure, and tells whether it is one too many. A layer that
-// is refused gets as long as one that does not become healthy.
-func (t *trial) condemns(l render.Layer, unhealthy bool, now time.Time) bool {
-	if t.since.IsZero() {
-		t.since = now
-	}
-	if unhealthy {
-		t.unhealthy++
-		return t.unhealthy > l.Retry
-	}
-	return now.Sub(t.since) >= time.Duration(1+l.Retry)*l.Timeout
-}
-
-// judge decides whether a failure condemns a layer's digest, so that the layer
-// is put back to what was last confirmed and not tried again until it changes.
-func (s *session) judge(l render.Layer, err error, unhealthy bool, now time.Time) {
-	if s.confirmed == nil {
-		return
-	}
-	old := s.confirmed.Desired.Cluster.Layers
-	i := slices.IndexFunc(old, func(c render.Layer) bool { return c.Name == l.Name })
-	if i < 0 || old[i].Digest == l.Digest || !rollsBack(l, old[i]) {
-		return
-	}
-	t := s.failing[l.Digest]
-	if t == nil {
-		t = new(trial)
-		s.failing[l.Digest] = t
-	}
-	if t.condemns(l, unhealthy, now) {
-		s.bad[l.Digest] = err.Error()
-		s.Log.Warn("layer rolled back", "layer", l.Name, "digest", l.Digest, "to", old[i].Digest, "why", err)
-	}
-}
-
 // rolledBack reports a revision that runs but for some of its layers.
 func rolledBack(desired []render.Layer, kept map[string]string) error {
 	var parts []string
@@ -116,5 +118,14 @@ func rolledBack(desired []render.Layer, kept map[string]string) error {
 	if len(parts) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s", strings.Join(parts, "; "))
+	return &putBack{strings.Join(parts, "; ")}
+}
+
+type putBack struct{ text string }
+
+func (p *putBack) Error() string { return p.text }
+
+// Hint says how to go on.
+func (p *putBack) Hint() string {
+	return "mend the layer in a new commit; or, if the cause was elsewhere and is gone: holdfast retry"
 }

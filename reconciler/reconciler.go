@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/content"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
+	"github.com/holdfast-fleet/holdfast/orders"
 	"github.com/holdfast-fleet/holdfast/render"
 	"github.com/holdfast-fleet/holdfast/secrets"
 	"github.com/holdfast-fleet/holdfast/selfupdate"
@@ -84,25 +86,29 @@ type Reconciler struct {
 // A session is one run of a Reconciler.
 type session struct {
 	Reconciler
-	rec       *recorder
-	pulse     *pulse
-	end       context.CancelCauseFunc
-	started   time.Time
-	fresh     *freshness
-	rotation  *rotation
-	confirmed *target   // last confirmed, from disk
-	rendered  *target   // of the newest revision that could be rendered
-	inventory Inventory // what may be in the cluster
-	intents   intents   // what commits allow, of the revision being worked on
-	cluster   Cluster
-	access    bootstrap.Access
-	checked   map[string]bool   // digests of content that was verified to be there
-	applied   map[string]string // layer → digest that is known to be in the cluster
+	rec          *recorder
+	pulse        *pulse
+	end          context.CancelCauseFunc
+	started      time.Time
+	fresh        *freshness
+	rotation     *rotation
+	confirmed    *target              // last confirmed, from disk
+	rendered     *target              // of the newest revision that could be rendered
+	inventory    Inventory            // what may be in the cluster
+	pauses       []orders.Order       // that stand, as of the last look
+	pausesOnDisk []orders.Order       // as of the last order
+	knownFor     map[string]time.Time // pause → since when this run knows it
+	sync         chan struct{}        // asks for a look at the sources at once
+	intents      intents              // what commits allow, of the revision being worked on
+	cluster      Cluster
+	access       bootstrap.Access
+	checked      map[string]bool   // digests of content that was verified to be there
+	applied      map[string]string // layer → digest that is known to be in the cluster
 
-	mu      sync.Mutex        // guards what layers, or sources, side by side write
-	failing map[string]*trial // digest of a layer → how it failed so far
-	bad     map[string]string // digest of a layer → why it was rolled back
-	said    time.Time         // when the log last said how far a source is
+	mu       sync.Mutex        // guards what layers, or sources, side by side write
+	failing  map[string]*trial // digest of a layer → how it failed so far
+	verdicts *verdicts
+	said     time.Time // when the log last said how far a source is
 }
 
 // Run drives the host until ctx ends. It returns early only if it cannot start, or
@@ -131,7 +137,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 }
 
 func (r *Reconciler) session() *session {
-	s := &session{Reconciler: *r, started: time.Now(), applied: map[string]string{}, checked: map[string]bool{}, failing: map[string]*trial{}, bad: map[string]string{}, pulse: newPulse(), end: func(error) {}}
+	s := &session{Reconciler: *r, started: time.Now(), applied: map[string]string{}, checked: map[string]bool{}, failing: map[string]*trial{}, sync: make(chan struct{}, 1), knownFor: map[string]time.Time{}, pulse: newPulse(), end: func(error) {}}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
@@ -148,6 +154,9 @@ func (r *Reconciler) session() *session {
 	if s.inventory, err = loadInventory(s.Dir); err != nil {
 		s.Log.Error("local inventory not readable", "error", err)
 	}
+	if s.verdicts, err = openVerdicts(s.Dir); err != nil {
+		s.Log.Error("which layers are bad is not readable", "error", err)
+	}
 	if s.fresh, err = openFreshness(s.Dir); err != nil {
 		s.Log.Error("age of the news not readable", "error", err)
 	}
@@ -160,6 +169,7 @@ func (r *Reconciler) session() *session {
 		Agent:       s.agentStatus(now),
 		Phase:       PhaseSource,
 		Since:       now,
+		Verdicts:    slices.Clone(s.verdicts.list),
 	}
 	if s.confirmed != nil {
 		first.Site, first.Host, first.Confirmed = s.confirmed.Desired.Site, s.confirmed.Desired.Host, &s.confirmed.Commit
@@ -168,22 +178,37 @@ func (r *Reconciler) session() *session {
 	return s
 }
 
-// drive works on the newest revision that follow sent. A newer one interrupts
-// the work on an older: every step can be taken again.
+// drive works on the newest revision that follow sent. A newer one, and a person's
+// order, interrupt the work on an older: every step can be taken again.
 func (s *session) drive(ctx context.Context, revisions <-chan gitsource.Revision) {
 	stop := func() {}
 	defer func() { stop() }()
+	ordered := s.hear(ctx)
+	s.obey(s.given())
+	var rev gitsource.Revision
+	begun := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case rev := <-revisions:
+		case rev = <-revisions:
+			begun = true
 			stop()
-			work, cancel := context.WithCancel(ctx)
-			done := make(chan struct{})
-			go func() { defer close(done); s.hold(work, rev) }()
-			stop = func() { cancel(); <-done }
+		case <-ordered:
+			list := s.given()
+			if !s.isNews(list) {
+				continue
+			}
+			stop()
+			s.obey(list)
 		}
+		if !begun {
+			continue
+		}
+		work, cancel := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() { defer close(done); s.hold(work, rev) }()
+		stop = func() { cancel(); <-done }
 	}
 }
 

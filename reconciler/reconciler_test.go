@@ -1,6 +1,7 @@
 package reconciler_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,8 @@ type stage struct {
 	cluster *fakeCluster
 	driver  *fakeDriver
 	end     func()
+
+	interval time.Duration // 0: a short one
 }
 
 func newStage(t *testing.T) *stage {
@@ -125,7 +128,7 @@ func (s *stage) start() {
 	r := reconciler.Reconciler{
 		Dir: s.dir, Identity: s.id.PublicKey(), Fingerprint: s.id.Fingerprint(), Source: repo, Content: store,
 		Staged: staged, Login: s.id.Signer(), Secrets: opens,
-		Interval: 50 * time.Millisecond,
+		Interval: cmp.Or(s.interval, 50*time.Millisecond),
 		Driver:   func(string) (reconciler.Driver, error) { return s.driver, nil },
 		Connect:  func(string) (reconciler.Cluster, error) { return s.cluster, nil },
 	}

@@ -54,6 +54,9 @@ type Status struct {
 	// Diverged are alarms: signed histories that part from each other.
 	Diverged []*gitsource.Diverged `json:"diverged,omitempty"`
 
+	Verdicts []Verdict `json:"verdicts,omitempty"` // layers that were put back, and are not tried until they change
+	Paused   []Pause   `json:"paused,omitempty"`   // by a person on the host
+
 	Failures  []Failure    `json:"failures,omitempty"` // at most one a phase, in their order
 	Held      []HeldObject `json:"held,omitempty"`     // should be deleted, but deleting them takes intent
 	Repairs   int          `json:"repairs"`            // drifted objects put right since the agent started
@@ -89,6 +92,7 @@ const (
 	LayerReady    LayerState = "ready"    // written, and healthy if it is waited for
 	LayerFailed   LayerState = "failed"
 	LayerBlocked  LayerState = "blocked" // a layer that it depends on failed
+	LayerPaused   LayerState = "paused"  // left alone, as a person said
 	LayerKept     LayerState = "kept"    // as last confirmed, because the new one, or what it depends on, is bad
 )
 

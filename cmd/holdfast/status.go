@@ -110,6 +110,13 @@ func printStatus(w io.Writer, st reconciler.Status, c paint, now time.Time) {
 			fmt.Fprintf(w, "    %s\n", lines(l.Message, "    "))
 		}
 	}
+	for _, p := range st.Paused {
+		until := p.Until.Format(time.RFC3339)
+		if p.Reason != "" {
+			until += ": " + printable(p.Reason)
+		}
+		fmt.Fprintf(w, "%s %s until %s\n", c("33", "paused    "), printable(whatOf(p.Layer)), until)
+	}
 	for _, o := range st.Held {
 		fmt.Fprintf(w, "%-10s %s, of layer %s: %s\n", "held", printable(o.String()), printable(o.Layer), printable(o.Why))
 		if o.Do != "" {

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-fleet/holdfast/orders"
+)
+
+func newRetryCmd() *cobra.Command {
+	var dataDir string
+	cmd := &cobra.Command{
+		Use:   "retry [LAYER]",
+		Short: "Try once more what was found bad",
+		Long: `Try once more what was found bad: a layer that was put back to what was last
+confirmed, or all of them and the agent's programs. Otherwise a bad layer is not
+tried until a commit changes it. Use it when the cause was elsewhere and is gone.`,
+		Example: `  holdfast retry
+  holdfast retry web-shop`,
+		Args: optionalArgument,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runOnce(cmd.OutOrStdout(), dataDir, orders.Order{Verb: orders.Retry, Layer: layerOf(args)})
+		},
+	}
+	addDataDir(cmd, &dataDir)
+	return cmd
+}
+
+func newSyncCmd() *cobra.Command {
+	var dataDir string
+	cmd := &cobra.Command{
+		Use:   "sync",
+		Short: "Ask the sources now, and try again what failed",
+		Long: `Ask the sources now, and try again what failed, without waiting for the next time.
+What was found bad stays so: see "holdfast retry".`,
+		Example: `  holdfast sync`,
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runOnce(cmd.OutOrStdout(), dataDir, orders.Order{Verb: orders.Sync})
+		},
+	}
+	addDataDir(cmd, &dataDir)
+	return cmd
+}
+
+// runOnce leaves an order that is carried out once.
+func runOnce(w io.Writer, dataDir string, o orders.Order) error {
+	o.At = time.Now().UTC().Truncate(time.Second)
+	if err := give(dataDir, o); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w, "the agent does it at once, or as soon as it runs")
+	return err
+}
