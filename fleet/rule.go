@@ -93,7 +93,7 @@ func Rules() []RuleText {
 		{RuleEmptyLayer, false, "a layer has objects: an empty one deletes nothing"},
 		{RuleBadDistribution, false, "a distribution kustomization makes exactly one Distribution"},
 		{RuleTrustPolicy, false, "keys and rules of trust/ load, and the rules can be met"},
-		{RuleAdmissionPolicy, false, "policies/*.yaml are ValidatingAdmissionPolicies and their bindings"},
+		{RuleAdmissionPolicy, false, "policies/*.yaml are ValidatingAdmissionPolicies, their bindings and parameters"},
 		{RuleSchema, false, "objects are as the schema of their kind has it"},
 		{RuleRemovedAPI, false, "objects are of a version that the Kubernetes of their site serves"},
 		{RuleSeveralHosts, true, "a site has one active host: today's agents do not join several"},

@@ -126,6 +126,15 @@ type broken struct {
 	hint  string // part of it
 }
 
+func TestAPolicyMayHaveItsParametersBesideIt(t *testing.T) {
+	t.Parallel()
+	const parameters = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: registries, namespace: default}\n"
+	require.Empty(t, look(t, with(file("policies/registries.yaml", parameters+"data: {a: b}\n"))).Problems)
+	found := look(t, with(file("policies/registries.yaml", parameters+"date: {a: b}\n"))).Problems
+	require.Len(t, found, 1)
+	require.Equal(t, fleet.RuleAdmissionPolicy, found[0].Rule)
+}
+
 func TestASoundFleetHasNoProblems(t *testing.T) {
 	t.Parallel()
 	r := look(t, with(nil))
