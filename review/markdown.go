@@ -20,13 +20,7 @@ const (
 func (c *Changes) Markdown(w io.Writer) error {
 	var out, tail strings.Builder
 	fmt.Fprintf(&out, "### Holdfast: %s\n\n", code(c.summary()))
-	for i, note := range c.Notes {
-		if i == markdownFields {
-			fmt.Fprintf(&out, "- and %d more\n", len(c.Notes)-i)
-			break
-		}
-		fmt.Fprintf(&out, "- %s\n", code(shorten(note, 300)))
-	}
+	out.WriteString(items(c.Notes))
 	out.WriteString(c.markdownServed())
 	c.closing(&tail)
 	room, all := markdownSize-tail.Len()-200, c.all()
@@ -42,16 +36,25 @@ func (c *Changes) Markdown(w io.Writer) error {
 	return err
 }
 
+// items is a list that leaves room for what else a comment says, however much escaping makes of it.
+func items(texts []string) string {
+	var b strings.Builder
+	for i, text := range texts {
+		item := "- " + code(shorten(text, 500)) + "\n"
+		if i == markdownFields || b.Len()+len(item) > markdownSize/8 {
+			fmt.Fprintf(&b, "- and %d more\n", len(texts)-i)
+			break
+		}
+		b.WriteString(item)
+	}
+	return b.String()
+}
+
 // closing is what comes after the groups.
 func (c *Changes) closing(b *strings.Builder) {
 	if a := c.Approvals; a != nil {
 		fmt.Fprintf(b, "\n**Hosts say:** %s\n", code(shorten(a.line(), 1000)))
-		for i, need := range a.Needs {
-			if i == markdownFields {
-				break
-			}
-			fmt.Fprintf(b, "- %s\n", code(shorten(need, 500)))
-		}
+		b.WriteString(items(a.Needs))
 	}
 	fmt.Fprintf(b, "\n<sub>%s</sub>\n", code(shorten(c.Base, 60)+" .. "+shorten(c.Head, 60)))
 }

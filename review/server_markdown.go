@@ -12,24 +12,28 @@ func (c *Changes) markdownServed() string {
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n%s\n", code(s.line()))
-	for _, note := range s.Notes[:min(len(s.Notes), markdownFields)] {
-		fmt.Fprintf(&b, "- %s\n", code(shorten(note, 300)))
-	}
+	fmt.Fprintf(&b, "\n%s\n", code(shorten(s.line(), 1000)))
+	b.WriteString(items(s.Notes))
 	list := s.apart(c.Groups)
 	for i, f := range list {
 		if f.noise() {
 			continue
 		}
-		if b.Len() > markdownSize/3 {
+		block := f.details()
+		if b.Len()+len(block) > markdownSize/3 {
 			fmt.Fprintf(&b, "\nand %s (`holdfast diff --server` has all)\n", count(len(list)-i, "more finding"))
 			break
 		}
-		fmt.Fprintf(&b, "\n<details%s><summary>%s<b>%s</b> %s: %s</summary>\n\n", f.open(), f.mark(), f.Kind, count(len(f.Sites), "site"), code(shorten(f.title(), 300)))
-		b.WriteString(f.markdown(f.Fields))
-		fmt.Fprintf(&b, "at %s\n\n</details>\n", code(shorten(some(f.Sites, markdownNames), 4000)))
+		b.WriteString(block)
 	}
 	return b.String()
+}
+
+// details is a finding that unfolds when it is clicked.
+func (f *Finding) details() string {
+	return fmt.Sprintf("\n<details%s><summary>%s<b>%s</b> %s: %s</summary>\n\n%sat %s\n\n</details>\n",
+		f.open(), f.mark(), f.Kind, count(len(f.Sites), "site"), code(shorten(f.title(), 300)),
+		f.markdown(f.Fields), code(shorten(some(f.Sites, markdownNames), 4000)))
 }
 
 func (f *Finding) open() string {
