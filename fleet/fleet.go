@@ -38,7 +38,7 @@ type Profile struct {
 	Dir          string // slash-separated path in the repository: profiles/<name>
 	Distribution string // path of its kustomization in the repository
 	Layers       []Layer
-	Confirm      time.Duration // how long all must stay healthy before a change is confirmed; default 10 seconds
+	Confirm      time.Duration // how long all must stay healthy before a change is confirmed; default 0
 	Variables    []Variable
 	Lock         Lock
 

@@ -12,10 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const (
-	defaultTimeout = 5 * time.Minute
-	defaultConfirm = 10 * time.Second
-)
+const defaultTimeout = 5 * time.Minute
 
 // profileNames lists the folders of profiles/.
 func profileNames(fsys fs.FS, ps *problems) []string {
@@ -34,7 +31,7 @@ func profileNames(fsys fs.FS, ps *problems) []string {
 
 // loadProfile loads profiles/<name>.
 func loadProfile(fsys fs.FS, name string, ps *problems) *Profile {
-	p := &Profile{Name: name, FS: fsys, Dir: path.Join("profiles", name), Confirm: defaultConfirm}
+	p := &Profile{Name: name, FS: fsys, Dir: path.Join("profiles", name)}
 	p.Distribution = path.Join(p.Dir, "distribution")
 	file := path.Join(p.Dir, "profile.yaml")
 	if !dnsLabel.MatchString(name) {
@@ -90,7 +87,7 @@ func (r reader) profileFields(p *Profile, lines map[string]int) map[string]field
 				p.Layers = append(p.Layers, layer)
 			})
 		}},
-		"confirm":   {false, "How long all layers must stay healthy before a change is confirmed; default 10s", matching(durationPattern), func(n *yaml.Node) { p.Confirm = r.duration(n, "confirm") }},
+		"confirm":   {false, "How long all layers must stay healthy before a change is confirmed; default 0s", matching(durationPattern), func(n *yaml.Node) { p.Confirm = r.duration(n, "confirm") }},
 		"variables": {false, "Inputs that sites set", listOf(mapping(r.variableFields(&Variable{}, nil))), func(n *yaml.Node) { p.Variables = r.variables(n) }},
 	}
 }

@@ -76,5 +76,5 @@ func TestHowLongAProfileIsWatchedBeforeItIsConfirmed(t *testing.T) {
 	f, err := fleet.Load(edited(grouped(map[string]string{other: head + "Profile\nspec:\n  layers: []\n  confirm: 2m\n  variables: [{name: NTP, type: address, required: true}]\n"})))
 	require.NoError(t, err)
 	require.Equal(t, 2*time.Minute, f.Profiles["other"].Confirm)
-	require.Equal(t, 10*time.Second, f.Profiles["shop"].Confirm)
+	require.Zero(t, f.Profiles["shop"].Confirm)
 }

@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -20,4 +21,32 @@ func (s *session) confirm(ctx context.Context, t target) error {
 	}
 	t.Intents = s.intents
 	return s.prune(ctx, t)
+}
+
+// watch gives a change its time to go wrong, and then asks whether all is still
+// healthy: a layer that is not, and was before, is judged as if it had never been.
+func (s *session) watch(ctx context.Context, t target) error {
+	lasts := t.Desired.Cluster.Confirm
+	if lasts == 0 || s.confirmed != nil && s.confirmed.Desired.Cluster.Digest == t.Desired.Cluster.Digest {
+		return nil
+	}
+	s.pulse.beat(loopHold, patience+lasts)
+	rest(ctx, lasts)
+	run := layerRun{session: s, target: t, failed: map[string]error{}}
+	for _, l := range t.Desired.Cluster.Layers {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !l.Wait || s.paused(l.Name) != nil {
+			continue
+		}
+		s.pulse.beat(loopHold, patience+l.Timeout)
+		waiting, cancel := context.WithTimeout(ctx, l.Timeout)
+		err := s.cluster.Wait(waiting, l)
+		cancel()
+		if err != nil {
+			run.fail(ctx, l, fmt.Errorf("healthy at first, not %s later: %w", lasts, err), true)
+		}
+	}
+	return run.err(t.Desired.Cluster.Layers)
 }

@@ -24,6 +24,7 @@ type fakeCluster struct {
 	failing       map[string]error           // layer → error of Apply
 	unhealthy     map[string]bool            // layer → never healthy
 	unhealthyWith string                     // a layer with this object is never healthy
+	healthyTimes  int                        // that it is healthy first
 	unhealthySays string                     // why; empty: as it always is
 	onRecreate    func()                     // mu is held
 	history       []string                   // calls that change something
@@ -127,8 +128,9 @@ func (c *fakeCluster) Wait(ctx context.Context, l render.Layer) error {
 	unhealthy := c.unhealthy[l.Name]
 	for _, raw := range l.Objects {
 		if key, _ := name(raw); key == c.unhealthyWith {
-			unhealthy = true
 			c.note("wait worse")
+			c.healthyTimes--
+			unhealthy = c.healthyTimes < 0
 		}
 	}
 	c.mu.Unlock()

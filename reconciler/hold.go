@@ -101,7 +101,9 @@ func (s *session) converge(ctx context.Context, rev gitsource.Revision) (*target
 		s.rec.finish(PhaseConfirm, err)
 		return &planned, nil
 	}
-	err = s.confirm(ctx, *t)
+	if err = s.watch(ctx, *t); err == nil {
+		err = s.confirm(ctx, *t)
+	}
 	s.rec.finish(PhaseConfirm, err)
 	if err == nil && refused == nil {
 		s.rec.update(func(st *Status, now time.Time) {
