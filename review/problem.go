@@ -13,7 +13,7 @@ import (
 // Report is what is wrong with a fleet.
 type Report struct {
 	Fleet    string    `json:"fleet,omitempty"`
-	Profiles int       `json:"profiles"`
+	Profiles int       `json:"profiles"` // these three of what loads
 	Sites    int       `json:"sites"`
 	Hosts    int       `json:"hosts"`
 	Errors   int       `json:"errors"`

@@ -114,7 +114,11 @@ func (o lintOptions) say(stdout, stderr io.Writer, dir string, found *review.Rep
 	case "github":
 		err = found.Annotations(stdout, inRepository(dir))
 	case "text":
-		_, err = fmt.Fprintf(stdout, "%s%d profiles, %d sites, %d hosts: %s\n", name, found.Profiles, found.Sites, found.Hosts, counts(found))
+		of := ""
+		if found.Errors == 0 { // or else some are not known
+			of = fmt.Sprintf("%d profiles, %d sites, %d hosts: ", found.Profiles, found.Sites, found.Hosts)
+		}
+		_, err = fmt.Fprintf(stdout, "%s%s%s\n", name, of, counts(found))
 	default:
 		err = printAs(stdout, o.output, found)
 	}
