@@ -8,10 +8,10 @@ import (
 )
 
 // Limits of a fleet repository.
-const (
-	maxFiles   = 500_000
-	maxFolders = 32 // nested in each other
-)
+const maxFiles = 500_000
+
+// MaxFolders is how many folders of a fleet may lie in each other.
+const MaxFolders = 32
 
 const deepTip = "move them up"
 
@@ -26,8 +26,8 @@ type folder struct {
 // survey lists all that is below name, and refuses what is nested too deep or is
 // neither a file nor a folder: a link could lead out of what was reviewed.
 func (f folder) survey(name string, depth int, files, height *int) {
-	if *files++; depth >= maxFolders-strings.Count(f.dir, "/") {
-		f.add(name, 0, deepTip, "folders are nested deeper than %d", maxFolders).Rule = RuleTooLarge
+	if *files++; depth >= MaxFolders-strings.Count(f.dir, "/") {
+		f.add(name, 0, deepTip, "folders are nested deeper than %d", MaxFolders).Rule = RuleTooLarge
 		return
 	}
 	*height = max(*height, depth)

@@ -96,8 +96,8 @@ func (l *loader) survey() []place {
 			if p.site.foul {
 				l.adopt(p.dir, p.site.wrong)
 			}
-			if strings.Count(p.dir, "/")+p.site.Height >= maxFolders {
-				l.add(p.dir, 0, deepTip, "folders are nested deeper than %d", maxFolders).Rule = RuleTooLarge
+			if strings.Count(p.dir, "/")+p.site.Height >= MaxFolders {
+				l.add(p.dir, 0, deepTip, "folders are nested deeper than %d", MaxFolders).Rule = RuleTooLarge
 			}
 		}
 		if p.foul {

@@ -94,8 +94,8 @@ func (l *loader) groupFolder(p *place, f folder, entries []fs.DirEntry) bool {
 		switch full := path.Join(p.dir, e.Name()); {
 		case !p.problems.regular(e.Name(), e):
 			fair = false
-		case e.IsDir() && strings.Count(full, "/") >= maxFolders:
-			f.add(e.Name(), 0, deepTip, "folders are nested deeper than %d", maxFolders).Rule = RuleTooLarge
+		case e.IsDir() && strings.Count(full, "/") >= MaxFolders:
+			f.add(e.Name(), 0, deepTip, "folders are nested deeper than %d", MaxFolders).Rule = RuleTooLarge
 			fair = false
 		case e.Name() == "group.yaml":
 			p.group = f.group()

@@ -87,6 +87,9 @@ type digester interface {
 func (l *linter) secrets() error {
 	in, with, without := newReach(l.fleet.Sites), map[string]bool{}, map[string]string{}
 	skip := func(dir string) bool {
+		if strings.Count(dir, "/") > fleet.MaxFolders {
+			return true // which loading refuses
+		}
 		tree, known := l.state.FS.(digester)
 		if in.byDir[dir] == nil || l.options.Memo == nil || !known {
 			return false

@@ -172,13 +172,14 @@ func TestLintSaysWhatIsWrongOnOneLine(t *testing.T) {
 			cmd := newRootCmd()
 			cmd.SetArgs([]string{"lint", dir})
 			cmd.SetOut(&out)
+			cmd.SetErr(&stderr)
 			code := report(&stderr, cmd.ExecuteContext(context.Background()))
 			if tt.fine {
 				require.Zero(t, code, stderr.String())
 				return
 			}
 			require.Equal(t, 1, code)
-			require.Empty(t, out.String())
+			require.Regexp(t, `^([^\n]*: )?1 error\n$`, out.String(), "a count, and nothing else")
 			lines := strings.Split(strings.TrimSuffix(stderr.String(), "\n"), "\n")
 			require.Len(t, lines, 2, "%s", stderr.String())
 			require.True(t, strings.HasPrefix(lines[0], "holdfast: "+tt.want), "%s", stderr.String())
