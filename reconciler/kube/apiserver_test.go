@@ -25,7 +25,8 @@ type apiServer struct {
 	t          testing.TB
 	dir        string
 	kubeconfig string
-	ports      [3]int // API, etcd's clients, etcd's peers
+	ports      [3]int   // API, etcd's clients, etcd's peers
+	etcd       []string // more arguments
 	processes  []*exec.Cmd
 }
 
@@ -51,9 +52,9 @@ current-context: test
 func (s *apiServer) start() {
 	s.t.Helper()
 	etcd := fmt.Sprintf("http://127.0.0.1:%d", s.ports[1])
-	s.run("etcd", "--data-dir", filepath.Join(s.dir, "etcd"), "--unsafe-no-fsync",
+	s.run("etcd", append([]string{"--data-dir", filepath.Join(s.dir, "etcd"), "--unsafe-no-fsync",
 		"--listen-client-urls", etcd, "--advertise-client-urls", etcd,
-		"--listen-peer-urls", fmt.Sprintf("http://127.0.0.1:%d", s.ports[2]))
+		"--listen-peer-urls", fmt.Sprintf("http://127.0.0.1:%d", s.ports[2])}, s.etcd...)...)
 	key := filepath.Join(s.dir, "sa.key")
 	s.run("kube-apiserver", "--etcd-servers", etcd, "--bind-address", "127.0.0.1", "--secure-port", fmt.Sprint(s.ports[0]),
 		"--cert-dir", filepath.Join(s.dir, "certs"), "--token-auth-file", filepath.Join(s.dir, "tokens.csv"),

@@ -79,7 +79,12 @@ func TestCluster(t *testing.T) {
 		"drift is seen":                                              testDrift,
 		"others' fields and status are no drift":                     testNoDrift,
 		"a definition that appears later is watched":                 testLateDefinition,
-		"ready": testReady,
+		"what cannot be changed":                                     testImmutableManifests,
+		"429":                                                        testTooMany,
+		"500":                                                        testInternalErrors,
+		"409":                                                        testConflicts,
+		"no answer":                                                  testLostAnswer,
+		"ready":                                                      testReady,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -59,7 +60,7 @@ func answered(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
 		return errUnreachable{fmt.Errorf("no answer of the API server in time: %w", err)}
-	case unreachable(err):
+	case unreachable(err), overwhelmed(err):
 		return errUnreachable{err}
 	default:
 		return err
@@ -137,10 +138,11 @@ func isImmutable(err error) bool {
 	if !apierrors.IsInvalid(err) {
 		return false
 	}
-	msg := err.Error()
-	return strings.Contains(msg, "immutable") || strings.Contains(msg, "may not be changed") ||
-		strings.Contains(msg, "updates to statefulset spec for fields other than") ||
-		strings.Contains(msg, "may not change once set")
+	return slices.ContainsFunc([]string{
+		"immutable", "may not be changed", "may not change once set", "cannot change roleRef", "updates to parameters are forbidden",
+		"updates to provisioner are forbidden", "updates to reclaimPolicy are forbidden", "updates to volumeBindingMode are forbidden",
+		"updates to statefulset spec for fields other than", "pod updates may not change fields other than",
+	}, func(words string) bool { return strings.Contains(err.Error(), words) })
 }
 
 // isNoMatch reports a kind that the API server does not serve (yet). A 404
@@ -170,4 +172,10 @@ func unreachable(err error) bool {
 	}
 	return judgement(err) == nil && !errors.Is(err, reconciler.ErrNotLeader) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// overwhelmed reports that the API server, or the etcd behind it, has troubles
+// of its own, so that it did not judge what it was asked for.
+func overwhelmed(err error) bool {
+	return apierrors.IsTooManyRequests(err) || apierrors.IsInternalError(err) && strings.Contains(err.Error(), "etcdserver: ")
 }

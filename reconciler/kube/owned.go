@@ -2,6 +2,7 @@ package kube
 
 import (
 	"bytes"
+	"fmt"
 	"hash/fnv"
 	"slices"
 	"unique"
@@ -13,6 +14,8 @@ import (
 // owned says which fields of an object are ours. Whoever changes or removes a
 // field takes it from us, so it changes exactly when what we applied is no
 // longer there; a hand's additions of its own change it too, since we undo them.
+// So does our own last write, by which an older one is known: an etcd may be restored
+// from a time before it.
 type owned struct {
 	print  uint64                // fingerprint of all of the above
 	fields unique.Handle[string] // as the API server lists them; many objects have the same
@@ -26,6 +29,9 @@ func ownedOf(m metav1.Object) owned {
 		case e.Subresource != "":
 		case isOurs(e):
 			_, _ = h.Write([]byte(e.APIVersion))
+			if e.Time != nil {
+				_, _ = fmt.Fprint(h, e.Time.Unix())
+			}
 			if e.FieldsV1 != nil {
 				fields = e.FieldsV1.GetRawString()
 				_, _ = h.Write([]byte(fields))

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
@@ -134,7 +135,7 @@ func (c *Cluster) write(ctx context.Context, request func(context.Context) error
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	ctx, ans := withAnswer(ctx)
+	ctx, ans := withAnswer(klog.NewContext(ctx, klog.Logger{})) // what goes wrong is in the error
 	return ans, request(ctx)
 }
 
@@ -150,7 +151,7 @@ func told(live *metav1.PartialObjectMetadata, ans *answer, before applied, known
 	switch {
 	case ans.status == 201:
 		return reconciler.Created
-	case known && live.ResourceVersion == before.version:
+	case known && live.ResourceVersion == before.version && wrote == before.written: // versions repeat once etcd fell back
 		return ""
 	case known && wrote != before.written, fresh && !same:
 		return reconciler.Updated
