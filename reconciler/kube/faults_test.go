@@ -130,7 +130,7 @@ func testLostAnswer(t *testing.T, s *stand) {
 	})
 	l := tenMaps(t, s, "1")
 	applied := 0
-	for err := error(reconciler.ErrUnreachable); err != nil; {
+	for err := reconciler.ErrUnreachable; err != nil; {
 		require.ErrorIs(t, err, reconciler.ErrUnreachable)
 		var changes []reconciler.Change
 		changes, err = s.Apply(t.Context(), s.site, l)
