@@ -89,6 +89,7 @@ func (n *node) writeConfig(address string) (path string, err error) {
 
 // config is kubeadm's, see https://kubernetes.io/docs/reference/config-api/kubeadm-config.v1beta4/,
 // with the kubelet's and kube-proxy's. Images are not collected by the kubelet: what the next pods need may be there before them.
+// Pods are evicted for what is left of a disk, not for a share of it: a site goes on until it is really full.
 func (n *node) config(m machine, address string) string {
 	// kubeadm refuses version 1 of cgroups unless told to skip all of that check.
 	driver, skip, score := "cgroupfs", "SystemVerification", 0
@@ -138,6 +139,7 @@ failSwapOn: false
 oomScoreAdj: %[11]d
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
+evictionHard: {memory.available: 100Mi, nodefs.available: 500Mi, nodefs.inodesFree: 1%%, imagefs.available: 500Mi}
 ---
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
