@@ -45,6 +45,9 @@ func Inside(t *testing.T, cache string) bool {
 }
 
 func outside(test, cache string) (err error) {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(ended)
 	if err := errors.Join(requirements(), sweep()); err != nil {
 		return err
 	}
@@ -56,16 +59,20 @@ func outside(test, cache string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, removeCgroups(filepath.Base(dir)), os.RemoveAll(dir)) }()
+	interrupted := false
+	defer func() {
+		err = errors.Join(err, removeCgroups(filepath.Base(dir)), os.RemoveAll(dir))
+		if interrupted {
+			fmt.Fprintln(os.Stderr, "interrupted: the hosts are removed")
+			os.Exit(130)
+		}
+	}()
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+strings.ReplaceAll(test, "/", "$/^")+"$", "-test.v", "-test.timeout=30m")
 	cmd.Env = append(os.Environ(), insideVariable+"="+dir, treeVariable+"="+tree)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC, Pdeathsig: syscall.SIGKILL,
 	}
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(ended)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("make namespaces for test hosts: %w", err)
 	}
@@ -75,6 +82,7 @@ func outside(test, cache string) (err error) {
 	case err := <-done:
 		return err
 	case <-ended:
+		interrupted = true
 		return errors.Join(cmd.Process.Kill(), <-done) // and with process 1 of the namespace, all others
 	}
 }
