@@ -17,7 +17,6 @@ const module = "github.com/holdfast-fleet/holdfast/"
 var arrows = map[string][]string{
 	"durable":            {},
 	"memo":               {},
-	"journal":            {"durable"},
 	"orders":             {"durable"},
 	"health":             {},
 	"fleet":              {"health"},
@@ -35,7 +34,7 @@ var arrows = map[string][]string{
 	"bootstrap":          {"fleet", "content", "bootstrap/embedded", "bootstrap/kubeadm"},
 	"bootstrap/embedded": {"durable", "bootstrap/containerd"},
 	"bootstrap/kubeadm":  {"durable", "bootstrap/containerd"},
-	"reconciler":         {"durable", "journal", "orders", "fleet", "gitsource", "content", "secrets", "render", "identity", "bootstrap", "selfupdate"},
+	"reconciler":         {"durable", "orders", "fleet", "gitsource", "content", "secrets", "render", "identity", "bootstrap", "selfupdate"},
 	"reconciler/kube":    {"reconciler", "bootstrap", "render", "review", "fleet", "health"},
 	"cmd/holdfast":       {"*"},
 	"e2e/testhost":       {},
