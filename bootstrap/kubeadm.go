@@ -29,7 +29,7 @@ func clusterOf(d fleet.Distribution) kubeadm.Cluster {
 func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 	d := req.Distribution
 	if !kubeadm.Supported(d.Version) {
-		return Access{}, fmt.Errorf("bootstrap %s: this agent does not know what Kubernetes %s is made of", req.Host, d.Version)
+		return Access{}, fmt.Errorf("bootstrap %s: this agent does not know what Kubernetes %s is made of, but %s", req.Host, d.Version, strings.Join(kubeadm.Minors(), " and "))
 	}
 	cfg := kubeadm.Config{
 		Dir: req.Dir, Host: req.Host, Cluster: clusterOf(d), Images: map[string]string{}, Archive: req.Store, Log: req.Log,

@@ -135,12 +135,6 @@ func parsePlain(file string, data []byte) ([]mapping, error) {
 	return docs, nil
 }
 
-// File returns the name that the document was read by.
-func (d *Document) File() string { return d.file }
-
-// Format returns how its values are written down.
-func (d *Document) Format() Format { return d.format }
-
 // Digest names the encrypted bytes: "sha256:…". It says nothing of what is inside.
 func (d *Document) Digest() string { return d.digest }
 

@@ -1,6 +1,10 @@
 package kubeadm
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // tags are those of the images that are not of Kubernetes' own version, by its
 // minor version, as "kubeadm config images list" prints them
@@ -21,8 +25,11 @@ func minor(version string) string {
 	return version
 }
 
-// Supported lists the minor versions that this package knows, like v1.36.
+// Supported tells whether this package knows the images of a version, like v1.36.3.
 func Supported(version string) bool { _, ok := versions[minor(version)]; return ok }
+
+// Minors lists the minor versions that this package knows, like v1.36.
+func Minors() []string { return slices.Sorted(maps.Keys(versions)) }
 
 // Images lists the references of a control-plane node's images.
 func Images(c Cluster) []string {
