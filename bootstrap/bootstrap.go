@@ -29,6 +29,8 @@ type Access struct {
 
 // Driver runs one kind of distribution.
 type Driver interface {
+	// Minors lists the minor versions of Kubernetes that it knows, like v1.36.
+	Minors() []string
 	// Needs lists the references of the content that Ensure wants.
 	Needs(d fleet.Distribution) []string
 	// Ensure makes the host run what req says and returns when the API is

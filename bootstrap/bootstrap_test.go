@@ -41,6 +41,36 @@ func TestNeeds(t *testing.T) {
 	}
 }
 
+func TestAVersionThatNoDriverKnowsIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ kind, version, want, hint string }{
+		{fleet.Kubeadm, "v1.36.9", "", ""},
+		{fleet.Kubeadm, "v1.3.6", "type kubeadm does not know Kubernetes v1.3.6", "a version of v1.35 or v1.36,"},
+		{fleet.Kubeadm, "v1.360.0", "type kubeadm does not know Kubernetes v1.360.0", "v1.35 or v1.36"},
+		{fleet.Embedded, "v1.36.0", "", ""},
+		{fleet.Embedded, "v1.37.0", "type embedded does not know Kubernetes v1.37.0", "a version of v1.36,"},
+		{"k9s", "v1.36.3", `no driver runs distributions of type "k9s"`, ""},
+	} {
+		t.Run(tt.kind+" "+tt.version, func(t *testing.T) {
+			t.Parallel()
+			d := fleet.Distribution{Type: tt.kind, Version: tt.version}
+			err := bootstrap.Check(d)
+			if tt.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tt.want)
+			if driver, noDriver := bootstrap.For(tt.kind); noDriver == nil {
+				_, onHost := driver.Ensure(t.Context(), bootstrap.Request{Dir: t.TempDir(), Host: "a", Distribution: d})
+				require.ErrorContains(t, onHost, tt.want)
+				var hint interface{ Hint() string }
+				require.ErrorAs(t, onHost, &hint)
+				require.Contains(t, hint.Hint(), tt.hint)
+			}
+		})
+	}
+}
+
 // TestContentIsCheckedFirst: nothing of a request with bad content may run.
 func TestContentIsCheckedFirst(t *testing.T) {
 	t.Parallel()
@@ -75,7 +105,7 @@ func TestContentIsCheckedFirst(t *testing.T) {
 			digest, err := store.AddFiles(ref, []string{filepath.Join(dir, "kube")})
 			require.NoError(t, err)
 			req := bootstrap.Request{Dir: filepath.Join(dir, "c"), Host: "a", Store: store, Content: map[string]string{ref: digest},
-				Distribution: fleet.Distribution{Version: "v1.36.3", ControlPlane: true}}
+				Distribution: fleet.Distribution{Type: fleet.Embedded, Version: "v1.36.3", ControlPlane: true}}
 			tt.damage(t, filepath.Join(dir, "content"), &req)
 			driver, err := bootstrap.For("embedded")
 			require.NoError(t, err)

@@ -17,6 +17,9 @@ import (
 // The programs lie in DIR/bin/DIGEST, unpacked once.
 type embeddedDriver struct{}
 
+// Minors is what its configuration was written for, and kube beside it builds.
+func (embeddedDriver) Minors() []string { return []string{"v1.36"} }
+
 func (embeddedDriver) Needs(d fleet.Distribution) []string {
 	refs := []string{programsRef(d)}
 	if !d.ControlPlane {
@@ -30,6 +33,9 @@ func pauseRef(d fleet.Distribution) string    { return "holdfast.dev/embedded/pa
 
 func (e embeddedDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 	d := req.Distribution
+	if err := Check(d); err != nil {
+		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
+	}
 	for _, ref := range e.Needs(d) {
 		if req.Content[ref] == "" {
 			return Access{}, fmt.Errorf("bootstrap %s: no digest is locked for %s", req.Host, ref)

@@ -14,6 +14,8 @@ import (
 // The programs lie in DIR/bin/DIGEST, unpacked once.
 type kubeadmDriver struct{}
 
+func (kubeadmDriver) Minors() []string { return kubeadm.Minors() }
+
 func (kubeadmDriver) Needs(d fleet.Distribution) []string {
 	return append([]string{kubeadmPrograms(d)}, kubeadm.Images(clusterOf(d))...)
 }
@@ -28,8 +30,8 @@ func clusterOf(d fleet.Distribution) kubeadm.Cluster {
 
 func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 	d := req.Distribution
-	if !kubeadm.Supported(d.Version) {
-		return Access{}, fmt.Errorf("bootstrap %s: this agent does not know what Kubernetes %s is made of, but %s", req.Host, d.Version, strings.Join(kubeadm.Minors(), " and "))
+	if err := Check(d); err != nil {
+		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
 	cfg := kubeadm.Config{
 		Dir: req.Dir, Host: req.Host, Cluster: clusterOf(d), Images: map[string]string{}, Archive: req.Store, Log: req.Log,

@@ -44,6 +44,9 @@ func Diff(base, head State, paths []string, o Options) (Changes, error) {
 	if err := digest(pairs, base, old, current); err != nil {
 		return c, err
 	}
+	if err := checkVersions(pairs, current, o); err != nil {
+		return c, err
+	}
 	secrets, err := unreadable(pairs, head, paths)
 	if err != nil {
 		return c, err

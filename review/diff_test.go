@@ -64,13 +64,18 @@ func (e *example) load(commit string) *fleet.Fleet {
 
 func (e *example) diff(base, head string) review.Changes {
 	e.t.Helper()
+	c, err := e.tryDiff(base, head, review.Options{})
+	require.NoError(e.t, err)
+	return c
+}
+
+func (e *example) tryDiff(base, head string, o review.Options) (review.Changes, error) {
+	e.t.Helper()
 	audit, err := gitsource.OpenAudit(e.repo.Dir, nil)
 	require.NoError(e.t, err)
 	paths, err := audit.Changed(base, head)
 	require.NoError(e.t, err)
-	c, err := review.Diff(review.State{Name: "base", FS: e.tree(base)}, review.State{Name: "head", FS: e.tree(head)}, paths, review.Options{})
-	require.NoError(e.t, err)
-	return c
+	return review.Diff(review.State{Name: "base", FS: e.tree(base)}, review.State{Name: "head", FS: e.tree(head)}, paths, o)
 }
 
 const (

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/render"
 )
 
 // node compares the halves that belong to the hosts.
@@ -38,6 +39,35 @@ func (p *pair) node() error {
 	p.changes = append(p.changes, Change{Kind: Distribution, Object: "distribution", Fields: compareObjects(a, b),
 		Danger: hazard(was, is), Note: outage(p.new)})
 	return nil
+}
+
+// checkVersions refuses distributions, as far as they change, that hosts do not know how to run.
+func checkVersions(pairs []*pair, r *render.Renderer, o Options) error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, p := range pairs {
+		if p.new == nil || p.was.Node == p.is.Node || seen[p.is.Node] {
+			continue
+		}
+		seen[p.is.Node] = true
+		node, err := r.Node(p.new)
+		if err != nil {
+			return err
+		}
+		d, err := fleet.ParseDistribution(node.Distribution)
+		if err != nil {
+			return err
+		}
+		found := o.unknownVersion(d)
+		if found == nil {
+			continue
+		}
+		if err := placeVersion(r, p.new, node, found); err != nil {
+			return err
+		}
+		errs = append(errs, found)
+	}
+	return fleet.Join(errs...)
 }
 
 func texts(m map[string]string) map[string]any {

@@ -56,15 +56,12 @@ func (c *objectChecker) version(site *fleet.Site) (string, []fleet.Problem, erro
 	} else {
 		d, err = c.distributions.get(shapes.Key, find)
 	}
-	return d.Spec.Version, d.found, err
+	return d.Version, d.found, err
 }
 
-// distribution is what is read of a Distribution.
+// distribution is one, and what is wrong with its version.
 type distribution struct {
-	APIVersion, Kind string
-	Metadata         struct{ Name, Namespace string }
-	Spec             struct{ Version string }
-
+	fleet.Distribution
 	found []fleet.Problem
 }
 
@@ -73,21 +70,52 @@ func (c *objectChecker) distribution(site *fleet.Site) (d distribution, err erro
 	if err != nil {
 		return d, err
 	}
-	if err := json.Unmarshal(node.Distribution, &d); err != nil {
+	if d.Distribution, err = fleet.ParseDistribution(node.Distribution); err != nil {
 		return d, err
 	}
-	known, err := c.releases.Of(d.Spec.Version)
-	if err != nil || known.Exact(d.Spec.Version) {
-		return d, err
-	}
-	origins, err := c.renderer.Origins(site, render.DistributionOf(site.Profile))
+	known, err := c.releases.Of(d.Version)
 	if err != nil {
 		return d, err
 	}
-	minors := kinds.Minors()
-	p := fleet.Problem{Rule: fleet.RuleSchemaVersion, Msg: fmt.Sprintf("this program has no schemas of Kubernetes %s: objects are checked with those of %s", d.Spec.Version, known.Minor),
-		Tip: fmt.Sprintf("it has those of %s to %s", minors[0], minors[len(minors)-1])}
+	p := c.options.unknownVersion(d.Distribution)
+	if p == nil && known.Exact(d.Version) {
+		return d, nil
+	}
+	if p == nil {
+		minors := kinds.Minors()
+		p = &fleet.Problem{Rule: fleet.RuleSchemaVersion, Msg: fmt.Sprintf("this program has no schemas of Kubernetes %s: objects are checked with those of %s", d.Version, known.Minor),
+			Tip: fmt.Sprintf("it has those of %s to %s", minors[0], minors[len(minors)-1])}
+	}
+	err = placeVersion(c.renderer, site, node, p)
+	d.found = []fleet.Problem{*p}
+	return d, err
+}
+
+// unknownVersion says that hosts do not know how to run a distribution, or nil.
+func (o Options) unknownVersion(d fleet.Distribution) *fleet.Problem {
+	if o.Check == nil {
+		return nil
+	}
+	err := o.Check(d)
+	if err == nil {
+		return nil
+	}
+	return &fleet.Problem{Rule: fleet.RuleDistributionVersion, Msg: err.Error(), Tip: hintOf(err)}
+}
+
+// placeVersion notes where the version of a site's distribution is written.
+func placeVersion(r *render.Renderer, site *fleet.Site, node render.Node, p *fleet.Problem) error {
+	origins, err := r.Origins(site, render.DistributionOf(site.Profile))
+	if err != nil {
+		return err
+	}
+	var d struct {
+		APIVersion, Kind string
+		Metadata         struct{ Name, Namespace string }
+	}
+	if err := json.Unmarshal(node.Distribution, &d); err != nil {
+		return err
+	}
 	p.File, p.Line = origins.Of(d.APIVersion, d.Kind, d.Metadata.Namespace, d.Metadata.Name).Field("spec", "version")
-	d.found = []fleet.Problem{p}
-	return d, nil
+	return nil
 }

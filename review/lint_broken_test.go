@@ -78,6 +78,8 @@ func brokenObjects() []broken {
 		{fleet.RuleUnknownKind, "", and(file(web+"till.yaml", custom), file(layerFile, sound()[layerFile]+"  - till.yaml\n")), web + "till.yaml:2", "no CustomResourceDefinition of the site defines Till", "add the definition"},
 		{fleet.RuleSchemaVersion, "", and(change("profiles/shop/distribution/distribution.yaml", "v1.36.3", "v1.31.0"), change("profiles/shop/content.lock", "program:v1.36.3", "program:v1.31.0")),
 			"profiles/shop/distribution/distribution.yaml:7", "no schemas of Kubernetes v1.31.0: objects are checked with those of 1.33", "1.33 to 1.37"},
+		{fleet.RuleDistributionVersion, "", and(change("profiles/shop/distribution/distribution.yaml", "v1.36.3", "v1.37.2"), change("profiles/shop/content.lock", "program:v1.36.3", "program:v1.37.2")),
+			"profiles/shop/distribution/distribution.yaml:7", "no v1.37", "take v1.36"},
 		{fleet.RuleUnlockedImage, "that the lock lacks", change(web+"web.yaml", "      containers:\n", "      containers:\n        - {name: side, image: side:1.0.0}\n"), web + "web.yaml:15", "image side:1.0.0 has no digest in profiles/shop/content.lock", "holdfast lock shop"},
 		{fleet.RuleUnlockedImage, "without a lock", file("profiles/shop/content.lock", ""), "profiles/shop/profile.yaml", "no content.lock with the digests of its images: web:1.0.0", "holdfast lock shop"},
 		{fleet.RuleFloatingImage, "", and(change("profiles/shop/content.lock", "web:1.0.0", "web:latest"), change(web+"web.yaml", "web:1.0.0", "web:latest")), web + "web.yaml:16", "image web:latest has no tag that stays", "web:1.2.3"},

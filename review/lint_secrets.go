@@ -40,10 +40,7 @@ func (l *linter) credentials(s fleet.Source, users []*fleet.Host) error {
 	}
 	doc, err := secrets.Parse(s.Credentials, data)
 	if err != nil {
-		p.Msg = "credentials: " + err.Error()
-		if h := interface{ Hint() string }(nil); errors.As(err, &h) {
-			p.Tip = h.Hint()
-		}
+		p.Msg, p.Tip = "credentials: "+err.Error(), hintOf(err)
 		l.report(p)
 		return nil
 	}
@@ -132,10 +129,7 @@ func (l *linter) secret(s Secret) {
 	p := fleet.Problem{File: s.File, Rule: fleet.RuleUnreadableSecret}
 	switch {
 	case s.Problem != nil:
-		p.Msg = strings.TrimPrefix(s.Problem.Error(), s.File+": ")
-		if h := interface{ Hint() string }(nil); errors.As(s.Problem, &h) {
-			p.Tip = h.Hint()
-		}
+		p.Msg, p.Tip = strings.TrimPrefix(s.Problem.Error(), s.File+": "), hintOf(s.Problem)
 	case len(s.Cannot) > 0:
 		p.Msg, p.Tip = someOf(s.Cannot)+" cannot open it", rotateTip(s.File)
 	default:

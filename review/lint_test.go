@@ -90,10 +90,23 @@ func with(edits map[string]string) fstest.MapFS {
 func look(t *testing.T, fsys fstest.MapFS) Report {
 	t.Helper()
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
-	r, err := Lint(State{FS: fsys}, LintOptions{Now: now, Needs: func(d fleet.Distribution) []string { return []string{"program:" + d.Version} }})
+	r, err := Lint(State{FS: fsys}, LintOptions{Options: Options{Check: notOf137}, Now: now, Needs: func(d fleet.Distribution) []string { return []string{"program:" + d.Version} }})
 	require.NoError(t, err)
 	return r
 }
+
+// notOf137 is a driver that does not know one version.
+func notOf137(d fleet.Distribution) error {
+	if strings.HasPrefix(d.Version, "v1.37.") {
+		return unknown137{}
+	}
+	return nil
+}
+
+type unknown137 struct{}
+
+func (unknown137) Error() string { return "no v1.37" }
+func (unknown137) Hint() string  { return "take v1.36" }
 
 // change replaces a part of a file of the sound fleet.
 func change(file, old, new string) map[string]string {

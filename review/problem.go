@@ -2,6 +2,7 @@ package review
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -77,6 +78,14 @@ func (c collection) add(err error) []error {
 		}
 	}
 	return others(err)
+}
+
+// hintOf is what an error says to do, or nothing.
+func hintOf(err error) string {
+	if h := interface{ Hint() string }(nil); errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
 }
 
 // others are the errors in err that say nothing of a file of the fleet.

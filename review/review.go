@@ -17,10 +17,11 @@ type State struct {
 	Pins fleet.Pins // nil: a pin is a problem
 }
 
-// Options make a comparison faster. The zero Options will do.
+// Options say how fleets are looked at. The zero Options will do.
 type Options struct {
-	Memo   fleet.Memo       // of loading and rendering
-	Worker func() *exec.Cmd // as of [render.Options]
+	Memo   fleet.Memo                     // of loading and rendering, to be faster
+	Worker func() *exec.Cmd               // as of [render.Options]
+	Check  func(fleet.Distribution) error // whether hosts can run it; nil: they can
 }
 
 // Changes is what hosts do differently between two states of their fleet.

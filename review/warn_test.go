@@ -1,12 +1,14 @@
 package review_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
 	"github.com/holdfast-fleet/holdfast/review"
 	"github.com/holdfast-fleet/holdfast/secrets"
@@ -127,6 +129,21 @@ func TestWhatAClusterDoesNotTakeIsDangerous(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAVersionThatNoHostKnowsIsRefused(t *testing.T) {
+	t.Parallel()
+	e := newExample(t)
+	e.edit(node, "v1.36.3", "v1.99.0")
+	_, err := e.tryDiff(e.base, e.repo.Commit(gitsourcetest.Commit{}), review.Options{Check: func(d fleet.Distribution) error {
+		if d.Version == "v1.36.3" {
+			return nil
+		}
+		return errors.New("no host knows " + d.Version)
+	}})
+	found := fleet.Problems(err)
+	require.Len(t, found, 1)
+	require.Equal(t, fleet.Problem{File: node, Line: 7, Rule: fleet.RuleDistributionVersion, Msg: "no host knows v1.99.0"}, *found[0])
 }
 
 func TestALayerThatGoesIsDangerous(t *testing.T) {

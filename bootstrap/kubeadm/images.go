@@ -25,9 +25,6 @@ func minor(version string) string {
 	return version
 }
 
-// Supported tells whether this package knows the images of a version, like v1.36.3.
-func Supported(version string) bool { _, ok := versions[minor(version)]; return ok }
-
 // Minors lists the minor versions that this package knows, like v1.36.
 func Minors() []string { return slices.Sorted(maps.Keys(versions)) }
 

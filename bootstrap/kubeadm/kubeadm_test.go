@@ -43,8 +43,7 @@ func TestImagesAreThoseOfTheVersion(t *testing.T) {
 		"r/kube-apiserver:v1.36.3", "r/kube-controller-manager:v1.36.3", "r/kube-scheduler:v1.36.3", "r/kube-proxy:v1.36.3",
 		"r/etcd:3.6.8-0", "r/coredns:v1.14.2", "r/pause:3.10.2",
 	}, Images(Cluster{Version: "v1.36.3", Repository: "r"}))
-	require.True(t, Supported("v1.36.0"))
-	require.False(t, Supported("v1.99.0"))
+	require.Equal(t, []string{"v1.35", "v1.36"}, Minors())
 }
 
 // TestRecord follows a cluster from nothing to ready, and what may happen to it.

@@ -175,12 +175,9 @@ func (d *differ) changes(ctx context.Context) (review.Changes, error) {
 	if err != nil {
 		return review.Changes{}, err
 	}
-	options := review.Options{Worker: renderWorkerCmd}
 	store := openMemo()
 	defer keepFound(store)
-	if store != nil {
-		options.Memo = store
-	}
+	options := reviewOptions(store)
 	changes, err := review.Diff(base, head, paths, options)
 	if err != nil {
 		return changes, err

@@ -74,12 +74,19 @@ func lint(dir string) (review.Report, error) {
 		return review.Report{}, err
 	}
 	debug.SetGCPercent(400) // a command that ends soon has better things to do
-	options := review.LintOptions{Options: review.Options{Worker: renderWorkerCmd}, Now: time.Now(), Needs: driverNeeds}
-	if store := openMemo(); store != nil {
-		options.Memo = store
-		defer keepFound(store)
-	}
+	store := openMemo()
+	defer keepFound(store)
+	options := review.LintOptions{Options: reviewOptions(store), Now: time.Now(), Needs: driverNeeds}
 	return review.Lint(review.State{Name: dir, FS: memo.Dir(dir), Pins: &clonePins{dir: dir}}, options)
+}
+
+// reviewOptions are those of lint and of diff.
+func reviewOptions(store *memo.Store) review.Options {
+	o := review.Options{Worker: renderWorkerCmd, Check: bootstrap.Check}
+	if store != nil {
+		o.Memo = store
+	}
+	return o
 }
 
 func driverNeeds(d fleet.Distribution) []string {

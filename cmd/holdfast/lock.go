@@ -157,11 +157,10 @@ func needsOf(distribution json.RawMessage) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	driver, err := bootstrap.For(d.Type)
-	if err != nil {
+	if err := bootstrap.Check(d); err != nil {
 		return nil, err
 	}
-	return driver.Needs(d), nil
+	return driverNeeds(d), nil
 }
 
 // resolve fills in the digests of refs.
