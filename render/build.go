@@ -32,31 +32,12 @@ type built struct {
 	list   []Shape
 }
 
-// once is a result that all who ask for it share.
-type once[T any] struct {
-	sync.Once
-	value T
-	err   error
-}
-
-func (o *once[T]) do(find func() (T, error)) (T, error) {
-	o.Do(func() { o.value, o.err = find() })
-	return o.value, o.err
-}
-
 // build returns what kustomize makes of an input. What profiles share is kept.
 func (r *Renderer) build(in *input) (*built, error) {
 	if !under(in.dir, in.reach.profile) {
 		return r.makeBuilt(in)
 	}
-	r.mu.Lock()
-	known := r.builds[in.key]
-	if known == nil {
-		known = new(once[*built])
-		r.builds[in.key] = known
-	}
-	r.mu.Unlock()
-	return known.do(func() (*built, error) { return r.makeBuilt(in) })
+	return r.builds.do(in.key, func() (*built, error) { return r.makeBuilt(in) })
 }
 
 func (r *Renderer) makeBuilt(in *input) (*built, error) {

@@ -105,14 +105,7 @@ func (r *Renderer) siteName(site *fleet.Site) (string, error) {
 
 // profileName says what a profile declares.
 func (r *Renderer) profileName(p *fleet.Profile) (string, error) {
-	r.mu.Lock()
-	known := r.profiles[p]
-	if known == nil {
-		known = new(once[string])
-		r.profiles[p] = known
-	}
-	r.mu.Unlock()
-	return known.do(func() (string, error) {
+	return r.profiles.do(p, func() (string, error) {
 		type variable struct {
 			Type    fleet.VariableType
 			Values  []string

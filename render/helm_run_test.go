@@ -116,11 +116,11 @@ func TestAChartIsRenderedTheSameEverywhere(t *testing.T) {
 			r := New(nil, Options{Worker: workerCommand})
 			defer r.Close()
 			at := reach{profile: "profiles/p"}
-			in, err := scanInput("bases/corpus", at, files{os.DirFS(root), os.DirFS(root), at})
+			in, err := scanInput("bases/corpus", at, files{os.DirFS(root), os.DirFS(root), at, nil})
 			require.NoError(t, err)
 			want := textsSorted(buildCorpus(t, root))
 			for range 10 {
-				again, err := scanInput("bases/corpus", at, files{shuffled{os.DirFS(root)}, shuffled{os.DirFS(root)}, at})
+				again, err := scanInput("bases/corpus", at, files{shuffled{os.DirFS(root)}, shuffled{os.DirFS(root)}, at, nil})
 				require.NoError(t, err)
 				require.Equal(t, in.key, again.key)
 				j, err := r.job(again)

@@ -204,7 +204,7 @@ func TestAChartsFilesAreAmongTheInputs(t *testing.T) {
 	key := func(edits map[string]string) string {
 		fsys := charted(value(".Values.text"), edits)
 		at := reach{profile: "profiles/p"}
-		in, err := scanInput("profiles/p/addons/web", at, files{fsys, fsys, at})
+		in, err := scanInput("profiles/p/addons/web", at, files{fsys, fsys, at, nil})
 		require.NoError(t, err)
 		return in.key
 	}

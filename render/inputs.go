@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -35,6 +36,7 @@ type files struct {
 	fs.FS
 	profile fs.FS
 	at      reach
+	shelf   *shelf // nil: each scan reads for itself
 }
 
 func (f files) of(name string) fs.FS {
@@ -45,8 +47,6 @@ func (f files) of(name string) fs.FS {
 }
 
 func (f files) Open(name string) (fs.File, error)          { return f.of(name).Open(name) }
-func (f files) Stat(name string) (fs.FileInfo, error)      { return fs.Stat(f.of(name), name) }
-func (f files) Lstat(name string) (fs.FileInfo, error)     { return fs.Lstat(f.of(name), name) }
 func (f files) ReadLink(name string) (string, error)       { return fs.ReadLink(f.of(name), name) }
 func (f files) ReadFile(name string) ([]byte, error)       { return fs.ReadFile(f.of(name), name) }
 func (f files) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(f.of(name), name) }
@@ -67,10 +67,11 @@ func (r *Renderer) input(dir string, at reach, p *fleet.Profile) (*input, error)
 	if shared {
 		at.site = ""
 	}
-	f := files{r.fsys, p.FS, at}
+	f := files{r.fsys, p.FS, at, nil}
 	if p.FS == nil {
 		f.profile = r.fsys
 	}
+	f.shelf = r.shelfOf(p, f.profile)
 	r.mu.Lock()
 	key := folder{p, dir}
 	known := r.inputs[key]
@@ -83,6 +84,17 @@ func (r *Renderer) input(dir string, at reach, p *fleet.Profile) (*input, error)
 		return r.findInput(dir, at, f)
 	}
 	return known.do(func() (*input, error) { return r.findInput(dir, at, f) })
+}
+
+// shelfOf is the shelf of what a profile is read from: there are several where
+// profiles are pinned.
+func (r *Renderer) shelfOf(p *fleet.Profile, fsys fs.FS) *shelf {
+	var key any = p
+	if reflect.ValueOf(fsys).Comparable() {
+		key = fsys
+	}
+	s, _ := r.shelves.do(key, func() (*shelf, error) { return &shelf{}, nil })
+	return s
 }
 
 // hold makes room for the inputs that are a site's own, until they are let go.

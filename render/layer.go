@@ -43,15 +43,7 @@ func (r *Renderer) layer(site *fleet.Site, layer fleet.Layer, vars variables) (*
 	if from.varies || !from.plain || !under(in.dir, in.reach.profile) || probesVary(layer) {
 		return newLayer(site, layer, vars, from)
 	}
-	r.mu.Lock()
-	at := fixed{site.Profile, layer.Name}
-	known := r.fixed[at]
-	if known == nil {
-		known = new(once[*filled])
-		r.fixed[at] = known
-	}
-	r.mu.Unlock()
-	return known.do(func() (*filled, error) { return newLayer(site, layer, vars, from) })
+	return r.fixed.do(fixed{site.Profile, layer.Name}, func() (*filled, error) { return newLayer(site, layer, vars, from) })
 }
 
 func newLayer(site *fleet.Site, layer fleet.Layer, vars variables, from *built) (*filled, error) {

@@ -92,7 +92,7 @@ func (s *scan) lstat(name string) (fs.FileInfo, error) {
 			continue
 		}
 		var err error
-		if info, err = fs.Lstat(s.fsys, name[:i]); err != nil {
+		if info, err = s.fsys.Lstat(name[:i]); err != nil {
 			return nil, err
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {

@@ -71,7 +71,7 @@ func (s *scan) read(full string, at place, written string, as use) ([]byte, bool
 		s.problem(at, written, "name a file", "%s is not a file", full)
 		return nil, false
 	}
-	data, err := fleet.ReadFile(s.fsys, full, maxFile)
+	data, err := s.fsys.text(full)
 	if err == nil {
 		data, err = s.carried(full, data, as)
 	}

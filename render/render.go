@@ -37,13 +37,13 @@ type Renderer struct {
 	memo Memo
 	pool *pool
 
-	mu      sync.Mutex
-	inputs  map[folder]*once[*input] // of profiles
-	builds  map[string]*once[*built] // of profiles, by the key of their input
-	fixed   map[fixed]*once[*filled]
-	sources map[string]*once[Sources] // of profiles, by the key of their input
-	// profiles says what each declares.
-	profiles map[*fleet.Profile]*once[string]
+	mu       sync.Mutex
+	inputs   map[folder]*once[*input] // of profiles
+	builds   onces[string, *built]    // of profiles, by the key of their input
+	fixed    onces[fixed, *filled]
+	sources  onces[string, Sources]        // of profiles, by the key of their input
+	profiles onces[*fleet.Profile, string] // what each declares
+	shelves  onces[any, *shelf]            // by what profiles are read from
 }
 
 // folder is one of a profile, which may be there in several states.
@@ -63,9 +63,7 @@ func New(fsys fs.FS, o Options) *Renderer {
 	if o.Memo == nil {
 		o.Memo = forgetful{}
 	}
-	return &Renderer{fsys: fsys, memo: o.Memo, pool: newPool(o.Worker),
-		inputs: map[folder]*once[*input]{}, builds: map[string]*once[*built]{}, fixed: map[fixed]*once[*filled]{},
-		profiles: map[*fleet.Profile]*once[string]{}, sources: map[string]*once[Sources]{}}
+	return &Renderer{fsys: fsys, memo: o.Memo, pool: newPool(o.Worker), inputs: map[folder]*once[*input]{}}
 }
 
 type forgetful struct{}

@@ -151,11 +151,11 @@ func TestSchemasOfOneBuildStayInIt(t *testing.T) {
 		r := New(trimmed, Options{})
 		_, err = r.Site(load(t, trimmed).Sites[0])
 		require.NoError(t, err)
-		r.fsys, r.inputs = plain, map[folder]*once[*input]{}
-		r.fixed = map[fixed]*once[*filled]{}
-		got, err := r.Site(load(t, plain).Sites[0])
+		next := New(plain, Options{})
+		got, err := next.Site(load(t, plain).Sites[0])
 		require.NoError(t, err)
 		require.Equal(t, want.Digest, got.Digest)
+		next.Close()
 		r.Close()
 	}
 }

@@ -2,7 +2,6 @@ package render
 
 import (
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -28,7 +27,7 @@ func yamlLimits() fleet.Limits { return fleet.Limits{Depth: 200, Nodes: 2_000_00
 // runs. What it has seen, read and found harmless it keeps in mem, so that
 // kustomize meets nothing else: neither network, nor plugins, nor the disk.
 type scan struct {
-	fsys     fs.FS
+	fsys     files
 	reach    reach
 	texts    map[string][]byte  // all that was read, by path
 	mem      map[string][]byte  // what kustomize gets of it
@@ -52,7 +51,7 @@ type place struct {
 	line int        // where nothing better is found
 }
 
-func newScan(fsys fs.FS, r reach) *scan {
+func newScan(fsys files, r reach) *scan {
 	return &scan{fsys: fsys, reach: r, names: filesys.MakeFsInMemory(), mem: map[string][]byte{}, texts: map[string][]byte{}, visited: map[string]bool{},
 		sealed: map[string][]byte{}, uses: map[string]use{}}
 }
@@ -100,7 +99,7 @@ func (s *scan) kustomization(dir string, from place, ref string) {
 	defer func() { s.trail = s.trail[:len(s.trail)-1] }()
 	var names []string
 	for _, name := range fleet.KustomizationFiles() {
-		if _, err := fs.Stat(s.fsys, path.Join(dir, name)); err == nil {
+		if _, err := s.fsys.Stat(path.Join(dir, name)); err == nil {
 			names = append(names, name)
 		}
 	}
@@ -120,19 +119,30 @@ func (s *scan) kustomization(dir string, from place, ref string) {
 	if !ok {
 		return
 	}
+	if d := s.declared(file, data); d != nil {
+		s.follow(dir, place{file: file, root: d.root}, d.says)
+	}
+}
+
+// declared reads what a kustomization says.
+func (s *scan) declared(file string, data []byte) *declared {
+	if known := s.fsys.declared(file, data); known != nil {
+		return known
+	}
 	docs := s.parse(file, data)
 	if len(docs) == 0 {
-		return
+		return nil
 	}
 	// kustomize itself decodes loosely (keys in any case, merge keys): what it
 	// will see is what must be judged, so its own decoder is used.
-	var k types.Kustomization
-	if err := k.Unmarshal(data); err != nil {
+	d := &declared{data, docs[0], new(types.Kustomization)}
+	if err := d.says.Unmarshal(data); err != nil {
 		s.badField(place{file: file, root: docs[0]}, err)
-		return
+		return nil
 	}
-	k.FixKustomization()
-	s.follow(dir, place{file: file, root: docs[0]}, &k)
+	d.says.FixKustomization()
+	s.fsys.declare(file, d)
+	return d
 }
 
 // follow scans everything that k, in dir, refers to.
@@ -194,11 +204,18 @@ func (s *scan) reference(dir string, at place, ref string) {
 
 // objects checks that a resource's documents are objects, which kustomize says in words of its own.
 func (s *scan) objects(file string, data []byte) {
+	if s.fsys.holdsObjects(file, data) {
+		return
+	}
+	before := len(s.problems)
 	for _, doc := range s.parse(file, data) {
 		if msg := notAnObject(doc.Content[0]); msg != "" {
 			s.problems = append(s.problems, &fleet.Problem{File: file, Line: doc.Content[0].Line, Msg: msg,
 				Tip: objectTip, Rule: fleet.RuleBadObject})
 		}
+	}
+	if len(s.problems) == before {
+		s.fsys.foundObjects(file, data)
 	}
 }
 

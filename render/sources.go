@@ -54,14 +54,7 @@ func (r *Renderer) sourcesOfObjects(site *fleet.Site, layer string) (Sources, er
 	if !under(in.dir, in.reach.profile) || slices.ContainsFunc(b.templates, func(t template) bool { return t.Named }) {
 		return newVariables(site).sources(b)
 	}
-	r.mu.Lock()
-	known := r.sources[in.key]
-	if known == nil {
-		known = new(once[Sources])
-		r.sources[in.key] = known
-	}
-	r.mu.Unlock()
-	return known.do(func() (Sources, error) { return newVariables(site).sources(b) })
+	return r.sources.do(in.key, func() (Sources, error) { return newVariables(site).sources(b) })
 }
 
 func (v variables) sources(b *built) (Sources, error) {

@@ -112,7 +112,7 @@ func unpack(t *testing.T, file string) string {
 
 func buildCorpus(t *testing.T, root string) []template {
 	t.Helper()
-	in, err := scanInput("bases/corpus", reach{profile: "profiles/p"}, files{os.DirFS(root), os.DirFS(root), reach{profile: "profiles/p"}})
+	in, err := scanInput("bases/corpus", reach{profile: "profiles/p"}, files{os.DirFS(root), os.DirFS(root), reach{profile: "profiles/p"}, nil})
 	require.NoError(t, err)
 	j, err := New(nil, Options{}).job(in)
 	require.NoError(t, err)
