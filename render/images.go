@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -10,6 +11,9 @@ import (
 func Images(objects []json.RawMessage) ([]string, error) {
 	found := map[string]bool{}
 	for _, raw := range objects {
+		if !bytes.Contains(raw, []byte(`"image"`)) {
+			continue // most name none, and decoding takes its time
+		}
 		var v map[string]any
 		if err := json.Unmarshal(raw, &v); err != nil {
 			return nil, err
