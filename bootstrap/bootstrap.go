@@ -15,11 +15,39 @@ import (
 type Request struct {
 	Dir          string // of the distribution on this host: absolute, short, its own
 	Host         string // name of the node
+	Members      []Member
 	Distribution fleet.Distribution
 	Content      map[string]string // reference → digest of what Needs lists
 	Images       map[string]string // reference → digest of the layers' images, imported before pods need them
 	Store        *content.Store
 	Log          *slog.Logger // nil discards
+}
+
+// Member is an active host of a site, which its cluster is made of.
+type Member struct {
+	Name     string        `json:"name"`
+	Identity string        `json:"identity"` // public key as in authorized_keys
+	Role     fleet.Role    `json:"role"`
+	Network  fleet.Network `json:"network"`
+}
+
+// Members lists those of a site, in declared order.
+func Members(site *fleet.Site) []Member {
+	var list []Member
+	for _, h := range site.Active() {
+		list = append(list, Member{h.Name, h.Identity, h.Role, h.Network})
+	}
+	return list
+}
+
+// self is the member that the request is for.
+func (r Request) self() Member {
+	for _, m := range r.Members {
+		if m.Name == r.Host {
+			return m
+		}
+	}
+	return Member{Name: r.Host, Role: fleet.ControlPlane}
 }
 
 // Access is how to reach the cluster.

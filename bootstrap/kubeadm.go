@@ -34,7 +34,7 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
 	cfg := kubeadm.Config{
-		Dir: req.Dir, Host: req.Host, Cluster: clusterOf(d), Images: map[string]string{}, Archive: req.Store, Log: req.Log,
+		Dir: req.Dir, Host: req.Host, Network: kubeadm.Network(req.self().Network), Cluster: clusterOf(d), Images: map[string]string{}, Archive: req.Store, Log: req.Log,
 	}
 	for ref, digest := range req.Images {
 		cfg.Images[ref] = digest

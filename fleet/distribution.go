@@ -28,8 +28,13 @@ func ParseDistribution(data []byte) (Distribution, error) {
 		r.add(r.file, 0, "", "the object is larger than %d KiB", MaxFileSize>>10).Rule = RuleTooLarge
 		return Distribution{}, r.err()
 	}
-	d := Distribution{PodCIDR: "10.244.0.0/24", ServiceCIDR: "10.96.0.0/16", APIPort: 6443}
+	d := Distribution{ServiceCIDR: "10.96.0.0/16", APIPort: 6443}
 	d.Name = r.kubeObject(data, "Distribution", true, r.distributionFields(&d)).Name
+	if d.PodCIDR == "" && d.Type == Kubeadm {
+		d.PodCIDR = "10.244.0.0/16"
+	} else if d.PodCIDR == "" {
+		d.PodCIDR = "10.244.0.0/24"
+	}
 	if pod, err := netip.ParsePrefix(d.PodCIDR); err == nil {
 		if service, err := netip.ParsePrefix(d.ServiceCIDR); err == nil && pod.Overlaps(service) {
 			r.add(r.file, 0, "choose networks apart from each other", "podCIDR %s and serviceCIDR %s overlap", pod, service)
@@ -61,7 +66,7 @@ func (r reader) distributionFields(d *Distribution) map[string]field {
 		}},
 		"controlPlane":    {false, "No pods, the API alone; default false", booleanShape, func(n *yaml.Node) { d.ControlPlane = r.boolean(n, "controlPlane") }},
 		"imageRepository": {false, "Of type kubeadm, required: the images of the control plane are below it, as in kubeadm's ClusterConfiguration", textShape, func(n *yaml.Node) { d.ImageRepository = r.text(n, "imageRepository") }},
-		"podCIDR":         {false, "Network of the pods; default 10.244.0.0/24", matching(cidrPattern), func(n *yaml.Node) { d.PodCIDR = r.cidr(n, "podCIDR") }},
+		"podCIDR":         {false, "Network of the pods, of which each node of type kubeadm gets a /24; default 10.244.0.0/16, of type embedded 10.244.0.0/24", matching(cidrPattern), func(n *yaml.Node) { d.PodCIDR = r.cidr(n, "podCIDR") }},
 		"serviceCIDR":     {false, "Network of the services; default 10.96.0.0/16", matching(cidrPattern), func(n *yaml.Node) { d.ServiceCIDR = r.cidr(n, "serviceCIDR") }},
 		"apiPort":         {false, "Default 6443", between(1, 65535), func(n *yaml.Node) { d.APIPort = r.number(n, "apiPort", 1, 65535) }},
 	}

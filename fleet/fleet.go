@@ -146,6 +146,13 @@ type Host struct {
 	Identity string // public key as in authorized_keys, without a comment
 	Role     Role
 	State    State
+	Network  Network
+}
+
+// Network says at which address a host is found, which it has by other means.
+type Network struct {
+	Address   string // canonical; empty: the first of the interface, or the one that the host talks to the world from
+	Interface string // that has the address; empty: any
 }
 
 // State says what should become of a host.
@@ -172,7 +179,7 @@ type Distribution struct {
 	Version         string // of Kubernetes: v1.36.3
 	ControlPlane    bool   // type embedded: no pods, the API alone
 	ImageRepository string // type kubeadm: the images of the control plane are below it
-	PodCIDR         string // default 10.244.0.0/24
+	PodCIDR         string // default 10.244.0.0/16, of which each node gets a /24; type embedded: 10.244.0.0/24
 	ServiceCIDR     string // default 10.96.0.0/16
 	APIPort         int    // default 6443
 }

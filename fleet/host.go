@@ -61,8 +61,9 @@ func wireString(b []byte) (s, rest []byte, ok bool) {
 
 // host adds a host to its site.
 func (l *loader) host(s *Site, from hostRecord) {
-	h := &Host{Name: from.Name, Site: s, File: path.Join(s.Dir, "hosts", from.Name+".yaml"), Identity: from.Identity, Role: from.Role, State: from.State}
+	h := &Host{Name: from.Name, Site: s, File: path.Join(s.Dir, "hosts", from.Name+".yaml"), Identity: from.Identity, Role: from.Role, State: from.State, Network: from.Network}
 	s.Hosts = append(s.Hosts, h)
+	l.addressed(s, h, from.AddressAt)
 	if first := l.identities[h.Identity]; first != "" {
 		l.add(h.File, from.Line, "every machine makes its own key; register it anew", "%s has the same identity", first).Rule = RuleDuplicateIdentity
 	} else if h.Identity != "" {
@@ -73,23 +74,4 @@ func (l *loader) host(s *Site, from hostRecord) {
 // Active returns the site's hosts that are not removed, in declared order.
 func (s *Site) Active() []*Host {
 	return slices.DeleteFunc(slices.Clone(s.Hosts), func(h *Host) bool { return h.State != Active })
-}
-
-// roles checks that the site's hosts can make a cluster.
-func (l *loader) roles(s *Site) {
-	active := s.Active()
-	var control []*Host
-	for _, h := range active {
-		if h.Role == ControlPlane {
-			control = append(control, h)
-		}
-	}
-	switch n := len(control); {
-	case n == 0 && len(active) > 0:
-		l.add(active[0].File, 0, "give it the role control-plane", "site %s has no control-plane host", s.Name).Rule = RuleControlPlaneCount
-	case n == 2:
-		l.add(control[1].File, 0, "have one or three; the others can be workers", "site %s has two control-plane hosts, which are less available than one", s.Name).Rule = RuleControlPlaneCount
-	case n > 3:
-		l.add(control[3].File, 0, "have one or three; the others can be workers", "site %s has %d control-plane hosts", s.Name, n).Rule = RuleControlPlaneCount
-	}
 }

@@ -52,11 +52,21 @@ func edited(edits map[string]string) fstest.MapFS {
 }
 
 // hostsAt gives the site hosts in these roles, in place of its own.
+// hostsAt gives the site of the small fleet hosts h0, h1 and so on, each at an
+// address of its own or at the one that follows its role.
 func hostsAt(roles ...string) map[string]string {
 	edits := map[string]string{"sites/emea/s1/hosts/s1-a.yaml": ""}
 	for n, role := range roles {
 		key := strings.TrimSuffix(keyA, "A") + string(rune('B'+n))
-		edits[fmt.Sprintf("sites/emea/s1/hosts/h%d.yaml", n)] = head + "Host\nspec:\n  identity: " + key + "\n  role: " + role + "\n"
+		role, place, stated := strings.Cut(role, " at ")
+		if !stated {
+			place = fmt.Sprintf("10.0.0.%d", 11+n)
+		}
+		text := head + "Host\nspec:\n  identity: " + key + "\n  role: " + role + "\n"
+		if place != "nowhere" {
+			text += "  network: {address: " + place + "}\n"
+		}
+		edits[fmt.Sprintf("sites/emea/s1/hosts/h%d.yaml", n)] = text
 	}
 	return edits
 }
@@ -165,6 +175,13 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 			[]string{"sites/emea/s1/hosts/h1.yaml: site s1 has two control-plane hosts, which are less available than one"}},
 		{"four control-plane hosts", hostsAt("control-plane", "control-plane", "control-plane", "control-plane"),
 			[]string{"sites/emea/s1/hosts/h3.yaml: site s1 has 4 control-plane hosts"}},
+		{"several hosts of which the control plane is nowhere", hostsAt("worker", "control-plane at nowhere"),
+			[]string{"sites/emea/s1/hosts/h1.yaml: site s1 has several hosts, and they must know where to find h1"}},
+		{"two hosts at one address", hostsAt("worker", "control-plane at 10.0.0.11"),
+			[]string{"sites/emea/s1/hosts/h1.yaml:6: sites/emea/s1/hosts/h0.yaml has the same address"}},
+		{"an address with a mask", replaced(host, "spec:", "spec:\n  network: {address: 10.0.0.1/24}"), []string{host + ":4: network: \"10.0.0.1/24\" is not an address"}},
+		{"an address of every host", replaced(host, "spec:", "spec:\n  network: {address: 127.0.0.1}"), []string{host + ":4: network: 127.0.0.1 is not the address of one host"}},
+		{"an interface that is none", replaced(host, "spec:", "spec:\n  network: {interface: eth0/1}"), []string{host + ":4: network: \"eth0/1\" is not the name of an interface"}},
 		{"workers alone", hostsAt("worker", "worker"), []string{"sites/emea/s1/hosts/h0.yaml: site s1 has no control-plane host"}},
 		{"a lone worker", replaced(host, "spec:", "spec:\n  role: worker"), []string{host + ": site s1 has no control-plane host"}},
 		{"an unknown role", replaced(host, "spec:", "spec:\n  role: boss"), []string{host + ": site s1 has no control-plane host", host + ":4: unknown role boss"}},
@@ -200,6 +217,7 @@ func TestLoadAcceptsWhatIsFine(t *testing.T) {
 	for name, edits := range map[string]map[string]string{
 		"one control-plane and workers":  hostsAt("worker", "control-plane", "worker"),
 		"three control-plane hosts":      hostsAt("control-plane", "control-plane", "control-plane", "worker"),
+		"an address taken over":          {"sites/emea/s1/hosts/s1-a.yaml": head + "Host\nspec:\n  identity: " + keyA + "\n  network: {address: fd00::1, interface: eth0}\n", "sites/emea/s1/hosts/s1-b.yaml": head + "Host\nspec:\n  state: removed\n  network: {address: fd00::1}\n  identity: " + keyB + "\n"},
 		"no hosts":                       {"sites/emea/s1/hosts/s1-a.yaml": ""},
 		"no sites and no profiles":       {"sites/emea/s1/site.yaml": "", "sites/emea/s1/hosts/s1-a.yaml": "", "sites/emea/s1/addons/web/kustomization.yaml": ""},
 		"a removed host beside its heir": {"sites/emea/s1/hosts/s1-b.yaml": head + "Host\nspec:\n  state: removed\n  identity: " + keyB + " comment\n"},

@@ -21,7 +21,7 @@ type Digester interface {
 }
 
 // recordFormat changes with what is kept, and with what the parser makes of a file.
-const recordFormat = "holdfast site 2\n"
+const recordFormat = "holdfast site 3\n"
 
 // key is the memo's key of a site's folder; empty if nothing is kept.
 func (l *loader) key(dir string) string {

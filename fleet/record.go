@@ -35,6 +35,9 @@ type hostRecord struct {
 	Line     int    `json:"l,omitempty"` // of the identity
 	Role     Role   `json:"r"`
 	State    State  `json:"s"`
+
+	Network   Network `json:"w,omitzero"`
+	AddressAt int     `json:"a,omitempty"` // line of the address
 }
 
 // overlayRecord is a folder over a layer, or distribution.
@@ -152,5 +155,6 @@ func (r reader) hostFields(h *hostRecord) map[string]field {
 				r.problem(n, "the states are active and removed", "unknown state %s", h.State)
 			}
 		}},
+		"network": {false, "Where the host is found by others", mapping(r.networkFields(h)), func(n *yaml.Node) { r.object(n, "network", r.networkFields(h)) }},
 	}
 }

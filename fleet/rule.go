@@ -27,6 +27,7 @@ const (
 	RuleDuplicateName       Rule = "duplicate-name"
 	RuleDuplicateIdentity   Rule = "duplicate-identity"
 	RuleControlPlaneCount   Rule = "control-plane-count"
+	RuleHostAddress         Rule = "host-address"
 	RuleSeveralHosts        Rule = "several-hosts"
 	RuleSourceFile          Rule = "source-file"
 	RuleSourceCredentials   Rule = "source-credentials"
@@ -83,6 +84,7 @@ func Rules() []RuleText {
 		{RuleDuplicateName, false, "the names of sites are unique in the fleet"},
 		{RuleDuplicateIdentity, false, "every host has an identity of its own"},
 		{RuleControlPlaneCount, false, "a site has one or three control-plane hosts"},
+		{RuleHostAddress, false, "hosts of a site have addresses of their own; of several, those of the control plane say theirs"},
 		{RuleSourceFile, false, "files that sources name are there, and in reach of all who read them"},
 		{RuleSourceCredentials, false, "hosts can open the credentials of their sources"},
 		{RuleSecret, false, "secrets of layers are SOPS documents that are put where secrets belong"},

@@ -38,8 +38,9 @@ func either(a, b shape) shape {
 	return func() schema { return schema{"anyOf": []schema{a(), b()}} }
 }
 
-// cidrPattern, durationPattern and daysPattern say roughly what is checked in full elsewhere.
+// addressPattern, cidrPattern, durationPattern and daysPattern say roughly what is checked in full elsewhere.
 const (
+	addressPattern  = `^[0-9a-f.:]+$`
 	cidrPattern     = `^[0-9a-f.:]+/[0-9]{1,3}$`
 	durationPattern = `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$`
 	daysPattern     = `^([0-9]{1,4}d|([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+)$`

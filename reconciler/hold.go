@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/render"
@@ -154,7 +155,7 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 		return s.confirmed, fmt.Errorf("render %s for %s: %w", rev.Short(), host.Name, err)
 	}
 	commit := Commit{Revision: rev.Commit(), Signer: rev.Signer().Name, Since: time.Now().UTC().Truncate(time.Millisecond)}
-	s.rendered = &target{Commit: commit, Desired: desired, Prune: host.Site.Prune}
+	s.rendered = &target{Commit: commit, Desired: desired, Members: bootstrap.Members(host.Site), Prune: host.Site.Prune}
 	s.Log.Info("revision rendered", "revision", rev.Short(), "cluster", desired.Cluster.Digest, "node", desired.Node.Digest)
 	return s.rendered, nil
 }

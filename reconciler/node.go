@@ -28,6 +28,7 @@ func (s *session) bootstrap(ctx context.Context, t target) error {
 	access, err := driver.Ensure(ctx, bootstrap.Request{
 		Dir:          s.Dir + "/" + dist.Type,
 		Host:         t.Desired.Host,
+		Members:      t.Members,
 		Distribution: dist,
 		Content:      t.Desired.Node.Content,
 		Images:       locked(t.Desired.Cluster.Images),

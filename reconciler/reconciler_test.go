@@ -73,7 +73,7 @@ func (s *stage) begin(layers map[string]string) string {
 }
 
 func (s *stage) host() string {
-	return object("Host", "a", fmt.Sprintf("spec: {identity: %q, role: control-plane}\n", s.id.PublicKey()))
+	return object("Host", "a", fmt.Sprintf("spec: {identity: %q, role: control-plane, network: {address: 10.0.0.11}}\n", s.id.PublicKey()))
 }
 
 // layers writes a profile of layers, each "settings|ConfigMap names".

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/render"
@@ -20,10 +21,11 @@ const (
 
 // A target is one rendering of one revision.
 type target struct {
-	Commit  Commit         `json:"commit"`
-	Desired render.Desired `json:"desired"`
-	Prune   fleet.Prune    `json:"prune"`            // what the site allows
-	Intents intents        `json:"intents,omitzero"` // what commits allow
+	Commit  Commit             `json:"commit"`
+	Desired render.Desired     `json:"desired"`
+	Members []bootstrap.Member `json:"members"`          // of the site
+	Prune   fleet.Prune        `json:"prune"`            // what the site allows
+	Intents intents            `json:"intents,omitzero"` // what commits allow
 }
 
 // loadConfirmed returns the last confirmed target, kept complete so that it

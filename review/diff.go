@@ -160,7 +160,7 @@ func (p *pair) same() bool {
 	return p.old != nil && p.new != nil && p.was.Cluster == p.is.Cluster && p.was.Node == p.is.Node &&
 		profileOf(p.old) == profileOf(p.new) &&
 		slices.EqualFunc(p.old.Hosts, p.new.Hosts, func(a, b *fleet.Host) bool {
-			return a.Name == b.Name && a.Identity == b.Identity && a.Role == b.Role && a.State == b.State
+			return a.Name == b.Name && a.Identity == b.Identity && a.Role == b.Role && a.State == b.State && a.Network == b.Network
 		})
 }
 

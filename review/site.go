@@ -152,7 +152,13 @@ func (p *pair) host(old, current *fleet.Host) {
 		return
 	}
 	say := func(h *fleet.Host) map[string]any {
-		return map[string]any{"identity": h.Identity, "role": string(h.Role), "state": string(h.State)}
+		fields := map[string]any{"identity": h.Identity, "role": string(h.Role), "state": string(h.State)}
+		for name, value := range map[string]string{"address": h.Network.Address, "interface": h.Network.Interface} {
+			if value != "" {
+				fields[name] = value
+			}
+		}
+		return fields
 	}
 	if fields := compareObjects(say(old), say(current)); len(fields) > 0 {
 		p.ofHosts = append(p.ofHosts, hostChange{current, Change{Kind: HostChanged, Object: "host", Fields: fields}})

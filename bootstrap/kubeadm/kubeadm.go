@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -29,12 +28,19 @@ type Config struct {
 	Bin  string // folder of the programs: see [Programs]
 	Host string // name of the node
 
+	Network Network
 	Cluster Cluster
 
 	Pause   string            // image of the pods' sandboxes: repository@digest
 	Images  map[string]string // reference → digest, imported before pods need them
 	Archive containerd.Archive
 	Log     *slog.Logger // nil discards
+}
+
+// Network says which address of the host is the node's.
+type Network struct {
+	Address   string // empty: the first of the interface
+	Interface string // with the address; empty, too: that of the default route
 }
 
 // Cluster is what a cluster is made with.
@@ -80,6 +86,12 @@ func Ensure(ctx context.Context, cfg Config) error {
 	}
 	if err := n.kubeletRuns(ctx); err != nil {
 		return fmt.Errorf("start the kubelet: %w", err)
+	}
+	if err := n.await(ctx, n.healthy); err != nil {
+		return err
+	}
+	if err := n.await(ctx, n.networked); err != nil {
+		return fmt.Errorf("give pods their network: %w", err)
 	}
 	if err := n.await(ctx, n.ready); err != nil {
 		return err
@@ -152,7 +164,7 @@ func (n *node) initialise(ctx context.Context, rec record) error {
 			return err
 		}
 	}
-	address, err := ownAddress()
+	address, err := n.Network.address()
 	if err != nil {
 		return err
 	}
@@ -173,17 +185,6 @@ func (n *node) initialise(ctx context.Context, rec record) error {
 	}
 	rec.Step = stepReady
 	return n.writeRecord(rec)
-}
-
-// ownAddress is the one that the host talks to the world from.
-func ownAddress() (string, error) {
-	conn, err := net.Dial("udp4", "192.0.2.1:9") // sends nothing; an address for documentation, RFC 5737
-	if err != nil {
-		return "", &PreflightError{"this host has no address that others could reach: " + err.Error(),
-			"give it a static address and a default route"}
-	}
-	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).IP.String(), nil
 }
 
 // kubeadm runs the program in a unit of its own.

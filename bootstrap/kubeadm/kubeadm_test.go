@@ -15,7 +15,7 @@ func testNode(t *testing.T) *node {
 	t.Helper()
 	return newNode(Config{
 		Dir: t.TempDir(), Bin: "/opt/bin", Host: "store-042-a",
-		Cluster: Cluster{Version: "v1.36.3", Repository: "registry.example.com/k8s", PodCIDR: "10.244.0.0/24", ServiceCIDR: "10.96.0.0/16", APIPort: 6443},
+		Cluster: Cluster{Version: "v1.36.3", Repository: "registry.example.com/k8s", PodCIDR: "10.244.0.0/16", ServiceCIDR: "10.96.0.0/16", APIPort: 6443},
 	})
 }
 

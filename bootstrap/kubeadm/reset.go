@@ -60,10 +60,13 @@ func Reset(ctx context.Context, dir string) error {
 		return err
 	}
 	var errs []error
-	for _, unit := range []string{"kubelet.service", "containerd.service"} {
-		errs = append(errs, systemctl(ctx, "disable", "--now", unit))
+	for _, unit := range []string{"kubelet.service", "containerd.service", networkUnit} {
+		if exists(unitDir + unit) {
+			errs = append(errs, systemctl(ctx, "disable", "--now", unit))
+		}
 	}
-	for _, files := range []map[string]string{n.runtimeFiles(), n.kubeletFiles()} {
+	errs = append(errs, run(ctx, "holdfast-kubeadm-network", nil, "sh", "-c", "nft delete table ip holdfast; ip link delete cni0; ip route flush proto 84; true"))
+	for _, files := range []map[string]string{n.runtimeFiles(), n.kubeletFiles(), n.networkFiles("", nil)} {
 		for path := range files {
 			errs = append(errs, os.RemoveAll(path))
 		}

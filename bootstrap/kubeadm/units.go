@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/durable"
@@ -18,6 +17,7 @@ const (
 	socket    = "/run/containerd/containerd.sock"
 	criSocket = "unix://" + socket
 	unitDir   = "/etc/systemd/system/"
+	pkiDir    = "/etc/kubernetes/pki"
 )
 
 func (n *node) runtime() containerd.Runtime {
@@ -29,7 +29,6 @@ func (n *node) runtimeFiles() map[string]string {
 	return map[string]string{
 		"/etc/containerd/config.toml":                    n.containerdConfig(),
 		"/etc/containerd/registries/_default/hosts.toml": noRegistry,
-		"/etc/cni/net.d/10-holdfast.conflist":            n.networkConfig(),
 		"/etc/sysctl.d/60-holdfast.conf":                 "# Pods are behind this host, and it forwards to them.\nnet.ipv4.ip_forward = 1\n",
 		unitDir + "containerd.service":                   n.containerdUnit(),
 	}
@@ -48,7 +47,12 @@ func (n *node) upToDate() bool {
 			}
 		}
 	}
-	return n.runtime().Has(n.Images)
+	return n.runtime().Has(n.Images) && exists(networkFile)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // write writes the files that differ, and says which.
@@ -170,20 +174,4 @@ RestartSec=10
 [Install]
 WantedBy=multi-user.target
 `, n.Bin, path)
-}
-
-// networkConfig follows the CNI specification 1.0.0 and the plugins' own pages at https://www.cni.dev/plugins/current/.
-func (n *node) networkConfig() string {
-	return strings.ReplaceAll(`{
-  "cniVersion": "1.0.0",
-  "name": "holdfast",
-  "plugins": [
-    {
-      "type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true, "ipMasq": true, "ipMasqBackend": "nftables",
-      "ipam": {"type": "host-local", "ranges": [[{"subnet": "PODCIDR"}]], "routes": [{"dst": "0.0.0.0/0"}]}
-    },
-    {"type": "portmap", "backend": "nftables", "capabilities": {"portMappings": true}}
-  ]
-}
-`, "PODCIDR", n.Cluster.PodCIDR)
 }

@@ -26,7 +26,7 @@ type registerOptions struct {
 	qr      bool
 	output  string
 
-	fleet, site, host, key, role string // at headquarters
+	fleet, site, host, key, role, address string // at headquarters
 }
 
 func newRegisterCmd() *cobra.Command {
@@ -40,7 +40,8 @@ commit and as a QR code.
 At headquarters, with --site, --host and --key: write the host's file into the
 fleet. Commit it, signed, and the host takes up its work.`,
 		Example: `  holdfast register
-  holdfast register --fleet . --site sites/emea/store-042 --host store-042-a --key 'ssh-ed25519 AAAA…'`,
+  holdfast register --fleet . --site sites/emea/store-042 --host store-042-a --key 'ssh-ed25519 AAAA…'
+  holdfast register --site store-042 --host store-042-b --role worker --address 10.0.42.12 --key 'ssh-ed25519 AAAA…'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRegister(cmd.OutOrStdout(), opts) },
 	}
@@ -52,6 +53,7 @@ fleet. Commit it, signed, and the host takes up its work.`,
 	f.StringVar(&opts.site, "site", "", "path or name of the host's site")
 	f.StringVar(&opts.host, "host", "", "name of the host")
 	f.StringVar(&opts.key, "key", "", "public key of the host")
+	f.StringVar(&opts.address, "address", "", "static address of the host; a site of several hosts needs that of each control-plane host")
 	addChoice(cmd, "role", "", choice{&opts.role, "role", []string{string(fleet.ControlPlane), string(fleet.Worker)}})
 	cmd.MarkFlagsRequiredTogether("site", "host", "key")
 	_ = cmd.RegisterFlagCompletionFunc("site", completeSites)
@@ -97,7 +99,7 @@ func printRegistration(w io.Writer, id *identity.Identity) error {
 func printKey(w io.Writer, id *identity.Identity) error {
 	facts := id.Facts()
 	name := hostName(facts.Hostname)
-	file, err := hostFile(name, id.PublicKey(), fleet.ControlPlane)
+	file, err := hostFile(name, spec{Identity: id.PublicKey(), Role: fleet.ControlPlane, State: fleet.Active})
 	if err != nil {
 		return err
 	}
@@ -130,15 +132,20 @@ func hostName(machine string) string {
 	return name
 }
 
+// spec is what a file says of a host.
+type spec struct {
+	Identity string      `yaml:"identity"`
+	Role     fleet.Role  `yaml:"role"`
+	State    fleet.State `yaml:"state"`
+	Network  struct {
+		Address string `yaml:"address"`
+	} `yaml:"network,omitempty"`
+}
+
 // hostFile writes a Host as fleet loads it.
-func hostFile(name, key string, role fleet.Role) ([]byte, error) {
+func hostFile(name string, host spec) ([]byte, error) {
 	type metadata struct {
 		Name string `yaml:"name"`
-	}
-	type spec struct {
-		Identity string      `yaml:"identity"`
-		Role     fleet.Role  `yaml:"role"`
-		State    fleet.State `yaml:"state"`
 	}
 	var b strings.Builder
 	enc := yaml.NewEncoder(&b)
@@ -148,7 +155,7 @@ func hostFile(name, key string, role fleet.Role) ([]byte, error) {
 		Kind       string   `yaml:"kind"`
 		Metadata   metadata `yaml:"metadata"`
 		Spec       spec     `yaml:"spec"`
-	}{fleet.APIVersion, "Host", metadata{name}, spec{key, role, fleet.Active}})
+	}{fleet.APIVersion, "Host", metadata{name}, host})
 	return []byte(b.String()), err
 }
 
@@ -174,7 +181,9 @@ func registerHost(w io.Writer, opts registerOptions) error {
 		return &tipError{error: fmt.Errorf("the key %s is already registered: %s", fingerprint, other.File), tip: "every machine makes its own key; do not copy a host's data folder"}
 	}
 	name := path.Join(site.Dir, "hosts", opts.host+".yaml")
-	data, err := hostFile(opts.host, key, fleet.Role(opts.role))
+	entry := spec{Identity: key, Role: fleet.Role(opts.role), State: fleet.Active}
+	entry.Network.Address = opts.address
+	data, err := hostFile(opts.host, entry)
 	if err != nil {
 		return err
 	}

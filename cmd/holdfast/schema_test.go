@@ -160,6 +160,8 @@ func TestSchemasAndReadersAgree(t *testing.T) {
 		{"Group", "spec: {sources: [{mirror: \"ssh://x/y\"}]}\n", false},
 		{"Group", "spec: {hosts: []}\n", false},
 		{"Host", "spec: {identity: " + key + " comment, role: control-plane, state: active}\n", true},
+		{"Host", "spec: {identity: " + key + ", network: {address: 10.0.0.11, interface: eth0}}\n", true},
+		{"Host", "spec: {identity: " + key + ", network: {address: 10.0.0.11/24}}\n", false},
 		{"Host", "spec: {}\n", false},
 		{"Host", "spec: {identity: " + key + ", role: boss}\n", false},
 		{"Host", "spec: {identity: ssh-rsa AAAA}\n", false},

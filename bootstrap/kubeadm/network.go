@@ -1,0 +1,133 @@
+package kubeadm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const (
+	networkFile = "/etc/cni/net.d/10-holdfast.conflist"
+	networkUnit = "holdfast-network.service"
+)
+
+// networked gives pods the network that the cluster chose for this node, and
+// the host a route to the pods of each other node, which are on the same LAN.
+func (n *node) networked(ctx context.Context) error {
+	server, err := n.localAPI()
+	if err != nil {
+		return err
+	}
+	defer server.close()
+	var list struct{ Items []nodeObject }
+	if err := server.get(ctx, "/api/v1/nodes", &list); err != nil {
+		return err
+	}
+	own, routes := "", map[string]string{}
+	for _, item := range list.Items {
+		switch {
+		case item.Metadata.Name == n.Host:
+			own = item.Spec.PodCIDR
+		case item.Spec.PodCIDR != "" && item.address() != "":
+			routes[item.Spec.PodCIDR] = item.address()
+		}
+	}
+	if own == "" {
+		return errors.New("the cluster has not given this node a network for its pods yet")
+	}
+	changed, err := write(n.networkFiles(own, routes))
+	if err != nil {
+		return err
+	}
+	if len(changed) == 0 && routed(routes) {
+		return nil
+	}
+	return errors.Join(systemctl(ctx, "daemon-reload"), systemctl(ctx, "enable", networkUnit), systemctl(ctx, "restart", networkUnit))
+}
+
+// networkFiles are what makes the network, path → content; routes are networks
+// of pods → addresses of their nodes.
+func (n *node) networkFiles(own string, routes map[string]string) map[string]string {
+	batch := "route flush proto 84\n"
+	for _, network := range slices.Sorted(maps.Keys(routes)) {
+		batch += fmt.Sprintf("route replace %s via %s proto 84\n", network, routes[network])
+	}
+	return map[string]string{
+		networkFile:                        networkConfig(own),
+		filepath.Join(n.Dir, "routes"):     batch,
+		filepath.Join(n.Dir, "masquerade"): masquerade(own, n.Cluster.PodCIDR),
+		unitDir + networkUnit:              n.networkUnit(),
+	}
+}
+
+// networkConfig follows the CNI specification 1.0.0 and the plugins' own pages at https://www.cni.dev/plugins/current/.
+func networkConfig(own string) string {
+	return strings.ReplaceAll(`{
+  "cniVersion": "1.0.0",
+  "name": "holdfast",
+  "plugins": [
+    {
+      "type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true,
+      "ipam": {"type": "host-local", "ranges": [[{"subnet": "PODCIDR"}]], "routes": [{"dst": "0.0.0.0/0"}]}
+    },
+    {"type": "portmap", "backend": "nftables", "capabilities": {"portMappings": true}}
+  ]
+}
+`, "PODCIDR", own)
+}
+
+// masquerade has pods leave the cluster with the host's address: beyond its
+// nodes nobody knows a way back to them.
+func masquerade(own, all string) string {
+	return fmt.Sprintf(`table ip holdfast
+delete table ip holdfast
+table ip holdfast {
+	chain postrouting {
+		type nat hook postrouting priority srcnat
+		ip saddr %s ip daddr != { %s, 224.0.0.0/4 } masquerade
+	}
+}
+`, own, all)
+}
+
+func (n *node) networkUnit() string {
+	return fmt.Sprintf(`# Written by Holdfast.
+[Unit]
+Description=Ways to the pods of the cluster's other nodes, and for pods out of it
+After=network.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+Environment=PATH=%[1]s
+ExecStart=nft -f %[2]s/masquerade
+# A node whose address is not reached yet must not keep the others from being routed to.
+ExecStart=-ip -force -batch %[2]s/routes
+
+[Install]
+WantedBy=multi-user.target
+`, path, n.Dir)
+}
+
+// routed tells whether the kernel has all of the routes.
+func routed(routes map[string]string) bool {
+	if len(routes) == 0 {
+		return true
+	}
+	table, err := os.ReadFile("/proc/net/route")
+	if err != nil {
+		return false
+	}
+	have := parseRoutes(string(table))
+	for network, via := range routes {
+		if have[network] != via {
+			return false
+		}
+	}
+	return true
+}

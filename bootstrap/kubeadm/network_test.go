@@ -1,0 +1,55 @@
+package kubeadm
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzParseRoutes reads what the kernel writes, and whatever else.
+func FuzzParseRoutes(f *testing.F) {
+	f.Add("Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n" +
+		"eth0\t0001F40A\t0C004D0A\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0\n")
+	f.Fuzz(func(t *testing.T, table string) {
+		for network, via := range parseRoutes(table) {
+			_, err := netip.ParsePrefix(network)
+			require.NoError(t, err)
+			_, err = netip.ParseAddr(via)
+			require.NoError(t, err)
+		}
+	})
+}
+
+func TestRoutesOfTheKernel(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, map[string]string{"10.244.1.0/24": "10.77.0.12", "0.0.0.0/0": "10.77.0.1"}, parseRoutes(
+		"Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"+
+			"eth0\t00000000\t01004D0A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"+
+			"eth0\t0001F40A\t0C004D0A\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"))
+}
+
+// TestEachNodeHasItsOwnPods shows what a node among others is told of the network.
+func TestEachNodeHasItsOwnPods(t *testing.T) {
+	t.Parallel()
+	n := testNode(t)
+	files := n.networkFiles("10.244.0.0/24", map[string]string{"10.244.2.0/24": "10.0.0.13", "10.244.1.0/24": "10.0.0.12"})
+	require.Equal(t, "route flush proto 84\nroute replace 10.244.1.0/24 via 10.0.0.12 proto 84\nroute replace 10.244.2.0/24 via 10.0.0.13 proto 84\n", files[n.Dir+"/routes"])
+	require.Contains(t, files[networkFile], `"subnet": "10.244.0.0/24"`)
+	require.Contains(t, files[n.Dir+"/masquerade"], "ip saddr 10.244.0.0/24 ip daddr != { 10.244.0.0/16, 224.0.0.0/4 } masquerade", "pods of other nodes see who calls")
+}
+
+func TestTheAddressThatTheFleetGives(t *testing.T) {
+	t.Parallel()
+	own, err := Network{Interface: "lo", Address: "127.0.0.1"}.address()
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1", own)
+	var wrong *PreflightError
+	_, err = Network{Address: "192.0.2.7"}.address()
+	require.ErrorAs(t, err, &wrong)
+	require.ErrorContains(t, err, "does not have the address 192.0.2.7")
+	_, err = Network{Interface: "nosuch0"}.address()
+	require.ErrorAs(t, err, &wrong)
+	_, err = Network{Interface: "lo"}.address()
+	require.ErrorContains(t, err, "lo has no IPv4 address", "a loopback's is nobody's")
+}
