@@ -27,7 +27,9 @@ type Fleet struct {
 	// the fleet is stale; 0 is for ever.
 	Freshness time.Duration
 
-	sources sourceList
+	sources     sourceList
+	suspend     Suspension
+	maintenance maintenanceRule
 }
 
 // Profile is what a kind of site runs: one distribution and ordered layers.
@@ -68,6 +70,7 @@ type Layer struct {
 	Ignore    []Ignore // fields that are others' once an object is there
 	Health    []Health // of objects, beyond what is known of their kinds
 	Probes    []Probe  // of what the layer serves, from the host
+	Suspend   Suspension
 }
 
 // Rollback says whether a layer that fails is put back to what was last confirmed.
@@ -109,18 +112,20 @@ const (
 
 // Site is a place, and the one cluster in it.
 type Site struct {
-	Name      string
-	Dir       string   // sites/[<group>/…]<name>
-	Groups    []string // folders with a group.yaml that it inherits from, outermost first
-	Profile   *Profile
-	ChosenIn  string              // the file that names its profile: site.yaml, or a group.yaml
-	Variables map[string]any      // checked against the profile's declarations, defaults filled in
-	SetAt     map[string]Position // where those Variables are set that are no defaults
-	Labels    map[string]string   // its groups' too
-	Sources   []Source            // nearest list of the site, its groups and the fleet
-	Prune     Prune               // the site's, or its nearest group's
-	Hosts     []*Host             // ordered by Name
-	Overlays  map[string]string   // layer name → path of the site's kustomization over it; "distribution" likewise
+	Name        string
+	Dir         string   // sites/[<group>/…]<name>
+	Groups      []string // folders with a group.yaml that it inherits from, outermost first
+	Profile     *Profile
+	ChosenIn    string              // the file that names its profile: site.yaml, or a group.yaml
+	Variables   map[string]any      // checked against the profile's declarations, defaults filled in
+	SetAt       map[string]Position // where those Variables are set that are no defaults
+	Labels      map[string]string   // its groups' too
+	Sources     []Source            // nearest list of the site, its groups and the fleet
+	Prune       Prune               // the site's, or its nearest group's
+	Suspended   []Suspension        // each stands until it is over
+	Maintenance Maintenance         // the site's, or its nearest group's, or the fleet's
+	Hosts       []*Host             // ordered by Name
+	Overlays    map[string]string   // layer name → path of the site's kustomization over it; "distribution" likewise
 }
 
 // Position is a line of a file of the repository.

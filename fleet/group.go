@@ -9,15 +9,17 @@ import (
 
 // group is what a group.yaml gives to the sites below its folder.
 type group struct {
-	dir       string
-	parent    *group // nil: none above
-	choice    choice
-	variables []scalar
-	labels    []scalar
-	sources   sourceList
-	prune     pruneRule
-	used      []bool // by index of variables: some site below declares it
-	sites     int    // below, whose profile is known
+	dir         string
+	parent      *group // nil: none above
+	choice      choice
+	variables   []scalar
+	labels      []scalar
+	sources     sourceList
+	prune       pruneRule
+	suspend     Suspension
+	maintenance maintenanceRule
+	used        []bool // by index of variables: some site below declares it
+	sites       int    // below, whose profile is known
 }
 
 func (g *group) file() string { return path.Join(g.dir, "group.yaml") }
@@ -42,9 +44,11 @@ func (r reader) groupFields(g *group) map[string]field {
 		"variables": {false, "Values for the sites below whose profile declares them; a nearer group or the site itself overrides", variableValuesShape, func(n *yaml.Node) {
 			g.variables = r.scalars(n, "spec.variables")
 		}},
-		"labels":  {false, "Labels of the sites below", labelShape, func(n *yaml.Node) { g.labels = r.scalars(n, "labels") }},
-		"sources": r.sourcesField(&g.sources),
-		"prune":   r.pruneField(&g.prune),
+		"labels":      {false, "Labels of the sites below", labelShape, func(n *yaml.Node) { g.labels = r.scalars(n, "labels") }},
+		"sources":     r.sourcesField(&g.sources),
+		"prune":       r.pruneField(&g.prune),
+		"suspend":     r.suspendField(&g.suspend, false, suspendDoc("The sites below")),
+		"maintenance": r.maintenanceField(&g.maintenance),
 	}
 }
 

@@ -21,6 +21,7 @@ func (l *loader) link(places []place) {
 			l.adopt(p.dir, Problems(p.problems.err()))
 			if p.group != nil {
 				p.group.parent = parent
+				p.group.suspend.At.File = p.group.file()
 				l.sources(p.group.file(), p.dir, false, &p.group.sources)
 				parent, declared = p.group, append(declared, p.group)
 			}
@@ -37,6 +38,10 @@ func (l *loader) link(places []place) {
 	}
 	if l.Only == nil {
 		l.unused(declared)
+		l.strangers(l.fleet.suspend, "no site has such a layer")
+		for _, g := range declared {
+			l.strangers(g.suspend, "no site below has such a layer")
+		}
 	}
 }
 
@@ -53,6 +58,8 @@ func (l *loader) site(dir string, from *siteRecord, in *group) *Site {
 	l.sources(file, dir, true, &from.Sources)
 	s.Sources = l.nearest(from, groups)
 	s.Prune = nearestPrune(from, groups)
+	s.Maintenance = l.nearestMaintenance(from, groups)
+	l.suspend(s, from, groups)
 	for _, g := range groups {
 		s.Groups = append(s.Groups, g.dir)
 		if s.Profile != nil {

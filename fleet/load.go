@@ -34,8 +34,9 @@ type loader struct {
 	fsys fs.FS
 	*problems
 	fleet      *Fleet
-	pinned     map[choice]*Profile // by choice without its line; nil: it does not load
-	identities map[string]string   // public key → file of its host
+	pinned     map[choice]*Profile     // by choice without its line; nil: it does not load
+	identities map[string]string       // public key → file of its host
+	suspended  map[suspendedLayer]bool // that some site has
 }
 
 // Load reads the fleet that a repository declares. Its error joins every
@@ -55,7 +56,7 @@ func LoadWith(fsys fs.FS, options Options) (*Fleet, error) {
 func load(fsys fs.FS, options Options) *loader {
 	l := &loader{
 		Options: options, fsys: fsys, problems: &problems{}, fleet: &Fleet{Profiles: map[string]*Profile{}},
-		pinned: map[choice]*Profile{}, identities: map[string]string{},
+		pinned: map[choice]*Profile{}, identities: map[string]string{}, suspended: map[suspendedLayer]bool{},
 	}
 	places := l.survey()
 	if len(l.list) > 0 || !l.root() {
@@ -133,6 +134,8 @@ func (r reader) fleetFields(f *Fleet) map[string]field {
 		"freshness": {false, "How long a host may hear nothing new before it reports that it is stale: 12h, 30d; default for ever", matching(daysPattern), func(n *yaml.Node) {
 			f.Freshness = r.days(n, "freshness")
 		}},
-		"sources": r.sourcesField(&f.sources),
+		"sources":     r.sourcesField(&f.sources),
+		"suspend":     r.suspendField(&f.suspend, false, suspendDoc("All sites")),
+		"maintenance": r.maintenanceField(&f.maintenance),
 	}
 }

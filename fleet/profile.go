@@ -133,6 +133,7 @@ func (r reader) layerFields(layer *Layer, dir string) map[string]field {
 		"retry": {false, "How many more times it may fail before it is put back; default 0", between(0, maxRetry), func(n *yaml.Node) {
 			layer.Retry = r.number(n, "retry", 0, maxRetry)
 		}},
+		"suspend": r.suspendField(&layer.Suspend, true, suspendDoc("The layer")),
 		"ignore": {false, "Fields that are set when an object is made, and left to others from then on", listOf(mapping(r.ignoreFields(&Ignore{}))), func(n *yaml.Node) {
 			r.items(n, "ignore", func(n *yaml.Node) { layer.Ignore = append(layer.Ignore, r.ignore(n)) })
 		}},

@@ -15,15 +15,17 @@ type siteRecord struct {
 	Files  int `json:"f"` // and folders in it
 	Height int `json:"h"` // folders nested in each other
 
-	Name      nameAt          `json:"n,omitzero"`
-	Choice    choice          `json:"c,omitzero"`
-	Line      int             `json:"l,omitempty"` // of spec.variables, for those that lack
-	Variables []scalar        `json:"v,omitempty"`
-	Labels    []scalar        `json:"b,omitempty"`
-	Sources   sourceList      `json:"u,omitzero"`
-	Prune     pruneRule       `json:"p,omitzero"`
-	Hosts     []hostRecord    `json:"o,omitempty"`
-	Overlays  []overlayRecord `json:"y,omitempty"`
+	Name        nameAt          `json:"n,omitzero"`
+	Choice      choice          `json:"c,omitzero"`
+	Line        int             `json:"l,omitempty"` // of spec.variables, for those that lack
+	Variables   []scalar        `json:"v,omitempty"`
+	Labels      []scalar        `json:"b,omitempty"`
+	Sources     sourceList      `json:"u,omitzero"`
+	Prune       pruneRule       `json:"p,omitzero"`
+	Suspend     Suspension      `json:"w,omitzero"`
+	Maintenance maintenanceRule `json:"m,omitzero"`
+	Hosts       []hostRecord    `json:"o,omitempty"`
+	Overlays    []overlayRecord `json:"y,omitempty"`
 
 	wrong []*Problem // a record with problems is not kept
 	foul  bool       // has what no fleet may have, or cannot be read
@@ -98,9 +100,11 @@ func (r reader) siteFields(s *siteRecord) map[string]field {
 		"variables": {false, "Values of variables that the profile declares", variableValuesShape, func(n *yaml.Node) {
 			s.Line, s.Variables = n.Line, r.scalars(n, "spec.variables")
 		}},
-		"labels":  {false, "To select sites by", labelShape, func(n *yaml.Node) { s.Labels = r.scalars(n, "labels") }},
-		"sources": r.sourcesField(&s.Sources),
-		"prune":   r.pruneField(&s.Prune),
+		"labels":      {false, "To select sites by", labelShape, func(n *yaml.Node) { s.Labels = r.scalars(n, "labels") }},
+		"sources":     r.sourcesField(&s.Sources),
+		"prune":       r.pruneField(&s.Prune),
+		"suspend":     r.suspendField(&s.Suspend, false, suspendDoc("The site")),
+		"maintenance": r.maintenanceField(&s.Maintenance),
 	}
 }
 

@@ -21,8 +21,8 @@ const layersAtOnce = 8
 func (s *session) apply(ctx context.Context, t target, layers []render.Layer, kept map[string]string) error {
 	s.rec.update(func(st *Status, now time.Time) {
 		st.Layers = layerStatuses(st.Layers, t.Desired.Cluster.Layers, s.applied, now)
-		for _, p := range s.pauses {
-			st.layer(p.Layer, LayerPaused, pauseOf(p).String(), now)
+		for _, p := range s.allPauses() {
+			st.layer(p.Layer, LayerPaused, p.String(), now)
 		}
 	})
 	run := layerRun{session: s, target: t, kept: kept, done: map[string]chan struct{}{}, failed: map[string]error{}}

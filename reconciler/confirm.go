@@ -19,6 +19,9 @@ func (s *session) confirm(ctx context.Context, t target) error {
 		s.confirmed = &t
 		s.rec.update(func(st *Status, _ time.Time) { st.Confirmed = &t.Commit })
 	}
+	if err := s.forgetBegun(); err != nil {
+		return err
+	}
 	t.Intents = s.intents
 	return s.prune(ctx, t)
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
+	"github.com/holdfast-fleet/holdfast/orders"
 	"github.com/holdfast-fleet/holdfast/render"
 	"github.com/holdfast-fleet/holdfast/selfupdate"
 )
@@ -38,7 +40,7 @@ func (s *session) hold(ctx context.Context, rev gitsource.Revision) {
 	failures := 0
 	for ctx.Err() == nil {
 		next := s.lookAtPauses()
-		if s.paused("") != nil {
+		if slices.ContainsFunc(s.pauses, func(o orders.Order) bool { return o.Layer == "" }) {
 			s.pulse.beat(loopHold, patience)
 			rest(ctx, min(next, time.Minute))
 			continue
@@ -46,7 +48,10 @@ func (s *session) hold(ctx context.Context, rev gitsource.Revision) {
 		if next == 0 {
 			next = math.MaxInt64
 		}
-		t, err := s.converge(ctx, rev)
+		t, soon, err := s.converge(ctx, rev)
+		if !soon.IsZero() {
+			next = min(next, max(time.Until(soon), time.Second))
+		}
 		if err != nil {
 			failures++
 			s.repair(ctx, t, min(next, backoff(failures, time.Second, 5*time.Minute)))
@@ -66,14 +71,28 @@ func rest(ctx context.Context, d time.Duration) {
 	<-ctx.Done()
 }
 
-// converge takes the host to rev, or, if rev cannot be loaded or rendered,
-// back to the last confirmed one. It returns the target that the cluster was
-// brought to, nil if it was left alone, and an error if trying again may help.
-func (s *session) converge(ctx context.Context, rev gitsource.Revision) (*target, error) {
+// converge takes the host to rev, or, if rev cannot be loaded or rendered, back to
+// the last confirmed one. It returns the target that the cluster was brought to, nil
+// if it was left alone, and an error if trying again may help. Once soon has come,
+// unless it is zero, more may be permitted than now.
+func (s *session) converge(ctx context.Context, rev gitsource.Revision) (held *target, soon time.Time, err error) {
 	s.pulse.beat(loopHold, patience)
-	t, refused := s.desire(rev)
+	newest, refused := s.desire(rev)
+	if newest == nil {
+		return nil, soon, nil
+	}
+	t, soon := s.permit(rev, newest)
 	if t == nil {
-		return nil, nil
+		return nil, soon, nil
+	}
+	held, err = s.bring(ctx, rev, t, refused == nil && t == newest)
+	return held, soon, err
+}
+
+// bring takes the host to t; if it settles, nothing is left to do for rev then.
+func (s *session) bring(ctx context.Context, rev gitsource.Revision, t *target, settles bool) (*target, error) {
+	if err := s.begin(t); err != nil {
+		return nil, err
 	}
 	s.rec.enter(PhaseBootstrap)
 	if err := s.bootstrap(ctx, *t); err != nil {
@@ -98,7 +117,7 @@ func (s *session) converge(ctx context.Context, rev gitsource.Revision) (*target
 	}
 
 	s.rec.enter(PhaseConfirm)
-	if err := rolledBack(desired, kept); err != nil {
+	if err := rolledBack(desired, kept, s.verdicts.list); err != nil {
 		s.rec.finish(PhaseConfirm, err)
 		return &planned, nil
 	}
@@ -106,7 +125,7 @@ func (s *session) converge(ctx context.Context, rev gitsource.Revision) (*target
 		err = s.confirm(ctx, *t)
 	}
 	s.rec.finish(PhaseConfirm, err)
-	if err == nil && refused == nil {
+	if err == nil && settles {
 		s.rec.update(func(st *Status, now time.Time) {
 			if !st.Settled {
 				st.Settled, st.Since = true, now
@@ -155,7 +174,10 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 		return s.confirmed, fmt.Errorf("render %s for %s: %w", rev.Short(), host.Name, err)
 	}
 	commit := Commit{Revision: rev.Commit(), Signer: rev.Signer().Name, Since: time.Now().UTC().Truncate(time.Millisecond)}
-	s.rendered = &target{Commit: commit, Desired: desired, Members: bootstrap.Members(host.Site), Prune: host.Site.Prune}
+	s.rendered = &target{
+		Commit: commit, Desired: desired, Members: bootstrap.Members(host.Site), Prune: host.Site.Prune,
+		Suspended: host.Site.Suspended, Maintenance: host.Site.Maintenance, Urgent: s.urgent(rev, host.Site),
+	}
 	s.Log.Info("revision rendered", "revision", rev.Short(), "cluster", desired.Cluster.Digest, "node", desired.Node.Digest)
 	return s.rendered, nil
 }

@@ -14,6 +14,7 @@ import (
 const (
 	trailerPrune    = "allow-prune"
 	trailerRecreate = "allow-recreate"
+	trailerUrgent   = "urgent"
 )
 
 // intents are what commits allow beyond what every commit may do. They are kept
@@ -24,44 +25,41 @@ type intents struct {
 	Recreate []fleet.Permit `json:"recreate,omitempty"`
 }
 
-func (i intents) with(other intents) intents {
-	return intents{
-		Prune:    slices.Concat(i.Prune, other.Prune),
-		Recreate: slices.Concat(i.Recreate, other.Recreate),
-	}
-}
-
 var revertsLine = regexp.MustCompile(`(?m)^This reverts commit ([0-9a-f]{40})\b`)
 
-// intentsOf reads messages, the newest first. What a commit allowed is void once
-// it was reverted, and counts again once the revert was.
+// intentsOf reads messages, the newest first. What it cannot read allows nothing.
 func intentsOf(said []gitsource.Message) intents {
 	var all intents
-	void := map[string]bool{}
-	for _, m := range said {
-		if void[m.Commit] {
-			continue
+	for key, value := range standing(said) {
+		switch key {
+		case trailerPrune:
+			all.Prune = append(all.Prune, permits(value)...)
+		case trailerRecreate:
+			all.Recreate = append(all.Recreate, permits(value)...)
 		}
-		for _, reverted := range revertsLine.FindAllStringSubmatch(m.Text, -1) {
-			void[reverted[1]] = true
-		}
-		all = all.with(trailersOf(m.Text))
 	}
 	return all
 }
 
-// trailersOf reads one message. What it cannot read allows nothing.
-func trailersOf(message string) intents {
-	var got intents
-	for key, value := range trailers(message) {
-		switch key {
-		case trailerPrune:
-			got.Prune = append(got.Prune, permits(value)...)
-		case trailerRecreate:
-			got.Recreate = append(got.Recreate, permits(value)...)
+// standing yields the trailers of messages, the newest first. What a commit said is
+// void once it was reverted, and counts again once the revert was.
+func standing(said []gitsource.Message) func(yield func(key, value string) bool) {
+	return func(yield func(key, value string) bool) {
+		void := map[string]bool{}
+		for _, m := range said {
+			if void[m.Commit] {
+				continue
+			}
+			for _, reverted := range revertsLine.FindAllStringSubmatch(m.Text, -1) {
+				void[reverted[1]] = true
+			}
+			for key, value := range trailers(m.Text) {
+				if !yield(key, value) {
+					return
+				}
+			}
 		}
 	}
-	return got
 }
 
 // permits reads one, or several with commas between.

@@ -2,27 +2,20 @@ package reconciler
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/orders"
 	"github.com/holdfast-fleet/holdfast/render"
 )
 
-// Pause is that a person lets the agent change nothing for a while.
+// Pause is that the agent changes nothing for a while.
 type Pause struct {
-	Layer  string    `json:"layer,omitempty"` // empty: all
-	Until  time.Time `json:"until"`
-	Reason string    `json:"reason,omitempty"`
-}
-
-func (p Pause) String() string {
-	text := "paused by a person until " + p.Until.Format(time.RFC3339)
-	if p.Reason != "" {
-		text += ": " + p.Reason
-	}
-	return text
+	Layer  string          `json:"layer,omitempty"` // empty: all
+	Until  time.Time       `json:"until"`
+	Reason string          `json:"reason,omitempty"`
+	By     *fleet.Position `json:"by,omitempty"` // what suspends it; nil: a person on the host
 }
 
 func pauseOf(o orders.Order) Pause {
@@ -129,21 +122,32 @@ func (s *session) lookAtPauses() time.Duration {
 		clear(s.applied) // what people changed meanwhile is put right
 	}
 	s.pauses = standing
-	said := make([]Pause, len(standing))
-	for i, o := range standing {
-		said[i] = pauseOf(o)
-	}
-	s.rec.update(func(st *Status, _ time.Time) { st.Paused = said })
+	s.sayPauses()
 	return next
 }
 
+// sayPauses puts them into the status, and what commits suspend.
+func (s *session) sayPauses() {
+	all := s.allPauses()
+	s.rec.update(func(st *Status, _ time.Time) { st.Paused = all })
+}
+
+func (s *session) allPauses() []Pause {
+	var all []Pause
+	for _, o := range s.pauses {
+		all = append(all, pauseOf(o))
+	}
+	return append(all, s.suspended...)
+}
+
 // paused returns the pause of a layer, or of all if it is empty; nil if there is none.
-func (s *session) paused(layer string) *orders.Order {
-	i := slices.IndexFunc(s.pauses, func(o orders.Order) bool { return o.Layer == layer })
+func (s *session) paused(layer string) *Pause {
+	all := s.allPauses()
+	i := slices.IndexFunc(all, func(p Pause) bool { return p.Layer == layer })
 	if i < 0 {
 		return nil
 	}
-	return &s.pauses[i]
+	return &all[i]
 }
 
 // stays says why layers stay as last confirmed, by their digest.
@@ -155,7 +159,7 @@ func (s *session) stays(desired []render.Layer) map[string]string {
 	for _, l := range desired {
 		old := s.confirmedLayer(l.Name)
 		if p := s.paused(l.Name); p != nil && (old == nil || old.Digest != l.Digest) {
-			why[l.Digest] = fmt.Sprint(pauseOf(*p))
+			why[l.Digest] = p.String()
 		}
 	}
 	return why

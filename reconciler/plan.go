@@ -108,24 +108,32 @@ func rollsBack(l, old render.Layer) bool {
 }
 
 // rolledBack reports a revision that runs but for some of its layers.
-func rolledBack(desired []render.Layer, kept map[string]string) error {
+func rolledBack(desired []render.Layer, kept map[string]string, verdicts []Verdict) error {
 	var parts []string
+	bad := false
 	for _, l := range desired {
 		if why := kept[l.Name]; why != "" {
 			parts = append(parts, fmt.Sprintf("layer %s stays as last confirmed: %s", l.Name, why))
+			bad = bad || slices.ContainsFunc(verdicts, func(v Verdict) bool { return v.Digest == l.Digest })
 		}
 	}
 	if len(parts) == 0 {
 		return nil
 	}
-	return &putBack{strings.Join(parts, "; ")}
+	return &putBack{strings.Join(parts, "; "), bad}
 }
 
-type putBack struct{ text string }
+type putBack struct {
+	text string
+	bad  bool // some layer is; the others only wait
+}
 
 func (p *putBack) Error() string { return p.text }
 
 // Hint says how to go on.
 func (p *putBack) Hint() string {
+	if !p.bad {
+		return "it goes on by itself then; or sooner: holdfast resume, or a commit that drops spec.suspend"
+	}
 	return "mend the layer in a new commit; or, if the cause was elsewhere and is gone: holdfast retry"
 }

@@ -93,6 +93,8 @@ type session struct {
 	fresh        *freshness
 	rotation     *rotation
 	confirmed    *target              // last confirmed, from disk
+	begun        *target              // in a maintenance window, and not confirmed yet; nil: none
+	suspended    []Pause              // by commits, as of the last look
 	rendered     *target              // of the newest revision that could be rendered
 	inventory    Inventory            // what may be in the cluster
 	pauses       []orders.Order       // that stand, as of the last look
@@ -150,6 +152,9 @@ func (r *Reconciler) session() *session {
 	var err error
 	if s.confirmed, err = loadConfirmed(s.Dir); err != nil {
 		s.Log.Error("last confirmed revision not readable", "error", err)
+	}
+	if s.begun, err = loadBegun(s.Dir); err != nil {
+		s.Log.Error("revision begun in a maintenance window not readable", "error", err)
 	}
 	if s.inventory, err = loadInventory(s.Dir); err != nil {
 		s.Log.Error("local inventory not readable", "error", err)

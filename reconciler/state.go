@@ -26,6 +26,10 @@ type target struct {
 	Members []bootstrap.Member `json:"members"`          // of the site
 	Prune   fleet.Prune        `json:"prune"`            // what the site allows
 	Intents intents            `json:"intents,omitzero"` // what commits allow
+
+	Suspended   []fleet.Suspension `json:"suspended,omitempty"`
+	Maintenance fleet.Maintenance  `json:"maintenance,omitzero"`
+	Urgent      bool               `json:"urgent,omitempty"` // waits for no maintenance window
 }
 
 // loadConfirmed returns the last confirmed target, kept complete so that it

@@ -55,7 +55,8 @@ type Status struct {
 	Diverged []*gitsource.Diverged `json:"diverged,omitempty"`
 
 	Verdicts []Verdict `json:"verdicts,omitempty"` // layers that were put back, and are not tried until they change
-	Paused   []Pause   `json:"paused,omitempty"`   // by a person on the host
+	Paused   []Pause   `json:"paused,omitempty"`   // by a person on the host, or suspended by a commit
+	Waiting  *Waiting  `json:"waiting,omitempty"`  // for a maintenance window
 
 	Failures  []Failure    `json:"failures,omitempty"` // at most one a phase, in their order
 	Held      []HeldObject `json:"held,omitempty"`     // should be deleted, but deleting them takes intent
@@ -114,8 +115,9 @@ type Failure struct {
 	Since   time.Time `json:"since"`
 }
 
-// Healthy says whether the host runs the newest revision that it knows of, with nothing failing.
-func (s Status) Healthy() bool { return s.Settled && len(s.Failures) == 0 }
+// Healthy says whether the host runs the newest revision that it knows of, or that
+// its maintenance windows let it run, with nothing failing.
+func (s Status) Healthy() bool { return (s.Settled || s.Waiting != nil) && len(s.Failures) == 0 }
 
 // ReadStatus returns the status last written to the agent's data folder.
 func ReadStatus(dir string) (Status, error) {

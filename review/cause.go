@@ -98,6 +98,10 @@ func (p *pair) explain(c *Change) (causes, error) {
 		if c.Kind == Profile {
 			continue
 		}
+		if c.Object == "site" {
+			found.add(p.changed.of(s, saidIn(s)...))
+			continue
+		}
 		if err := p.explainAt(state, s, found, c); err != nil {
 			return nil, err
 		}

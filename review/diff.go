@@ -158,7 +158,7 @@ func sitesOf(pairs []*pair, of func(*pair) *fleet.Site) []*fleet.Site {
 // same tells that nothing differs, by all that a site is compared by.
 func (p *pair) same() bool {
 	return p.old != nil && p.new != nil && p.was.Cluster == p.is.Cluster && p.was.Node == p.is.Node &&
-		profileOf(p.old) == profileOf(p.new) &&
+		profileOf(p.old) == profileOf(p.new) && sameSettings(p.old, p.new) &&
 		slices.EqualFunc(p.old.Hosts, p.new.Hosts, func(a, b *fleet.Host) bool {
 			return a.Name == b.Name && a.Identity == b.Identity && a.Role == b.Role && a.State == b.State && a.Network == b.Network
 		})

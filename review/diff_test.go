@@ -116,6 +116,12 @@ func TestEachKindOfChangeIsNamed(t *testing.T) {
 		}, []string{"recreate Deployment kiosk/web: kiosk-001"}},
 		{"a version of Kubernetes", func(e *example) { e.edit(node, "v1.36.3", "v1.36.4") },
 			[]string{"distribution distribution: store-043", "distribution distribution: store-042"}},
+		{"a suspended site", func(e *example) {
+			e.edit(store43+"site.yaml", "spec:", "spec:\n  suspend: {reason: stocktaking, until: 2027-01-07T06:00:00Z}")
+		}, []string{"change site: store-043"}},
+		{"maintenance windows of all", func(e *example) {
+			e.edit("fleet.yaml", "  name: example", "  name: example\nspec:\n  maintenance: {timeZone: Europe/Berlin, windows: [{days: [sunday], start: \"01:00\", end: \"05:00\"}]}")
+		}, []string{"change site: kiosk-001 store-042 store-043"}},
 		{"a host that is removed", func(e *example) { e.edit(store43+"hosts/store-043-a.yaml", "state: active", "state: removed") },
 			[]string{"host-removed host: store-043"}},
 		{"a host that is left out", func(e *example) { e.repo.Git("rm", "-q", store43+"hosts/store-043-a.yaml") },

@@ -68,6 +68,7 @@ func (p *pair) differ() error {
 	if a, b := profileOf(p.old), profileOf(p.new); a != b {
 		p.changes = append(p.changes, Change{Kind: Profile, Object: "profile", Fields: []Field{{Path: "spec.profile", Old: encode(a), New: encode(b)}}})
 	}
+	p.settings()
 	if p.was.Node != p.is.Node {
 		if err := p.node(); err != nil {
 			return err

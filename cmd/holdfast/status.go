@@ -111,11 +111,17 @@ func printStatus(w io.Writer, st reconciler.Status, c paint, now time.Time) {
 		}
 	}
 	for _, p := range st.Paused {
-		until := p.Until.Format(time.RFC3339)
+		until, label := p.Until.Format(time.RFC3339), "paused    "
 		if p.Reason != "" {
 			until += ": " + printable(p.Reason)
 		}
-		fmt.Fprintf(w, "%s %s until %s\n", c("33", "paused    "), printable(whatOf(p.Layer)), until)
+		if p.By != nil {
+			label, until = "suspended ", until+fmt.Sprintf(" (%s:%d)", printable(p.By.File), p.By.Line)
+		}
+		fmt.Fprintf(w, "%s %s until %s\n", c("33", label), printable(whatOf(p.Layer)), until)
+	}
+	if st.Waiting != nil {
+		fmt.Fprintf(w, "%s revision %.12s waits for the maintenance window at %s\n", c("33", "waiting   "), st.Waiting.Revision, st.Waiting.Opens.Format(time.RFC3339))
 	}
 	for _, o := range st.Held {
 		fmt.Fprintf(w, "%-10s %s, of layer %s: %s\n", "held", printable(o.String()), printable(o.Layer), printable(o.Why))
