@@ -19,7 +19,7 @@ func (p *pair) settings() {
 	}
 	c := Change{Kind: Modify, Object: "site", Fields: fields}
 	for _, f := range fields {
-		if strings.HasPrefix(f.Path, "suspend") && len(p.new.Suspended) > 0 {
+		if strings.HasPrefix(f.Path, "spec.suspend") && len(p.new.Suspended) > 0 {
 			c.Note = "what is suspended is neither changed nor put right until that is over"
 		}
 	}
@@ -52,7 +52,7 @@ func settingsOf(s *fleet.Site) map[string]any {
 		}
 		m["sources"] = list
 	}
-	return m
+	return map[string]any{"spec": m}
 }
 
 func sourceOf(s fleet.Source) map[string]any {

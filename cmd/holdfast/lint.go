@@ -123,7 +123,7 @@ func (o lintOptions) say(stdout, stderr io.Writer, dir string, found *review.Rep
 	case "text":
 		of := ""
 		if found.Errors == 0 { // or else some are not known
-			of = fmt.Sprintf("%d profiles, %d sites, %d hosts: ", found.Profiles, found.Sites, found.Hosts)
+			of = fmt.Sprintf("%s, %s, %s: ", counted(found.Profiles, "profile"), counted(found.Sites, "site"), counted(found.Hosts, "host"))
 		}
 		_, err = fmt.Fprintf(stdout, "%s%s%s\n", name, of, counts(found))
 	default:
@@ -138,22 +138,23 @@ func (o lintOptions) say(stdout, stderr io.Writer, dir string, found *review.Rep
 // counts says how many problems there are.
 func counts(r *review.Report) string {
 	var parts []string
-	for _, of := range []struct {
-		n    int
-		what string
-	}{{r.Errors, "error"}, {r.Warnings, "warning"}} {
-		switch of.n {
-		case 0:
-		case 1:
-			parts = append(parts, "1 "+of.what)
-		default:
-			parts = append(parts, fmt.Sprintf("%d %ss", of.n, of.what))
-		}
+	if r.Errors > 0 {
+		parts = append(parts, counted(r.Errors, "error"))
+	}
+	if r.Warnings > 0 {
+		parts = append(parts, counted(r.Warnings, "warning"))
 	}
 	if len(parts) == 0 {
 		return "no problems"
 	}
 	return strings.Join(parts, ", ")
+}
+
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // inRepository is the fleet's folder as seen from where the command runs, which
