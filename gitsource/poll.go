@@ -28,6 +28,9 @@ type poller struct {
 	gone     bool               // it is no source any more
 	answered bool               // some poll
 	err      error              // of the last poll
+	asked    time.Time          // when the last poll ended
+	heard    time.Time          // when the last one without an error did
+	next     time.Time          // when it is asked again, as far as that is known
 }
 
 // Fetch asks every source once, and looks into every bundle folder, and brings
@@ -54,11 +57,13 @@ func (r *Repository) loop(ctx context.Context, p *poller, interval time.Duration
 		} else {
 			failures++
 		}
+		rest := pause(interval, failures)
+		r.asksAgain(p, time.Now().Add(rest))
 		select {
 		case heard <- struct{}{}:
 		default:
 		}
-		wait := time.NewTimer(pause(interval, failures))
+		wait := time.NewTimer(rest)
 		select {
 		case <-ctx.Done():
 		case _, open := <-changed:
@@ -104,7 +109,10 @@ func (r *Repository) poll(ctx context.Context, p *poller) error {
 	if isDamage(err) && base == r.mirror {
 		err = errors.Join(err, r.resetMirror(err))
 	}
-	p.err, p.answered = err, p.answered || err == nil
+	p.err, p.answered, p.asked = err, p.answered || err == nil, time.Now()
+	if err == nil {
+		p.heard = p.asked
+	}
 	return err
 }
 

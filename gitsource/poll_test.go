@@ -106,6 +106,18 @@ func TestASourceThatFailsIsAskedMoreRarely(t *testing.T) {
 	}
 	require.ErrorContains(t, r.Problems(), "fetch "+o.Sources[1].URL)
 	require.Less(t, at, int32(20))
+
+	good, failing := r.Sources()[0], r.Sources()[1]
+	require.Equal(t, []string{o.Sources[0].URL, o.Sources[1].URL}, []string{good.Name, failing.Name})
+	require.Empty(t, good.Problem)
+	require.Contains(t, failing.Problem, "500")
+	require.NotContains(t, failing.Problem, "fetch", "its name is said already")
+	require.False(t, good.Heard.IsZero() || good.Next.IsZero() || failing.Asked.IsZero() || failing.Next.IsZero())
+	require.True(t, failing.Heard.IsZero(), "it never answered")
+	later := good
+	later.Asked, later.Heard = later.Asked.Add(time.Hour), later.Heard.Add(time.Hour)
+	require.True(t, good.Same(later))
+	require.False(t, good.Same(failing))
 }
 
 func TestTheDeadlineOfASourceEndsItsPoll(t *testing.T) {

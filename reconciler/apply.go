@@ -79,7 +79,7 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 		r.pulse.beat(loopHold, patience+l.Timeout)
 		waiting, cancel := context.WithTimeout(ctx, l.Timeout)
 		defer cancel()
-		if err := r.cluster.Wait(waiting, l); err != nil {
+		if err := r.cluster.Wait(r.looking(waiting, l), l); err != nil {
 			r.fail(ctx, l, fmt.Errorf("not healthy after %s: %w", l.Timeout, err), true)
 			return
 		}
@@ -122,6 +122,9 @@ func (r *layerRun) end(l render.Layer, state LayerState, err error) {
 		r.mu.Unlock()
 	}
 	r.report(l, state, message)
+	if err != nil {
+		r.rec.update(func(st *Status, now time.Time) { st.troubled(l.Name, troubles(err), now) })
+	}
 }
 
 func (r *layerRun) report(l render.Layer, state LayerState, message string) {

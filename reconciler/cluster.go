@@ -4,6 +4,7 @@ package reconciler
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/render"
@@ -153,6 +154,25 @@ func (d Drift) Names() []Object {
 		names[i] = o.Object
 	}
 	return names
+}
+
+// blame says for the log who changed an object, and what of it.
+func (d Drift) blame(o Object) (attrs []any) {
+	for _, found := range d.Objects {
+		if found.Object.id() != o.id() {
+			continue
+		}
+		if found.By != "" {
+			attrs = append(attrs, "by", found.By)
+		}
+		if len(found.Fields) > 0 {
+			attrs = append(attrs, "fields", strings.Join(found.Fields, " "))
+		}
+		if found.Fight != "" {
+			attrs = append(attrs, "fight", found.Fight)
+		}
+	}
+	return attrs
 }
 
 // Event is one thing that happened to an object.

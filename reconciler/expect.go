@@ -18,8 +18,12 @@ func layerStatuses(old []LayerStatus, layers []render.Layer, applied map[string]
 	for i, l := range layers {
 		out[i] = LayerStatus{Name: l.Name, State: LayerPending, Digest: l.Digest, Objects: len(l.Objects), Since: now}
 		j := slices.IndexFunc(old, func(o LayerStatus) bool { return o.Name == l.Name && o.Digest == l.Digest })
-		if j >= 0 && applied[l.Name] == l.Digest {
+		switch {
+		case j < 0:
+		case applied[l.Name] == l.Digest:
 			out[i] = old[j]
+		default:
+			out[i].Failing, out[i].Troubles, out[i].More = old[j].Failing, old[j].Troubles, old[j].More
 		}
 	}
 	return out

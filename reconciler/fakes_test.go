@@ -133,15 +133,20 @@ func (c *fakeCluster) Wait(ctx context.Context, l render.Layer) error {
 			unhealthy = c.healthyTimes < 0
 		}
 	}
+	says := c.unhealthySays
 	c.mu.Unlock()
 	if !unhealthy {
 		return nil
 	}
-	<-ctx.Done()
-	if c.unhealthySays != "" {
-		return &reconciler.UnhealthyError{Layer: l.Name, Objects: []reconciler.Unhealthy{{Status: "InProgress", Why: c.unhealthySays}}}
+	if says == "" {
+		<-ctx.Done()
+		return errors.New("ConfigMap text: not healthy")
 	}
-	return errors.New("ConfigMap text: not healthy")
+	object := reconciler.Object{Version: "v1", Kind: "Secret", Namespace: "default", Name: "db"}
+	sick := []reconciler.Unhealthy{{Object: object, Status: "InProgress", Why: says}}
+	reconciler.Looked(ctx, func() []reconciler.Unhealthy { return sick })
+	<-ctx.Done()
+	return &reconciler.UnhealthyError{Layer: l.Name, Objects: sick}
 }
 
 func (c *fakeCluster) NodeReady(context.Context, string) error { return nil }

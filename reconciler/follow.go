@@ -20,6 +20,7 @@ func (s *session) follow(ctx context.Context, revisions chan<- gitsource.Revisio
 		s.rec.update(func(st *Status, _ time.Time) { st.Receiving = "" })
 		problems := s.Source.Problems()
 		next := s.verify(ctx)
+		s.rec.contacts(s.Source.Sources())
 		s.rec.finish(PhaseSource, s.rotation.look(errors.Join(problems, s.restoreSources())))
 		if next.Commit() != "" && next.Commit() != rev.Commit() {
 			rev = next

@@ -42,23 +42,29 @@ func (s *session) hold(ctx context.Context, rev gitsource.Revision) {
 		next := s.lookAtPauses()
 		if slices.ContainsFunc(s.pauses, func(o orders.Order) bool { return o.Layer == "" }) {
 			s.pulse.beat(loopHold, patience)
+			s.says("goes on", next)
 			rest(ctx, min(next, time.Minute))
 			continue
 		}
 		if next == 0 {
 			next = math.MaxInt64
 		}
+		s.rec.update(func(st *Status, _ time.Time) { st.Next = nil })
 		t, soon, err := s.converge(ctx, rev)
 		if !soon.IsZero() {
 			next = min(next, max(time.Until(soon), time.Second))
 		}
 		if err != nil {
 			failures++
-			s.repair(ctx, t, min(next, backoff(failures, time.Second, 5*time.Minute)))
+			wait := min(next, backoff(failures, time.Second, 5*time.Minute))
+			s.says("tries again", wait)
+			s.repair(ctx, t, wait)
 			continue
 		}
 		failures = 0
-		s.repair(ctx, t, min(next, jitter(s.Verify)))
+		wait := min(next, jitter(s.Verify))
+		s.says("looks at every object", wait)
+		s.repair(ctx, t, wait)
 		if ctx.Err() == nil { // a newer revision finds applied what is the same in both
 			clear(s.applied)
 		}
@@ -280,10 +286,13 @@ func (s *session) repair(ctx context.Context, t *target, wait time.Duration) {
 func (s *session) repairLayer(ctx context.Context, site string, layer render.Layer, found Drift) {
 	changes, err := s.cluster.Repair(ctx, site, layer, found.Names())
 	for _, c := range changes {
-		s.Log.Info("drift repaired", "layer", layer.Name, "object", c.Object.String(), "action", string(c.Action))
+		s.Log.Info("drift repaired", append([]any{"layer", layer.Name, "object", c.Object.String(), "action", string(c.Action)}, found.blame(c.Object)...)...)
 	}
 	if err != nil && ctx.Err() == nil {
 		s.Log.Warn("drift not repaired", "layer", layer.Name, "error", err)
 	}
-	s.rec.update(func(st *Status, _ time.Time) { st.Repairs += len(changes) })
+	s.rec.update(func(st *Status, now time.Time) {
+		st.Repairs += len(changes)
+		st.fought(found, now)
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/fleet"
@@ -47,6 +48,7 @@ func (s *session) bootstrap(ctx context.Context, t target) error {
 	}
 	s.cluster = opening{cluster, s.Secrets}
 	s.access = access
+	s.rec.update(func(st *Status, _ time.Time) { st.Kubeconfig = access.Kubeconfig })
 	return nil
 }
 

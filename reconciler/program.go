@@ -75,7 +75,7 @@ func (s *session) prove(ctx context.Context) {
 }
 
 func (s *session) agentStatus(started time.Time) AgentStatus {
-	st := AgentStatus{Version: s.Version, PID: os.Getpid(), Started: started}
+	st := AgentStatus{Version: s.Version, PID: os.Getpid(), Process: processOf(os.Getpid()), Started: started}
 	if s.Program == nil {
 		return st
 	}

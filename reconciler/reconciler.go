@@ -45,6 +45,8 @@ type Source interface {
 	Accepted(commit string) (gitsource.Revision, error)
 	// SetSources changes which sources are asked, also while they are followed.
 	SetSources(sources []gitsource.Source) error
+	// Sources says how each source was when it was last asked.
+	Sources() []gitsource.SourceState
 	// Answers tells whether a source answered, and has the newest accepted revision.
 	Answers(s gitsource.Source) bool
 }
@@ -178,6 +180,7 @@ func (r *Reconciler) session() *session {
 	}
 	if s.confirmed != nil {
 		first.Site, first.Host, first.Confirmed = s.confirmed.Desired.Site, s.confirmed.Desired.Host, &s.confirmed.Commit
+		first.Layers = layerStatuses(nil, s.confirmed.Desired.Cluster.Layers, nil, now)
 	}
 	s.rec = newRecorder(s.Dir, first, s.Log)
 	return s

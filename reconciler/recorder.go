@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/durable"
+	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/selfupdate"
 )
 
@@ -28,7 +29,10 @@ type recorder struct {
 	written []byte        // the status last written, but for its UpdatedAt
 }
 
-const writeInterval = 50 * time.Millisecond
+const (
+	writeInterval = 50 * time.Millisecond
+	lazyWrite     = time.Minute // between writes for nothing but when sources were asked
+)
 
 func newRecorder(dir string, first Status, log *slog.Logger) *recorder {
 	return &recorder{dir: dir, status: first, log: log, changed: make(chan struct{}, 1)}
@@ -42,6 +46,18 @@ func (r *recorder) update(fn func(s *Status, now time.Time)) {
 	select {
 	case r.changed <- struct{}{}:
 	default:
+	}
+}
+
+// contacts notes how the sources are. That they were asked again as ever is no news:
+// it is written with the next news, or within lazyWrite.
+func (r *recorder) contacts(list []gitsource.SourceState) {
+	r.mu.Lock()
+	news := !slices.EqualFunc(list, r.status.Sources, gitsource.SourceState.Same)
+	r.status.Sources = list
+	r.mu.Unlock()
+	if news {
+		r.update(func(*Status, time.Time) {})
 	}
 }
 
@@ -96,17 +112,22 @@ func (r *recorder) snapshot() Status {
 	s.Layers = slices.Clone(s.Layers)
 	s.Failures = slices.Clone(s.Failures)
 	s.Held = slices.Clone(s.Held)
+	s.Sources = slices.Clone(s.Sources)
 	return s
 }
 
 // run writes the status when it changed, until ctx ends, then once more.
 func (r *recorder) run(ctx context.Context) {
+	lazy := time.NewTicker(lazyWrite)
+	defer lazy.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			r.write()
 			return
 		case <-r.changed:
+			r.write()
+		case <-lazy.C:
 			r.write()
 		}
 		select {

@@ -3,6 +3,7 @@ package reconciler
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/holdfast-fleet/holdfast/render"
 	"github.com/holdfast-fleet/holdfast/secrets"
@@ -38,12 +39,18 @@ func (o opening) opened(l render.Layer, do func(render.Layer) ([]Change, error))
 
 // Wait looks at objects as they are sealed: their health says nothing of what is in them.
 func (o opening) Wait(ctx context.Context, l render.Layer) error {
-	err := o.Cluster.Wait(ctx, l)
-	if err == nil || len(l.Sealed) == 0 {
+	if len(l.Sealed) == 0 {
+		return o.Cluster.Wait(ctx, l)
+	}
+	_, hidden, err := l.Open(o.with)
+	if err != nil {
 		return err
 	}
-	_, hidden, openErr := l.Open(o.with)
-	return errors.Join(mask(err, hidden), openErr)
+	told := ctx
+	ctx = WithLooks(ctx, func(left []Unhealthy) {
+		Looked(told, func() []Unhealthy { return maskObjects(left, hidden) })
+	})
+	return mask(o.Cluster.Wait(ctx, l), hidden)
 }
 
 // mask takes secrets out of what an error says, and out of its parts that say
@@ -68,11 +75,7 @@ func mask(err error, hidden []string) error {
 		return masked
 	case *UnhealthyError:
 		masked := *e
-		masked.Objects, masked.Probes = nil, nil
-		for _, o := range e.Objects {
-			o.Why = text(o.Why)
-			masked.Objects = append(masked.Objects, o)
-		}
+		masked.Objects, masked.Probes = maskObjects(e.Objects, hidden), nil
 		for _, p := range e.Probes {
 			masked.Probes = append(masked.Probes, text(p))
 		}
@@ -85,6 +88,14 @@ func mask(err error, hidden []string) error {
 		return errors.Join(parts...)
 	}
 	return &maskedError{text(err.Error()), err}
+}
+
+func maskObjects(objects []Unhealthy, hidden []string) []Unhealthy {
+	out := slices.Clone(objects)
+	for i := range out {
+		out[i].Why = secrets.Mask(out[i].Why, hidden)
+	}
+	return out
 }
 
 type maskedError struct {

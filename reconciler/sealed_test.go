@@ -125,3 +125,22 @@ func TestWhyALayerWithASecretIsUnhealthyIsMasked(t *testing.T) {
 	s.until("says so", fails(reconciler.PhaseApply, "the program said ***"))
 	s.nowhere()
 }
+
+func TestWhatALayerWaitsForIsInTheStatusWithoutItsSecrets(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.begin(map[string]string{"db": "|text"})
+	s.cluster.set(func(c *fakeCluster) {
+		c.unhealthy["db"], c.unhealthySays = true, "cannot log in with "+password
+	})
+	s.commit(s.sealed(s.id.PublicKey()))
+	s.start()
+	s.until("it waits for an object", func(st reconciler.Status) bool {
+		return len(st.Layers) == 1 && st.Layers[0].State == reconciler.LayerWaiting && len(st.Layers[0].Troubles) == 1
+	})
+	s.nowhere()
+	st, err := reconciler.ReadStatus(s.dir)
+	require.NoError(t, err)
+	require.Equal(t, "Secret default/db", st.Layers[0].Troubles[0].String())
+	require.Contains(t, st.Layers[0].Troubles[0].Why, "cannot log in with ")
+}

@@ -47,6 +47,10 @@ func saveConfirmed(dir string, t target) error {
 	return writeJSON(filepath.Join(dir, confirmedFile), t)
 }
 
+// ReadInventory returns what may be in the cluster, as the agent last wrote it to
+// its data folder; it is empty if there is none.
+func ReadInventory(dir string) (Inventory, error) { return loadInventory(dir) }
+
 func loadInventory(dir string) (Inventory, error) {
 	var inv Inventory
 	_, err := readJSON(filepath.Join(dir, inventoryFile), &inv)

@@ -42,14 +42,18 @@ type Status struct {
 	Site        string        `json:"site,omitempty"`
 	Fingerprint string        `json:"fingerprint"` // of the host's public key
 	Agent       AgentStatus   `json:"agent"`
-	Accepted    *Commit       `json:"accepted,omitempty"`  // the floor: the newest verified revision
-	Confirmed   *Commit       `json:"confirmed,omitempty"` // the revision that was applied and became healthy
-	Phase       Phase         `json:"phase"`               // being worked on, or the last one finished
-	Settled     bool          `json:"settled"`             // nothing left to do for the accepted revision
-	Since       time.Time     `json:"since"`               // of Phase and Settled
-	Receiving   string        `json:"receiving,omitempty"` // how far a source is that is being read, once that takes long
-	Stale       *Stale        `json:"stale,omitempty"`     // nothing new is heard of the fleet
+	Accepted    *Commit       `json:"accepted,omitempty"`   // the floor: the newest verified revision
+	Confirmed   *Commit       `json:"confirmed,omitempty"`  // the revision that was applied and became healthy
+	Phase       Phase         `json:"phase"`                // being worked on, or the last one finished
+	Settled     bool          `json:"settled"`              // nothing left to do for the accepted revision
+	Since       time.Time     `json:"since"`                // of Phase and Settled
+	Next        *Next         `json:"next,omitempty"`       // what the agent does by itself, and when
+	Receiving   string        `json:"receiving,omitempty"`  // how far a source is that is being read, once that takes long
+	Stale       *Stale        `json:"stale,omitempty"`      // nothing new is heard of the fleet
+	Kubeconfig  string        `json:"kubeconfig,omitempty"` // path of the agent's, once the cluster is up
 	Layers      []LayerStatus `json:"layers,omitempty"`
+
+	Sources []gitsource.SourceState `json:"sources,omitempty"` // as last asked; written once a minute
 
 	// Diverged are alarms: signed histories that part from each other.
 	Diverged []*gitsource.Diverged `json:"diverged,omitempty"`
@@ -60,6 +64,7 @@ type Status struct {
 
 	Failures  []Failure    `json:"failures,omitempty"` // at most one a phase, in their order
 	Held      []HeldObject `json:"held,omitempty"`     // should be deleted, but deleting them takes intent
+	Fights    []Fight      `json:"fights,omitempty"`   // somebody changes what the agent repairs, again and again
 	Repairs   int          `json:"repairs"`            // drifted objects put right since the agent started
 	UpdatedAt time.Time    `json:"updatedAt"`
 }
@@ -68,6 +73,7 @@ type Status struct {
 type AgentStatus struct {
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
+	Process string    `json:"process,omitempty"` // which of all that had the pid
 	Started time.Time `json:"started"`
 	selfupdate.Status
 }
@@ -105,6 +111,10 @@ type LayerStatus struct {
 	Objects int        `json:"objects"`
 	Message string     `json:"message,omitempty"`
 	Since   time.Time  `json:"since"`
+
+	Failing  time.Time `json:"failing,omitzero"`   // since when it has failed whenever it was tried
+	Troubles []Trouble `json:"troubles,omitempty"` // the first objects that are not as they should be
+	More     int       `json:"more,omitempty"`     // how many there are beside Troubles
 }
 
 // Failure is why a phase did not get further. It goes when the phase succeeds.
@@ -113,6 +123,28 @@ type Failure struct {
 	Message string    `json:"message"`
 	Hint    string    `json:"hint,omitempty"` // a line for each thing that can be done
 	Since   time.Time `json:"since"`
+}
+
+// Condition is what there is to say of a host in one word.
+type Condition string
+
+// The conditions.
+const (
+	Healthy Condition = "healthy" // it runs the newest revision that it knows of, or that its maintenance windows let it run
+	Working Condition = "working" // it is on its way there
+	Failing Condition = "failing" // something keeps it from there, or is an alarm
+)
+
+// Condition sums the status up.
+func (s Status) Condition() Condition {
+	switch {
+	case len(s.Failures)+len(s.Diverged) > 0, s.Stale != nil,
+		slices.ContainsFunc(s.Layers, func(l LayerStatus) bool { return l.State == LayerFailed }):
+		return Failing
+	case !s.Settled && s.Waiting == nil:
+		return Working
+	}
+	return Healthy
 }
 
 // Healthy says whether the host runs the newest revision that it knows of, or that
@@ -163,5 +195,16 @@ func (s *Status) layer(name string, state LayerState, message string, now time.T
 		return
 	}
 	l := &s.Layers[i]
-	l.State, l.Message, l.Since = state, message, now
+	if l.State != state {
+		l.Since = now
+	}
+	l.State, l.Message = state, message
+	switch state {
+	case LayerFailed:
+		if l.Failing.IsZero() {
+			l.Failing = now
+		}
+	case LayerReady, LayerKept, LayerPaused:
+		l.Failing, l.Troubles, l.More = time.Time{}, nil, 0
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-fleet/holdfast/gitsource"
+	"github.com/holdfast-fleet/holdfast/render"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -86,6 +88,107 @@ type alarming struct {
 
 func (a *alarming) Verify(context.Context) (gitsource.Revision, error) {
 	return gitsource.Revision{}, a.err
+}
+
+func TestALayerKeepsItsTroublesUntilItIsWell(t *testing.T) {
+	t.Parallel()
+	web, db := Object{Kind: "Deployment", Name: "web"}, Object{Kind: "StatefulSet", Name: "db"}
+	layers := []render.Layer{{Name: "shop", Digest: "sha256:a"}}
+	s := Status{Layers: layerStatuses(nil, layers, nil, noon)}
+	shop := func() LayerStatus { return s.Layers[0] }
+	s.troubled("nobody", []Trouble{{Object: web}}, noon)
+	s.layer("shop", LayerWaiting, "", noon)
+	s.troubled("shop", []Trouble{{Object: db, State: "InProgress"}, {Object: web, State: "InProgress", Why: "0 of 1"}}, noon)
+	s.troubled("shop", []Trouble{{Object: web, State: "InProgress", Why: "still 0 of 1"}}, noon.Add(time.Minute))
+	require.Equal(t, []Trouble{{Object: web, State: "InProgress", Why: "still 0 of 1", Since: noon}}, shop().Troubles, "since it first was so")
+	s.layer("shop", LayerFailed, "not healthy", noon.Add(time.Minute))
+	s.Layers = layerStatuses(s.Layers, layers, nil, noon.Add(2*time.Minute))
+	require.Equal(t, LayerPending, shop().State)
+	s.layer("shop", LayerFailed, "not healthy", noon.Add(3*time.Minute))
+	require.Equal(t, noon.Add(time.Minute), shop().Failing, "since it first failed, whenever it is tried again")
+	require.Len(t, shop().Troubles, 1)
+	require.Equal(t, Failing, s.Condition())
+	s.layer("shop", LayerReady, "", noon.Add(4*time.Minute))
+	require.Empty(t, shop().Troubles)
+	require.Zero(t, shop().Failing)
+	require.Equal(t, Working, s.Condition())
+
+	var many []Trouble
+	for n := range maxTroubles + 7 {
+		many = append(many, Trouble{Object: Object{Kind: "Pod", Name: fmt.Sprint(n)}})
+	}
+	s.troubled("shop", many, noon)
+	require.Len(t, shop().Troubles, maxTroubles)
+	require.Equal(t, 7, shop().More)
+}
+
+func TestTroublesAreFoundInAnyError(t *testing.T) {
+	t.Parallel()
+	web, job, db := Object{Kind: "Deployment", Name: "web"}, Object{Kind: "Job", Name: "setup"}, Object{Kind: "StatefulSet", Name: "db"}
+	refused := &ObjectError{Verb: "apply", Object: web, Reason: "invalid", Tip: "mend it"}
+	immutable := &ImmutableError{Objects: []*ObjectError{{Object: job, Reason: "field is immutable"}}}
+	sick := fmt.Errorf("not healthy: %w", &UnhealthyError{Objects: []Unhealthy{{Object: db, Status: "Failed", Why: "no disk"}}})
+	require.Equal(t, []Trouble{
+		{Object: web, State: Refused, Why: "invalid", Hint: "mend it"},
+		{Object: job, State: Refused, Why: "field is immutable"},
+		{Object: db, State: "Failed", Why: "no disk"},
+	}, troubles(errors.Join(refused, errors.New("of none"), immutable, sick)))
+	require.Empty(t, troubles(nil))
+}
+
+func TestAFightIsSaidUntilItIsOver(t *testing.T) {
+	t.Parallel()
+	var s Status
+	web := Object{Version: "v1", Kind: "Deployment", Name: "web"}
+	drift := func(fight string) Drift {
+		return Drift{Layer: "shop", Objects: []Drifted{{Object: web, By: "kubectl", Fields: []string{".spec.replicas"}, Fight: fight}}}
+	}
+	s.fought(drift(""), noon)
+	require.Empty(t, s.Fights)
+	s.fought(drift("kubectl, 5 times"), noon)
+	s.fought(drift("kubectl, 6 times"), noon.Add(time.Minute))
+	require.Equal(t, []Fight{{web, "shop", "kubectl, 6 times", noon}}, s.Fights)
+	require.Equal(t, []any{"by", "kubectl", "fields", ".spec.replicas", "fight", "x"}, drift("x").blame(web))
+	s.fought(drift(""), noon.Add(time.Hour))
+	require.Empty(t, s.Fights)
+}
+
+func TestThatSourcesWereAskedAgainIsNoNews(t *testing.T) {
+	t.Parallel()
+	rec := newRecorder(t.TempDir(), Status{}, slog.New(slog.DiscardHandler))
+	woken := func() bool { return len(rec.changed) > 0 && len(drain(rec.changed)) == 0 }
+	at := func(minute int, problem string) []gitsource.SourceState {
+		return []gitsource.SourceState{{Name: "https://git.example.com/fleet.git", Asked: noon.Add(time.Duration(minute) * time.Minute), Problem: problem}}
+	}
+	rec.contacts(at(1, ""))
+	require.True(t, woken(), "it was asked for the first time")
+	rec.contacts(at(2, ""))
+	require.False(t, woken())
+	require.Equal(t, at(2, ""), rec.snapshot().Sources, "and is written with the next news")
+	rec.contacts(at(3, "no route to host"))
+	require.True(t, woken())
+}
+
+// drain empties a channel of one slot, which it returns.
+func drain(c chan struct{}) chan struct{} {
+	<-c
+	return c
+}
+
+func TestAnAgentIsToldFromOthersThatHadItsPID(t *testing.T) {
+	t.Parallel()
+	me := AgentStatus{PID: os.Getpid(), Process: processOf(os.Getpid())}
+	require.NotEmpty(t, me.Process)
+	require.True(t, me.Running())
+	before := me
+	before.Process = "00000000-1"
+	require.False(t, before.Running())
+	child := exec.Command("true")
+	require.NoError(t, child.Start())
+	dead := AgentStatus{PID: child.Process.Pid}
+	require.Eventually(t, func() bool { return !dead.Running() }, time.Minute, time.Millisecond, "one that ended, and that nobody waited for yet, does not run")
+	require.NoError(t, child.Wait())
+	require.False(t, dead.Running())
 }
 
 func TestADamagedStatusIsAnErrorThatNamesIt(t *testing.T) {

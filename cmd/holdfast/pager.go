@@ -7,32 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
-
-	"golang.org/x/sys/unix"
 )
-
-// screen is the terminal that text goes to; without rows there is none.
-type screen struct{ rows int }
-
-func screenOf(w io.Writer) screen {
-	file, ok := w.(*os.File)
-	if !ok {
-		return screen{}
-	}
-	size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
-	if err != nil {
-		return screen{}
-	}
-	if size.Row == 0 {
-		return screen{rows: 24}
-	}
-	return screen{int(size.Row)}
-}
-
-// colour is as https://no-color.org says.
-func (s screen) colour() bool {
-	return s.rows > 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-}
 
 // page shows a long text with $PAGER, as git does: less, if it is not set. Its
 // error says that nothing was shown.

@@ -43,6 +43,12 @@ func testExpressions(t *testing.T, s *stand) {
 		{APIVersion: s.site + ".example.com/v1", Kind: "Lamp", Name: "dark", Ready: `!has(object.status)`},
 	}
 	s.mustApply(t, l)
+	looks := make(chan []reconciler.Unhealthy, 100)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	require.Error(t, s.Wait(reconciler.WithLooks(ctx, func(left []reconciler.Unhealthy) { looks <- left }), l))
+	cancel()
+	require.NotEmpty(t, looks, "who asks is told at each look")
+	require.Equal(t, "a", (<-looks)[0].Object.Name)
 	s.unhealthy(t, l, "layer l is not ready: Lamp "+s.site+`/a is InProgress: it is not ready: object.status.phase == "Lit": no such key: status`)
 
 	status := func(values map[string]any) {

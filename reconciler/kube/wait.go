@@ -49,6 +49,7 @@ func (c *Cluster) Wait(ctx context.Context, layer render.Layer) error {
 	for pause := firstPoll; len(left) > 0; pause = min(pause*5/4, lastPoll) {
 		c.look(ctx, left)
 		left = slices.DeleteFunc(left, func(w *waited) bool { return w.status == status.CurrentStatus })
+		reconciler.Looked(ctx, func() []reconciler.Unhealthy { return seenOf(left) })
 		if len(left) == 0 || hopeless(left) || !sleep(ctx, pause+time.Duration(len(left))*perObject) {
 			break
 		}
@@ -66,6 +67,15 @@ func (c *Cluster) Wait(ctx context.Context, layer render.Layer) error {
 func hopeless(left []*waited) bool {
 	return slices.ContainsFunc(left, func(w *waited) bool { return w.final }) ||
 		!slices.ContainsFunc(left, func(w *waited) bool { return w.status != status.FailedStatus })
+}
+
+// seenOf says of each object what the last look at it showed.
+func seenOf(left []*waited) []reconciler.Unhealthy {
+	list := make([]reconciler.Unhealthy, len(left))
+	for i, w := range left {
+		list[i] = reconciler.Unhealthy{Object: w.item.object, Status: string(w.status), Why: shorten(w.message, 500)}
+	}
+	return list
 }
 
 // waited is an object that is not healthy yet.
