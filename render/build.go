@@ -12,12 +12,7 @@ import (
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
-	"sigs.k8s.io/kustomize/kyaml/openapi"
 )
-
-// kustomize keeps the OpenAPI schema that it merges by in globals: one build
-// at a time, and none may see what another left there.
-var kustomizeLock sync.Mutex
 
 // built is what kustomize made of a kustomization, before variables.
 type built struct {
@@ -96,7 +91,7 @@ func (r *Renderer) templates(in *input) (kept, error) {
 	if err != nil {
 		return kept{}, err
 	}
-	list, err := r.pool.build(j)
+	list, err := j.run()
 	if err != nil {
 		return kept{}, err
 	}
@@ -123,14 +118,14 @@ func wellFormed(list []template) bool {
 
 // job is one run of kustomize: all the files that it may see, by path.
 type job struct {
-	Dir     string            `json:"dir"`
-	File    string            `json:"file"` // the kustomization in Dir, for errors
-	Files   map[string][]byte `json:"files"`
-	OpenAPI bool              `json:"openAPI"` // a kustomization changes the schema that kustomize merges by
-	Origins bool              `json:"origins"` // templates say where they come from
+	Dir     string
+	File    string // the kustomization in Dir, for errors
+	Files   map[string][]byte
+	OpenAPI bool // a kustomization changes the schema that kustomize merges by
+	Origins bool // templates say where they come from
 
-	StandIns []string          `json:"standIns,omitempty"` // for what is encrypted in Files
-	Rendered map[string]string `json:"rendered,omitempty"` // those of Files that a chart rendered, and from which of its files
+	StandIns []string          // for what is encrypted in Files
+	Rendered map[string]string // those of Files that a chart rendered, and from which of its files
 }
 
 // run runs kustomize in this process.
@@ -178,12 +173,11 @@ func (j job) kustomize() (m resmap.ResMap, err error) {
 			return nil, err
 		}
 	}
-	kustomizeLock.Lock()
-	defer kustomizeLock.Unlock()
+	begin := kustomize.read
 	if j.OpenAPI {
-		openapi.ResetOpenAPI()
-		defer openapi.ResetOpenAPI()
+		begin = kustomize.change
 	}
+	defer begin()()
 	defer func() {
 		if p := recover(); p != nil { // kustomize panics on some malformed input
 			err = fmt.Errorf("panic: %v", p)

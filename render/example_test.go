@@ -62,8 +62,8 @@ func TestExampleBuildsWithStockKustomize(t *testing.T) {
 		if err != nil || e.Name() != "kustomization.yaml" {
 			return err
 		}
-		kustomizeLock.Lock()
-		defer kustomizeLock.Unlock()
+		kustomize.Lock()
+		defer kustomize.Unlock()
 		m, err := krusty.MakeKustomizer(options).Run(filesys.MakeFsOnDisk(), filepath.Dir(name))
 		require.NoError(t, err, name)
 		require.NotZero(t, m.Size(), name)

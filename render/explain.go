@@ -144,7 +144,7 @@ func (x explainer) built(file string, text []byte) ([]template, error) {
 	if err != nil {
 		return nil, err
 	}
-	return x.r.pool.build(j)
+	return j.run()
 }
 
 // kustomization is that of a folder; empty if it has none, or is none.

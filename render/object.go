@@ -112,8 +112,7 @@ func identify(value map[string]any, file string) (object, error) {
 
 // namespaced reports whether a kind built into Kubernetes lives in namespaces.
 func namespaced(o object) bool {
-	kustomizeLock.Lock()
-	defer kustomizeLock.Unlock()
+	defer kustomize.read()()
 	yes, known := openapi.IsNamespaceScoped(kyaml.TypeMeta{APIVersion: o.apiVersion, Kind: o.kind})
 	return known && yes
 }

@@ -137,7 +137,7 @@ func (r *Renderer) tracked(in *input) ([]template, error) {
 		return nil, err
 	}
 	j.Origins = true
-	list, err := r.pool.build(j)
+	list, err := j.run()
 	if err != nil {
 		return nil, err
 	}

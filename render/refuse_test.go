@@ -148,8 +148,8 @@ func TestNothingGoesOverTheNetwork(t *testing.T) {
 
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600))
-	kustomizeLock.Lock()
-	defer kustomizeLock.Unlock()
+	kustomize.Lock()
+	defer kustomize.Unlock()
 	_, err = krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
 	require.Error(t, err)
 	require.NotZero(t, asked.Load(), "the trap is gone: the scan may be simpler now")

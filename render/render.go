@@ -11,8 +11,6 @@ import (
 	"strings"
 	"sync"
 
-	"sigs.k8s.io/kustomize/kyaml/openapi"
-
 	"github.com/holdfast-fleet/holdfast/fleet"
 )
 
@@ -26,7 +24,7 @@ type Memo interface {
 // Options make rendering faster. The zero Options will do.
 type Options struct {
 	Memo   Memo             // outlives the Renderer; used if the file system has a method Digest(name string) (string, error)
-	Worker func() *exec.Cmd // a program that calls Work, with nothing but its name and arguments set; nil: all is built in this process
+	Worker func() *exec.Cmd // a program that calls Work, with nothing but its name and arguments set, to render charts in; nil: they are rendered in this process
 }
 
 // Renderer renders the sites of one fleet. It runs kustomize once for each
@@ -71,13 +69,13 @@ type forgetful struct{}
 func (forgetful) Get(string) ([]byte, bool) { return nil, false }
 func (forgetful) Put(string, []byte)        {}
 
-// Close ends the workers, and frees the schema that kustomize keeps once it has
+// Close ends the processes that render charts, and frees the schema that kustomize keeps once it has
 // merged a patch.
 func (r *Renderer) Close() {
 	r.pool.close()
-	kustomizeLock.Lock()
-	defer kustomizeLock.Unlock()
-	openapi.ResetOpenAPI()
+	kustomize.Lock()
+	defer kustomize.Unlock()
+	kustomize.reset()
 }
 
 // Host renders what one host should run. Its error joins [fleet.Problem]s.

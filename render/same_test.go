@@ -3,11 +3,13 @@ package render
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -15,6 +17,7 @@ import (
 
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/memo"
+	"github.com/holdfast-fleet/holdfast/render/chart"
 )
 
 const workerArgument = "render-worker"
@@ -118,17 +121,29 @@ func (harmful) Get(name string) ([]byte, bool) {
 }
 func (harmful) Put(string, []byte) {}
 
-func TestAWorkerThatDiesIsDoneWithout(t *testing.T) {
+// Builds that merge by kustomize's schema run beside others that change it.
+func TestBuildsSideBySideHaveTheirOwnSchema(t *testing.T) {
 	t.Parallel()
-	p := newPool(func() *exec.Cmd { return exec.Command("false") })
-	defer p.close()
-	j := job{Dir: "a", File: "a/kustomization.yaml", Files: map[string][]byte{"a/kustomization.yaml": []byte("resources: [one.yaml]\n"), "a/one.yaml": []byte(configMap)}}
+	const patched = "resources: [one.yaml]\npatches: [{path: patch.yaml}]\n"
+	pod := func(containers string) []byte {
+		return []byte("apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: default}\nspec: {containers: [" + containers + "]}\n")
+	}
+	plain := job{Dir: "a", File: "a/kustomization.yaml", Files: map[string][]byte{"a/kustomization.yaml": []byte(patched),
+		"a/one.yaml": pod("{name: main}"), "a/patch.yaml": pod("{name: sidecar}")}}
+	trimmed := plain
+	trimmed.OpenAPI, trimmed.Files = true, maps.Clone(plain.Files)
+	trimmed.Files["a/kustomization.yaml"] = []byte(patched + "openapi: {path: schema.json}\n")
+	trimmed.Files["a/schema.json"] = []byte(`{"definitions": {}}`)
 	var wg sync.WaitGroup
-	for range 4 {
+	for n := range 40 {
 		wg.Go(func() {
-			list, err := p.build(j)
-			if err != nil || len(list) != 1 {
-				t.Error(list, err)
+			j, want := plain, `"containers":[{"name":"sidecar"},{"name":"main"}]`
+			if n%5 == 0 {
+				j, want = trimmed, `"containers":[{"name":"sidecar"}]`
+			}
+			list, err := j.run()
+			if err != nil || len(list) != 1 || !strings.Contains(string(list[0].Text), want) {
+				t.Errorf("%v: %v, not %s", list, err, want)
 			}
 		})
 	}
@@ -137,13 +152,14 @@ func TestAWorkerThatDiesIsDoneWithout(t *testing.T) {
 
 func TestAWorkerTellsTheSameProblems(t *testing.T) {
 	t.Parallel()
-	j := job{Dir: "a", File: "a/kustomization.yaml", Files: map[string][]byte{"a/kustomization.yaml": []byte("resources: [one.yaml]\nnamePrefix: [x]\n"), "a/one.yaml": []byte(configMap)}}
-	_, want := j.run()
+	r := chart.Release{File: "a/kustomization.yaml", Dir: "a/charts/c", Name: "r", Namespace: "n",
+		Files: chart.Files{"Chart.yaml": []byte("apiVersion: v2\nname: c\nversion: 1.0.0\n"), "templates/one.yaml": []byte(`{{ fail "so" }}`)}}
+	_, want := r.Render()
 	require.Error(t, want)
 	w, err := startWorker(workerCommand())
 	require.NoError(t, err)
 	defer w.end()
-	a, err := w.do(task{Job: &j})
+	a, err := w.do(r)
 	require.NoError(t, err)
 	require.Equal(t, messages(want), messages(a.problems()))
 }

@@ -189,8 +189,7 @@ func wantsText(kind kyaml.TypeMeta, at []string) bool {
 	if at[0] == "metadata" {
 		return true
 	}
-	kustomizeLock.Lock()
-	defer kustomizeLock.Unlock()
+	defer kustomize.read()()
 	schema := openapi.SchemaForResourceType(kind)
 	if schema == nil {
 		return false

@@ -7,56 +7,34 @@ import (
 	"io"
 	"os/exec"
 	"runtime"
-	"slices"
 	"sync"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/render/chart"
 )
 
-// pool runs kustomize: one build at a time in this process, and others beside it
-// in processes of their own, because it keeps its schema in globals.
+// pool renders charts in processes of their own, because templates are programs
+// that nothing in a process could stop.
 type pool struct {
-	start func() *exec.Cmd // nil: there are no others
+	start func() *exec.Cmd // nil: in this process
 
-	here    sync.Mutex
-	free    chan struct{} // a token for each worker that may run
-	mu      sync.Mutex
-	idle    []*worker
-	bounded []*worker // idle ones that render charts
+	free chan struct{} // a token for each worker that may run
+	mu   sync.Mutex
+	idle []*worker
 }
 
 func newPool(start func() *exec.Cmd) *pool {
-	p := &pool{start: start, free: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))}
-	return p
+	return &pool{start: start, free: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))}
 }
 
-func (p *pool) build(j job) ([]template, error) {
-	if p.start == nil {
-		return j.run()
-	}
-	if p.here.TryLock() {
-		defer p.here.Unlock()
-		return j.run()
-	}
-	p.free <- struct{}{}
-	defer func() { <-p.free }()
-	a, err := p.ask(&p.idle, task{Job: &j})
-	if err != nil {
-		return j.run() // what ends a worker is told by this process
-	}
-	return a.Templates, a.problems()
-}
-
-// render renders a chart, where there are other processes in one of those, which
-// its templates can at most bring down.
+// render renders a chart, which can at most bring down the worker.
 func (p *pool) render(r chart.Release) ([]chart.Manifest, error) {
 	if p.start == nil {
 		return r.Render()
 	}
 	p.free <- struct{}{}
 	defer func() { <-p.free }()
-	a, err := p.ask(&p.bounded, task{Release: &r})
+	a, err := p.ask(r)
 	if errors.Is(err, errNoWorker) {
 		return r.Render()
 	}
@@ -70,22 +48,22 @@ func (p *pool) render(r chart.Release) ([]chart.Manifest, error) {
 
 var errNoWorker = errors.New("no other process to work in")
 
-// ask lets one of the idle workers do a task, or a new one: only that one's end
-// is an error.
-func (p *pool) ask(idle *[]*worker, t task) (answer, error) {
+// ask lets one of the idle workers render, or a new one: only that one's end is an
+// error.
+func (p *pool) ask(r chart.Release) (answer, error) {
 	for {
-		w, used := p.take(idle)
+		w, used := p.take()
 		if !used {
 			var err error
 			if w, err = startWorker(p.start()); err != nil {
 				return answer{}, fmt.Errorf("%w: %w", errNoWorker, err)
 			}
 		}
-		a, err := w.do(t)
+		a, err := w.do(r)
 		if err == nil {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			*idle = append(*idle, w)
+			p.idle = append(p.idle, w)
 			return a, nil
 		}
 		w.end()
@@ -95,25 +73,25 @@ func (p *pool) ask(idle *[]*worker, t task) (answer, error) {
 	}
 }
 
-func (p *pool) take(idle *[]*worker) (*worker, bool) {
+func (p *pool) take() (*worker, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := len(*idle)
+	n := len(p.idle)
 	if n == 0 {
 		return nil, false
 	}
-	w := (*idle)[n-1]
-	*idle = (*idle)[:n-1]
+	w := p.idle[n-1]
+	p.idle = p.idle[:n-1]
 	return w, true
 }
 
 func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, w := range slices.Concat(p.idle, p.bounded) {
+	for _, w := range p.idle {
 		w.end()
 	}
-	p.idle, p.bounded = nil, nil
+	p.idle = nil
 }
 
 // worker is a process that does [Work].
@@ -145,18 +123,11 @@ func startWorker(cmd *exec.Cmd) (*worker, error) {
 	return w, nil
 }
 
-// greeting is the first that a worker says: what ends after that, a task has ended.
+// greeting is the first that a worker says: what ends after that, a chart has ended.
 const greeting = "holdfast renders here"
 
-// task is one of the two.
-type task struct {
-	Job     *job           `json:"job,omitempty"`
-	Release *chart.Release `json:"release,omitempty"`
-}
-
-// answer is what a worker makes of a task.
+// answer is what a worker makes of a release.
 type answer struct {
-	Templates []template       `json:"templates,omitempty"`
 	Manifests []chart.Manifest `json:"manifests,omitempty"`
 	Problems  []*fleet.Problem `json:"problems,omitempty"`
 	Err       string           `json:"err,omitempty"` // one that is no problem of a file
@@ -174,8 +145,8 @@ func (a answer) problems() error {
 }
 
 // do returns the worker's answer, or what is wrong with the worker.
-func (w *worker) do(t task) (a answer, err error) {
-	if err := w.enc.Encode(t); err != nil {
+func (w *worker) do(r chart.Release) (a answer, err error) {
+	if err := w.enc.Encode(r); err != nil {
 		return a, err
 	}
 	return a, w.dec.Decode(&a)
@@ -187,33 +158,29 @@ func (w *worker) end() {
 	_ = w.cmd.Wait()
 }
 
-// Work runs kustomize and renders charts for another process, which it hears
-// through r and answers through w, until r ends.
+// Work renders charts for another process, which it hears through r and answers
+// through w, until r ends.
 func Work(r io.Reader, w io.Writer) error {
 	dec, enc := json.NewDecoder(r), json.NewEncoder(w)
-	bounded := sync.OnceValue(bound)
 	if err := enc.Encode(greeting); err != nil {
 		return err
 	}
+	if err := bound(); err != nil {
+		return err
+	}
 	for {
-		var t task
-		if err := dec.Decode(&t); errors.Is(err, io.EOF) {
+		var release chart.Release
+		if err := dec.Decode(&release); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
 		}
+		if err := allow(); err != nil {
+			return err
+		}
 		var a answer
 		var err error
-		switch {
-		case t.Job != nil:
-			a.Templates, err = t.Job.run()
-		case t.Release != nil:
-			if err := errors.Join(bounded(), allow()); err != nil {
-				return err
-			}
-			a.Manifests, err = t.Release.Render()
-		}
-		if err != nil {
+		if a.Manifests, err = release.Render(); err != nil {
 			if a.Problems = fleet.Problems(err); len(a.Problems) == 0 {
 				a.Err = err.Error()
 			}

@@ -90,7 +90,7 @@ func self(args ...string) *exec.Cmd {
 func newRenderWorkerCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:    renderWorker,
-		Short:  "Build kustomizations and charts for another process of holdfast",
+		Short:  "Render charts for another process of holdfast",
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
