@@ -12,6 +12,8 @@ import (
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
 )
 
 // built is what kustomize made of a kustomization, before variables.
@@ -23,8 +25,23 @@ type built struct {
 	file      string                   // the kustomization, for errors
 	texts     func() map[string][]byte // the files that it was made of, by path, for errors
 
+	called  []called // what the templates are, if it is plain
+	settled onces[settling, []settled]
+
 	listed sync.Once
 	list   []Shape
+}
+
+// settling is for the sites of a profile; a distribution has no locked images.
+type settling struct {
+	profile *fleet.Profile
+	locked  bool
+}
+
+// settled is what a template is at all of them; one that varies has no text.
+type settled struct {
+	text   json.RawMessage
+	images []image
 }
 
 // build returns what kustomize makes of an input. What profiles share is kept.
@@ -53,6 +70,9 @@ func (r *Renderer) makeBuilt(in *input) (*built, error) {
 	}
 	if b.plain {
 		sortTemplates(b.templates)
+		for i := range b.templates {
+			b.called = append(b.called, b.templates[i].called())
+		}
 	}
 	return b, nil
 }

@@ -66,41 +66,75 @@ func newLayer(site *fleet.Site, layer fleet.Layer, vars variables, from *built) 
 
 // fill puts a site's values into all that was built, and refuses two of the same.
 func (v variables) fill(from *built, locked map[string]string) (*filled, error) {
-	templates := from.templates
-	var errs []error
-	if !from.plain {
-		templates = make([]template, 0, len(from.templates))
-		for _, t := range from.templates {
-			var err error
-			if t.Named {
-				t, err = t.named(v, from)
-			}
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			templates = append(templates, t)
-		}
-		sortTemplates(templates)
+	if from.plain {
+		return v.fillPlain(from, locked)
 	}
-	out := &filled{objects: make([]called, 0, len(templates))}
+	templates := make([]template, 0, len(from.templates))
+	var errs []error
+	for _, t := range from.templates {
+		var err error
+		if t.Named {
+			t, err = t.named(v, from)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		templates = append(templates, t)
+	}
+	sortTemplates(templates)
+	out := &filled{}
 	seen := map[string]bool{}
 	for i := range templates {
 		t := &templates[i]
-		o := t.object()
 		raw, images, err := t.fill(v, locked)
 		if err != nil {
-			errs = append(errs, v.problems(err, o, from))
+			errs = append(errs, v.problems(err, t.object(), from))
 			continue
 		}
-		c := called{id: o.id(), name: o.String(), kind: o.kind, apiVersion: o.apiVersion}
-		if !from.plain && seen[c.id] {
-			errs = append(errs, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s is there twice (site %s)", o, v.site.Name), Tip: "keep one of them", Rule: fleet.RuleDuplicateObject})
+		c := t.called()
+		if seen[c.id] {
+			errs = append(errs, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s is there twice (site %s)", c.name, v.site.Name), Tip: "keep one of them", Rule: fleet.RuleDuplicateObject})
 		}
 		seen[c.id] = true
 		out.objects, out.images, out.layer.Objects = append(out.objects, c), append(out.images, images...), append(out.layer.Objects, raw)
 	}
 	return out, errors.Join(errs...)
+}
+
+// fillPlain does so where each site has the same objects: those in which no
+// variables are, sites of a profile share.
+func (v variables) fillPlain(from *built, locked map[string]string) (*filled, error) {
+	known, err := from.settled.do(settling{v.site.Profile, locked != nil}, func() ([]settled, error) { return from.settle(locked) })
+	if err != nil {
+		return nil, err
+	}
+	out := &filled{objects: from.called, layer: Layer{Objects: make([]json.RawMessage, len(known))}}
+	var errs []error
+	for i, s := range known {
+		if s.text == nil {
+			t := &from.templates[i]
+			if s.text, s.images, err = t.fill(v, locked); err != nil {
+				errs = append(errs, v.problems(err, t.object(), from))
+			}
+		}
+		out.images, out.layer.Objects[i] = append(out.images, s.images...), s.text
+	}
+	return out, errors.Join(errs...)
+}
+
+// settle fills in what no variables are in.
+func (b *built) settle(locked map[string]string) ([]settled, error) {
+	list := make([]settled, len(b.templates))
+	for i := range b.templates {
+		if t := &b.templates[i]; !t.varies() {
+			var err error
+			if list[i].text, list[i].images, err = t.fill(variables{}, locked); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return list, nil
 }
 
 // problems says in which file each variable is used.

@@ -39,6 +39,7 @@ type Renderer struct {
 	inputs   map[folder]*once[*input] // of profiles
 	builds   onces[string, *built]    // of profiles, by the key of their input
 	fixed    onces[fixed, *filled]
+	nodes    onces[*fleet.Profile, Node]   // that are the same at all sites of a profile
 	sources  onces[string, Sources]        // of profiles, by the key of their input
 	profiles onces[*fleet.Profile, string] // what each declares
 	shelves  onces[any, *shelf]            // by what profiles are read from
@@ -173,6 +174,13 @@ func (r *Renderer) Node(site *fleet.Site) (Node, error) {
 	if len(from.sealed) > 0 {
 		return Node{}, &fleet.Problem{File: from.file, Tip: "put it into a layer", Msg: "a Distribution holds no secrets", Rule: fleet.RuleSecret}
 	}
+	if from.varies || !from.plain || !under(in.dir, in.reach.profile) {
+		return newNode(site, from)
+	}
+	return r.nodes.do(site.Profile, func() (Node, error) { return newNode(site, from) })
+}
+
+func newNode(site *fleet.Site, from *built) (Node, error) {
 	got, err := newVariables(site).fill(from, nil)
 	if err != nil {
 		return Node{}, err

@@ -51,6 +51,11 @@ func (t *template) object() object {
 	return object{apiVersion: t.APIVersion, kind: t.Kind, namespace: t.Namespace, name: t.Name}
 }
 
+func (t *template) called() called {
+	o := t.object()
+	return called{id: o.id(), name: o.String(), kind: o.kind, apiVersion: o.apiVersion}
+}
+
 // newTemplate takes an object apart; variables are looked for if substitute is set.
 func newTemplate(o object, substitute bool) (template, error) {
 	t := template{APIVersion: o.apiVersion, Kind: o.kind, Namespace: o.namespace, Name: o.name}
