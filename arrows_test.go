@@ -31,9 +31,9 @@ var arrows = map[string][]string{
 	"kinds":              {},
 	"review":             {"fleet", "kinds", "render", "secrets", "trust"},
 	"selfupdate":         {"durable"},
-	"bootstrap":          {"fleet", "content", "bootstrap/embedded", "bootstrap/kubeadm"},
+	"bootstrap":          {"fleet", "content", "bootstrap/embedded", "bootstrap/kubeadm", "bootstrap/system"},
 	"bootstrap/embedded": {"durable", "bootstrap/containerd"},
-	"bootstrap/kubeadm":  {"durable", "bootstrap/containerd"},
+	"bootstrap/kubeadm":  {"durable", "bootstrap/containerd", "bootstrap/kubeapi", "bootstrap/system"},
 	"reconciler":         {"durable", "orders", "fleet", "gitsource", "content", "secrets", "render", "identity", "bootstrap", "selfupdate"},
 	"reconciler/kube":    {"reconciler", "bootstrap", "render", "review", "fleet", "health"},
 	"cmd/holdfast":       {"*"},
@@ -42,6 +42,8 @@ var arrows = map[string][]string{
 	"fleet-example/app":  {},
 
 	"bootstrap/containerd":      {"durable"},
+	"bootstrap/kubeapi":         {"bootstrap/system"},
+	"bootstrap/system":          {"durable"},
 	"fleet/fleettest/makefleet": {"fleet/fleettest"},
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeadm"
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/fleet"
 )
 
@@ -34,7 +35,7 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
 	cfg := kubeadm.Config{
-		Dir: req.Dir, Host: req.Host, Network: kubeadm.Network(req.self().Network), Cluster: clusterOf(d), Images: map[string]string{}, Archive: req.Store, Log: req.Log,
+		Dir: req.Dir, Host: req.Host, Network: system.Network(req.self().Network), Cluster: clusterOf(d), Images: map[string]string{}, Archive: req.Store, Log: req.Log,
 	}
 	for ref, digest := range req.Images {
 		cfg.Images[ref] = digest

@@ -2,11 +2,16 @@ package kubeadm
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
 )
+
+// localAPI is what listens on this host for the cluster's API, with the administrator's rights.
+func (n *node) localAPI() (*kubeapi.Server, error) {
+	return kubeapi.Open(Kubeconfig, n.Cluster.APIPort)
+}
 
 // healthy asks the API server and the kubelet.
 func (n *node) healthy(ctx context.Context) error {
@@ -14,12 +19,12 @@ func (n *node) healthy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer server.close()
-	if err := server.get(ctx, "/readyz", nil); err != nil {
+	defer server.Close()
+	if err := server.Ready(ctx); err != nil {
 		return err
 	}
 	kubelet := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	return get(ctx, &kubelet, "http://127.0.0.1:10248/healthz", nil)
+	return kubeapi.Get(ctx, &kubelet, "http://127.0.0.1:10248/healthz", nil)
 }
 
 // ready tells whether the node is Ready in the cluster's eyes too.
@@ -28,17 +33,6 @@ func (n *node) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer server.close()
-	var own nodeObject
-	if err := server.get(ctx, "/api/v1/nodes/"+n.Host, &own); err != nil {
-		return err
-	}
-	for _, c := range own.Status.Conditions {
-		if c.Type == "Ready" && c.Status == "True" {
-			return nil
-		} else if c.Type == "Ready" {
-			return fmt.Errorf("node %s is not ready: %s", n.Host, c.Message)
-		}
-	}
-	return errors.New("node " + n.Host + " is not ready: its kubelet has not said anything yet")
+	defer server.Close()
+	return server.NodeReady(ctx, n.Host)
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
 // Kubeconfig is the administrator's, as kubeadm writes it.
@@ -28,19 +29,13 @@ type Config struct {
 	Bin  string // folder of the programs: see [Programs]
 	Host string // name of the node
 
-	Network Network
+	Network system.Network
 	Cluster Cluster
 
 	Pause   string            // image of the pods' sandboxes: repository@digest
 	Images  map[string]string // reference → digest, imported before pods need them
 	Archive containerd.Archive
 	Log     *slog.Logger // nil discards
-}
-
-// Network says which address of the host is the node's.
-type Network struct {
-	Address   string // empty: the first of the interface
-	Interface string // with the address; empty, too: that of the default route
 }
 
 // Cluster is what a cluster is made with.
@@ -120,26 +115,15 @@ func (n *node) check() error {
 			return fmt.Errorf("the artifact of programs lacks %s: %w", program, err)
 		}
 	}
-	if _, err := os.Stat("/run/systemd/system"); err != nil {
-		return &PreflightError{"this host does not run systemd", "kubeadm's kubelet is a unit of systemd; use a host that boots with it"}
-	}
-	return nil
+	return system.CheckSystemd()
 }
-
-// PreflightError is what keeps a host from becoming a node.
-type PreflightError struct{ what, hint string }
-
-func (e *PreflightError) Error() string { return e.what }
-
-// Hint says what to do about it.
-func (e *PreflightError) Hint() string { return e.hint }
 
 // mayChange refuses what would harm a cluster that is there.
 func (n *node) mayChange(rec record) error {
 	if rec.Step == "" {
 		if _, err := os.Stat(Kubeconfig); err == nil {
-			return &PreflightError{"there is a cluster on this host that Holdfast did not make: " + Kubeconfig + " exists",
-				"if it is not needed any more, remove it with: kubeadm reset"}
+			return system.Refuse("there is a cluster on this host that Holdfast did not make: "+Kubeconfig+" exists",
+				"if it is not needed any more, remove it with: kubeadm reset")
 		}
 		return nil
 	}
@@ -148,11 +132,11 @@ func (n *node) mayChange(rec record) error {
 		return nil
 	}
 	if was.Version != want.Version {
-		return &PreflightError{fmt.Sprintf("the cluster runs Kubernetes %s and the fleet says %s, but upgrades of kubeadm's clusters are not written yet", was.Version, want.Version),
-			"set the version back, or make the cluster anew"}
+		return system.Refuse(fmt.Sprintf("the cluster runs Kubernetes %s and the fleet says %s, but upgrades of kubeadm's clusters are not written yet", was.Version, want.Version),
+			"set the version back, or make the cluster anew")
 	}
-	return &PreflightError{fmt.Sprintf("networks, port and image repository of a cluster cannot change: it was made with %+v", was),
-		"set them back, or make the cluster anew"}
+	return system.Refuse(fmt.Sprintf("networks, port and image repository of a cluster cannot change: it was made with %+v", was),
+		"set them back, or make the cluster anew")
 }
 
 // initialise makes the cluster. What a cut-off attempt left is removed first:
@@ -164,7 +148,7 @@ func (n *node) initialise(ctx context.Context, rec record) error {
 			return err
 		}
 	}
-	address, err := n.Network.address()
+	address, err := n.Network.Find()
 	if err != nil {
 		return err
 	}
@@ -189,7 +173,8 @@ func (n *node) initialise(ctx context.Context, rec record) error {
 
 // kubeadm runs the program in a unit of its own.
 func (n *node) kubeadm(ctx context.Context, unit string, args ...string) error {
-	return run(ctx, "holdfast-kubeadm-"+unit, []string{"PATH=" + n.Bin + ":" + path}, append([]string{filepath.Join(n.Bin, "kubeadm")}, args...)...)
+	_, err := system.Run(ctx, "holdfast-kubeadm-"+unit, []string{"PATH=" + n.Bin + ":" + system.Path}, append([]string{filepath.Join(n.Bin, "kubeadm")}, args...)...)
+	return err
 }
 
 const patience = 4 * time.Minute

@@ -82,13 +82,6 @@ func TestADamagedRecordIsNoLicence(t *testing.T) {
 	}
 }
 
-func TestReasons(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, "[ERROR Swap]: on\nerror: preflight failed",
-		reason("\x1b[0;32mok\x1b[0m\n\t[ERROR Swap]: on\n[preflight] hints\nerror: preflight failed\nsee --v=5\n"))
-	require.Equal(t, "one\ntwo", reason("one\ntwo\n"))
-}
-
 func TestCapabilitiesOfTheMachine(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, uint64(0x1ffffffffff), bounded("Name:\tsystemd\nCapBnd:\t000001ffffffffff\nCapAmb:\t0\n"))

@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
 const (
@@ -23,9 +26,9 @@ func (n *node) networked(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer server.close()
-	var list struct{ Items []nodeObject }
-	if err := server.get(ctx, "/api/v1/nodes", &list); err != nil {
+	defer server.Close()
+	var list struct{ Items []kubeapi.Node }
+	if err := server.Get(ctx, "/api/v1/nodes", &list); err != nil {
 		return err
 	}
 	own, routes := "", map[string]string{}
@@ -33,21 +36,21 @@ func (n *node) networked(ctx context.Context) error {
 		switch {
 		case item.Metadata.Name == n.Host:
 			own = item.Spec.PodCIDR
-		case item.Spec.PodCIDR != "" && item.address() != "":
-			routes[item.Spec.PodCIDR] = item.address()
+		case item.Spec.PodCIDR != "" && item.Address() != "":
+			routes[item.Spec.PodCIDR] = item.Address()
 		}
 	}
 	if own == "" {
 		return errors.New("the cluster has not given this node a network for its pods yet")
 	}
-	changed, err := write(n.networkFiles(own, routes))
+	changed, err := system.Write(n.networkFiles(own, routes))
 	if err != nil {
 		return err
 	}
 	if len(changed) == 0 && routed(routes) {
 		return nil
 	}
-	return errors.Join(systemctl(ctx, "daemon-reload"), systemctl(ctx, "enable", networkUnit), systemctl(ctx, "restart", networkUnit))
+	return errors.Join(system.Systemctl(ctx, "daemon-reload"), system.Systemctl(ctx, "enable", networkUnit), system.Systemctl(ctx, "restart", networkUnit))
 }
 
 // networkFiles are what makes the network, path → content; routes are networks
@@ -61,7 +64,7 @@ func (n *node) networkFiles(own string, routes map[string]string) map[string]str
 		networkFile:                        networkConfig(own),
 		filepath.Join(n.Dir, "routes"):     batch,
 		filepath.Join(n.Dir, "masquerade"): masquerade(own, n.Cluster.PodCIDR),
-		unitDir + networkUnit:              n.networkUnit(),
+		system.UnitDir + networkUnit:       n.networkUnit(),
 	}
 }
 
@@ -111,7 +114,7 @@ ExecStart=-ip -force -batch %[2]s/routes
 
 [Install]
 WantedBy=multi-user.target
-`, path, n.Dir)
+`, system.Path, n.Dir)
 }
 
 // routed tells whether the kernel has all of the routes.

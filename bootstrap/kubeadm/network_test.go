@@ -38,18 +38,3 @@ func TestEachNodeHasItsOwnPods(t *testing.T) {
 	require.Contains(t, files[networkFile], `"subnet": "10.244.0.0/24"`)
 	require.Contains(t, files[n.Dir+"/masquerade"], "ip saddr 10.244.0.0/24 ip daddr != { 10.244.0.0/16, 224.0.0.0/4 } masquerade", "pods of other nodes see who calls")
 }
-
-func TestTheAddressThatTheFleetGives(t *testing.T) {
-	t.Parallel()
-	own, err := Network{Interface: "lo", Address: "127.0.0.1"}.address()
-	require.NoError(t, err)
-	require.Equal(t, "127.0.0.1", own)
-	var wrong *PreflightError
-	_, err = Network{Address: "192.0.2.7"}.address()
-	require.ErrorAs(t, err, &wrong)
-	require.ErrorContains(t, err, "does not have the address 192.0.2.7")
-	_, err = Network{Interface: "nosuch0"}.address()
-	require.ErrorAs(t, err, &wrong)
-	_, err = Network{Interface: "lo"}.address()
-	require.ErrorContains(t, err, "lo has no IPv4 address", "a loopback's is nobody's")
-}

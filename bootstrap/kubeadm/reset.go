@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
 // Stop ends the kubelet, all pods and containerd, and keeps the data.
@@ -15,13 +17,13 @@ func Stop(ctx context.Context, dir string) error {
 	if n == nil {
 		return err
 	}
-	if err := systemctl(ctx, "stop", "kubelet.service"); err != nil {
+	if err := system.Systemctl(ctx, "stop", "kubelet.service"); err != nil {
 		return err
 	}
 	if err := n.endPods(ctx); err != nil {
 		return err
 	}
-	return systemctl(ctx, "stop", "containerd.service")
+	return system.Systemctl(ctx, "stop", "containerd.service")
 }
 
 // made returns the node whose record is in dir, or nil where there is none.
@@ -61,35 +63,23 @@ func Reset(ctx context.Context, dir string) error {
 	}
 	var errs []error
 	for _, unit := range []string{"kubelet.service", "containerd.service", networkUnit} {
-		if exists(unitDir + unit) {
-			errs = append(errs, systemctl(ctx, "disable", "--now", unit))
+		if system.Exists(system.UnitDir + unit) {
+			errs = append(errs, system.Systemctl(ctx, "disable", "--now", unit))
 		}
 	}
-	errs = append(errs, run(ctx, "holdfast-kubeadm-network", nil, "sh", "-c", "nft delete table ip holdfast; ip link delete cni0; ip route flush proto 84; true"))
+	_, err = system.Run(ctx, "holdfast-kubeadm-network", nil, "sh", "-c", "nft delete table ip holdfast; ip link delete cni0; ip route flush proto 84; true")
+	errs = append(errs, err)
 	for _, files := range []map[string]string{n.runtimeFiles(), n.kubeletFiles(), n.networkFiles("", nil)} {
 		for path := range files {
 			errs = append(errs, os.RemoveAll(path))
 		}
 	}
 	for _, dir := range []string{"/etc/containerd", "/etc/kubernetes", "/var/lib/etcd", "/var/lib/kubelet", "/var/lib/cni", "/var/lib/containerd"} {
-		errs = append(errs, empty(dir))
+		errs = append(errs, system.Empty(dir))
 	}
-	errs = append(errs, systemctl(ctx, "daemon-reload"))
+	errs = append(errs, system.Systemctl(ctx, "daemon-reload"))
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	return os.RemoveAll(n.Dir)
-}
-
-// empty removes what is in a folder, which itself may be a mount.
-func empty(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	errs := []error{err}
-	for _, e := range entries {
-		errs = append(errs, os.RemoveAll(filepath.Join(dir, e.Name())))
-	}
-	return errors.Join(errs...)
 }

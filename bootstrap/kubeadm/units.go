@@ -1,23 +1,18 @@
 package kubeadm
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
-	"github.com/holdfast-fleet/holdfast/durable"
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
 const (
 	socket    = "/run/containerd/containerd.sock"
 	criSocket = "unix://" + socket
-	unitDir   = "/etc/systemd/system/"
-	pkiDir    = "/etc/kubernetes/pki"
 )
 
 func (n *node) runtime() containerd.Runtime {
@@ -30,66 +25,33 @@ func (n *node) runtimeFiles() map[string]string {
 		"/etc/containerd/config.toml":                    n.containerdConfig(),
 		"/etc/containerd/registries/_default/hosts.toml": noRegistry,
 		"/etc/sysctl.d/60-holdfast.conf":                 "# Pods are behind this host, and it forwards to them.\nnet.ipv4.ip_forward = 1\n",
-		unitDir + "containerd.service":                   n.containerdUnit(),
+		system.UnitDir + "containerd.service":            n.containerdUnit(),
 	}
 }
 
 func (n *node) kubeletFiles() map[string]string {
-	return map[string]string{unitDir + "kubelet.service": n.kubeletUnitFile()}
+	return map[string]string{system.UnitDir + "kubelet.service": n.kubeletUnitFile()}
 }
 
 // upToDate tells whether every file is as it should be and every image is there.
 func (n *node) upToDate() bool {
-	for _, files := range []map[string]string{n.runtimeFiles(), n.kubeletFiles()} {
-		for path, want := range files {
-			if have, err := os.ReadFile(path); err != nil || string(have) != want {
-				return false
-			}
-		}
-	}
-	return n.runtime().Has(n.Images) && exists(networkFile)
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
-// write writes the files that differ, and says which.
-func write(files map[string]string) (changed []string, err error) {
-	for path, want := range files {
-		have, err := os.ReadFile(path)
-		if err == nil && bytes.Equal(have, []byte(want)) {
-			continue
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return nil, err
-		}
-		if err := durable.WriteFile(path, []byte(want), 0o644); err != nil {
-			return nil, err
-		}
-		changed = append(changed, path)
-	}
-	return changed, nil
+	return system.Holds(n.runtimeFiles()) && system.Holds(n.kubeletFiles()) && n.runtime().Has(n.Images) && system.Exists(networkFile)
 }
 
 // runtimeRuns brings containerd up, with the images that pods will need.
 func (n *node) runtimeRuns(ctx context.Context) error {
-	changed, err := write(n.runtimeFiles())
+	changed, err := system.Write(n.runtimeFiles())
 	if err != nil {
 		return err
 	}
 	verb := "start"
 	if len(changed) > 0 {
 		verb = "restart"
-		if err := errors.Join(systemctl(ctx, "daemon-reload"), systemctl(ctx, "restart", "systemd-sysctl.service")); err != nil {
+		if err := errors.Join(system.Systemctl(ctx, "daemon-reload"), system.Systemctl(ctx, "restart", "systemd-sysctl.service")); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(systemctl(ctx, "enable", "containerd.service"), systemctl(ctx, verb, "containerd.service")); err != nil {
+	if err := errors.Join(system.Systemctl(ctx, "enable", "containerd.service"), system.Systemctl(ctx, verb, "containerd.service")); err != nil {
 		return err
 	}
 	if err := n.await(ctx, n.runtime().Answers); err != nil {
@@ -104,26 +66,26 @@ func (n *node) runtimeRuns(ctx context.Context) error {
 
 // kubeletUnit lets systemd know the kubelet; kubeadm init starts it.
 func (n *node) kubeletUnit(ctx context.Context) error {
-	changed, err := write(n.kubeletFiles())
+	changed, err := system.Write(n.kubeletFiles())
 	if err != nil {
 		return err
 	}
 	if len(changed) > 0 {
-		err = systemctl(ctx, "daemon-reload")
+		err = system.Systemctl(ctx, "daemon-reload")
 	}
-	return errors.Join(err, systemctl(ctx, "enable", "kubelet.service"))
+	return errors.Join(err, system.Systemctl(ctx, "enable", "kubelet.service"))
 }
 
 // kubeletRuns brings the kubelet of a node that was made before up.
 func (n *node) kubeletRuns(ctx context.Context) error {
-	changed, err := write(n.kubeletFiles())
+	changed, err := system.Write(n.kubeletFiles())
 	if err != nil {
 		return err
 	}
 	if len(changed) == 0 {
-		return systemctl(ctx, "start", "kubelet.service")
+		return system.Systemctl(ctx, "start", "kubelet.service")
 	}
-	return errors.Join(systemctl(ctx, "daemon-reload"), systemctl(ctx, "restart", "kubelet.service"))
+	return errors.Join(system.Systemctl(ctx, "daemon-reload"), system.Systemctl(ctx, "restart", "kubelet.service"))
 }
 
 func (n *node) containerdUnit() string {
@@ -149,7 +111,7 @@ TasksMax=infinity
 
 [Install]
 WantedBy=multi-user.target
-`, n.Bin, path)
+`, n.Bin, system.Path)
 }
 
 // kubeletUnitFile follows https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/kubelet-integration/.
@@ -173,5 +135,5 @@ RestartSec=10
 
 [Install]
 WantedBy=multi-user.target
-`, n.Bin, path)
+`, n.Bin, system.Path)
 }

@@ -1,4 +1,4 @@
-package kubeadm
+package system
 
 import (
 	"fmt"
@@ -6,8 +6,14 @@ import (
 	"net/netip"
 )
 
-// address finds the node's address on this host.
-func (w Network) address() (string, error) {
+// Network says which address of the host is the node's.
+type Network struct {
+	Address   string // empty: the first of the interface
+	Interface string // with the address; empty, too: that of the default route
+}
+
+// Find finds the node's address on this host.
+func (w Network) Find() (string, error) {
 	if w == (Network{}) {
 		return ownAddress()
 	}
@@ -24,7 +30,7 @@ func (w Network) address() (string, error) {
 	if w.Address != "" {
 		what, hint = fmt.Sprintf("this host does not have the address %s that the fleet gives it, but %v", w.Address, addresses), "set it on the host, or correct spec.network in the host's file"
 	}
-	return "", &PreflightError{what, hint}
+	return "", Refuse(what, hint)
 }
 
 // addresses are those of the interface, or of all.
@@ -33,7 +39,7 @@ func (w Network) addresses() ([]netip.Addr, error) {
 	if w.Interface != "" {
 		var i *net.Interface
 		if i, err = net.InterfaceByName(w.Interface); err != nil {
-			return nil, &PreflightError{fmt.Sprintf("this host has no interface %s: %s", w.Interface, err), "correct spec.network in the host's file; ip link lists those that there are"}
+			return nil, Refuse(fmt.Sprintf("this host has no interface %s: %s", w.Interface, err), "correct spec.network in the host's file; ip link lists those that there are")
 		}
 		list, err = i.Addrs()
 	}
@@ -50,8 +56,8 @@ func (w Network) addresses() ([]netip.Addr, error) {
 func ownAddress() (string, error) {
 	conn, err := net.Dial("udp4", "192.0.2.1:9") // sends nothing; an address for documentation, RFC 5737
 	if err != nil {
-		return "", &PreflightError{"this host has no address that others could reach: " + err.Error(),
-			"give it a static address and a default route, or say in its file which it has: spec.network.address"}
+		return "", Refuse("this host has no address that others could reach: "+err.Error(),
+			"give it a static address and a default route, or say in its file which it has: spec.network.address")
 	}
 	defer conn.Close()
 	return conn.LocalAddr().(*net.UDPAddr).IP.String(), nil
