@@ -52,6 +52,7 @@ const (
 	RuleUnusedBase          Rule = "unused-base"
 	RuleUnusedLock          Rule = "unused-lock"
 	RuleUnreadableSecret    Rule = "unreadable-secret"
+	RuleUnusedSecret        Rule = "unused-secret"
 )
 
 // RuleText says what a rule asks for, and how grave it is to break it.
@@ -87,6 +88,7 @@ func Rules() []RuleText {
 		{RuleHostAddress, false, "hosts of a site have addresses of their own; of several, those of the control plane say theirs"},
 		{RuleSourceFile, false, "files that sources name are there, and in reach of all who read them"},
 		{RuleSourceCredentials, false, "hosts can open the credentials of their sources"},
+		{RuleUnreadableSecret, false, "hosts can open the SOPS documents that their layers hold"},
 		{RuleSecret, false, "secrets of layers are SOPS documents that are put where secrets belong"},
 		{RuleReach, false, "a kustomization reads its own profile, site and bases/ only, and nothing remote"},
 		{RuleChart, false, "Helm charts are in the tree, render, and would render the same anywhere"},
@@ -102,7 +104,6 @@ func Rules() []RuleText {
 		{RuleRemovedAPI, false, "objects are of a version that the Kubernetes of their site serves"},
 		{RuleSeveralHosts, true, "a site has one active host: today's agents do not join several"},
 		{RuleVariableUnused, true, "variables that a profile declares are used"},
-		{RuleUnreadableSecret, true, "hosts can open the SOPS documents within their reach"},
 		{RuleSchemaVersion, true, "the schemas of the site's Kubernetes version are part of the program"},
 		{RuleUnknownKind, true, "custom resources have their definition at the same site"},
 		{RuleUnlockedImage, true, "images have a digest, their own or in content.lock"},
@@ -110,6 +111,7 @@ func Rules() []RuleText {
 		{RuleUnusedProfile, true, "profiles are used by a site"},
 		{RuleUnusedBase, true, "kustomizations in bases/ are used by a profile or a site"},
 		{RuleUnusedLock, true, "what content.lock names is used by the profile"},
+		{RuleUnusedSecret, true, "SOPS documents are used by a layer or a source"},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/secrets"
 )
 
 // Uses says what a layer, or the distribution, of a site makes use of.
@@ -14,6 +15,14 @@ type Uses struct {
 	Bases     []string `json:"-"` // folders of bases/ that it reads
 	Variables []string `json:"variables,omitempty"`
 	Images    []string `json:"images,omitempty"` // as they are written, maybe with variables
+	Secrets   []Secret `json:"secrets,omitempty"`
+}
+
+// Secret is a SOPS document that a layer holds.
+type Secret struct {
+	File       string   `json:"file"`
+	Digest     string   `json:"digest"`
+	Recipients []string `json:"recipients"`
 }
 
 // Uses returns what a layer of a site makes use of. Its error joins
@@ -41,6 +50,13 @@ func (r *Renderer) Uses(site *fleet.Site, layer fleet.Layer) (Uses, error) {
 				images[s.Value] = true
 			}
 		}
+	}
+	for _, file := range slices.Sorted(maps.Keys(from.sealed)) {
+		doc, err := secrets.Parse(file, from.sealed[file])
+		if err != nil {
+			return Uses{}, secretProblem(file, err)
+		}
+		u.Secrets = append(u.Secrets, Secret{file, doc.Digest(), doc.Recipients()})
 	}
 	u.Variables, u.Images = slices.Sorted(maps.Keys(variables)), slices.Sorted(maps.Keys(images))
 	if kept, err := json.Marshal(u); err == nil {

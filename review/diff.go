@@ -47,11 +47,11 @@ func Diff(base, head State, paths []string, o Options) (Changes, error) {
 	if err := checkVersions(pairs, current, o); err != nil {
 		return c, err
 	}
-	secrets, err := unreadable(pairs, head, paths)
+	pairs = slices.DeleteFunc(pairs, func(p *pair) bool { return p.same() })
+	secrets, err := unreadable(pairs, current)
 	if err != nil {
 		return c, err
 	}
-	pairs = slices.DeleteFunc(pairs, func(p *pair) bool { return p.same() })
 	if err := compareAll(pairs, [2]*render.Renderer{old, current}, newChanged(paths, base, head)); err != nil {
 		return c, err
 	}

@@ -93,3 +93,9 @@ func repository(ref string) string {
 	}
 	return ref
 }
+
+func sortedUnique(names []string) []string {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	return slices.Compact(names)
+}

@@ -27,15 +27,19 @@ func Lint(s State, o LintOptions) (Report, error) {
 	errs := l.found.add(err)
 	l.renderer = newRenderer(s, o.Options)
 	defer l.renderer.Close()
+	l.needs = newNeeds(l.renderer)
 	_, err = l.renderer.Digests(f.Sites)
 	l.whole = l.whole && err == nil
 	errs = append(errs, l.found.add(err)...)
 	errs = append(errs, l.objects()...)
 	l.severalHosts()
 	l.trust()
-	errs = append(errs, l.policies(), l.sources(), l.secrets())
+	errs = append(errs, l.policies(), l.sources())
+	used, err := l.usage()
+	errs = append(errs, err)
+	l.secrets()
 	if l.whole {
-		errs = append(errs, l.unused())
+		errs = append(errs, l.unused(used), l.unusedSecrets())
 	}
 	r := Report{Fleet: f.Name, Profiles: len(f.Profiles), Sites: len(f.Sites), Problems: []Problem{}}
 	for _, site := range f.Sites {
@@ -52,6 +56,7 @@ type linter struct {
 	fleet    *fleet.Fleet // as much of it as is usable
 	whole    bool         // that is all of it, and it renders
 	renderer *render.Renderer
+	needs    *needs
 	releases kinds.Releases
 	found    collection
 }

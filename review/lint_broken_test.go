@@ -11,6 +11,8 @@ const ageKey = "age1f7xwkjw0t5npfwmncv3rjk29nlvnjfcprath7tj6ue8jalhml5xswmj262"
 const sops = "a: ENC[AES256_GCM,data:aa,iv:aa,tag:aa,type:str]\nsops:\n  encrypted_regex: ^(a|data)$\n  lastmodified: \"2026-01-01T00:00:00Z\"\n  mac: ENC[AES256_GCM,data:aa,iv:aa,tag:aa,type:str]\n" +
 	"  version: 3.9.0\n  age:\n    - recipient: " + ageKey + "\n      enc: |\n        -----BEGIN AGE ENCRYPTED FILE-----\n        YQ==\n        -----END AGE ENCRYPTED FILE-----\n"
 
+var sopsSecret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: shop}\ndata:\n  " + sops
+
 // brokenFiles are fleets with one thing that is wrong with the fleet's own files.
 func brokenFiles() []broken {
 	const profile, lock = "profiles/shop/profile.yaml", "profiles/shop/content.lock"
@@ -41,7 +43,8 @@ func brokenFiles() []broken {
 		{fleet.RuleSourceFile, "", file(siteFile, sound()[siteFile]+"  sources: [{git: 'https://git.example.com/f.git', credentials: sites/git.yaml}]\n"), siteFile + ":5", "sites/git.yaml", ""},
 		{fleet.RuleSourceCredentials, "", and(file("sites/git.yaml", sops), file(siteFile, sound()[siteFile]+"  sources: [{git: 'https://git.example.com/f.git', credentials: sites/git.yaml}]\n")),
 			siteFile + ":5", "a cannot open sites/git.yaml", "holdfast secrets rotate sites/git.yaml"},
-		{fleet.RuleUnreadableSecret, "", file("bases/namespace/secret.yaml", sops), "bases/namespace/secret.yaml", "a cannot open it", "holdfast secrets rotate bases/namespace/secret.yaml"},
+		{fleet.RuleUnusedSecret, "", file("bases/namespace/secret.yaml", sops), "bases/namespace/secret.yaml", "no layer and no source uses this secret", "put it to use in a kustomization"},
+		{fleet.RuleUnusedSecret, "that nobody could open", file("bases/namespace/secret.yaml", strings.Replace(sops, "mac:", "cam:", 1)), "bases/namespace/secret.yaml", "no layer", "delete it"},
 		{fleet.RuleTrustPolicy, "that does not load", file("trust/policy.yaml", fleetAPI+"TrustPolicy\nspec:\n  mode: never\n  groups: {all: [a@b]}\n  rules:\n    - {paths: ['**'], groups: [all]}\n"), "trust/policy.yaml:4", "never", "releases"},
 		{fleet.RuleUnusedProfile, "", and(file("profiles/old/profile.yaml", fleetAPI+"Profile\nspec:\n  layers: []\n"), file("profiles/old/distribution/kustomization.yaml", "resources: []\n")),
 			"profiles/old/profile.yaml", "no site runs profile old", "delete profiles/old"},
@@ -71,6 +74,10 @@ func brokenObjects() []broken {
 		{fleet.RuleSchema, "a value that a variable has", change(web+"web.yaml", "${REPLICAS}", "${REPLICAS}0000000000"), web + "web.yaml:7", "spec.replicas is text, not a whole number, written ${REPLICAS}0000000000", "without quotes"},
 		{fleet.RuleSchema, "a field of a site's patch", and(file("sites/one/addons/web/kustomization.yaml", "resources: [../../../../profiles/shop/addons/web]\npatches:\n  - path: patch.yaml\n"),
 			file("sites/one/addons/web/patch.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec:\n  revisionHistory: 3\n")), "sites/one/addons/web/patch.yaml:5", "unknown field spec.revisionHistory", ""},
+		{fleet.RuleUnreadableSecret, "", and(file(web+"secret.yaml", sopsSecret), file(layerFile, sound()[layerFile]+"  - secret.yaml\n")),
+			web + "secret.yaml", "a cannot open it, and layer web needs it", "holdfast secrets rotate " + web + "secret.yaml"},
+		{fleet.RuleUnreadableSecret, "of a site", and(file("sites/one/addons/web/kustomization.yaml", "resources: [../../../../profiles/shop/addons/web, secret.yaml]\n"), file("sites/one/addons/web/secret.yaml", sopsSecret)),
+			"sites/one/addons/web/secret.yaml", "a cannot open it", "secrets rotate sites/one/addons/web/secret.yaml"},
 		{fleet.RuleSecret, "where anybody may read it", and(file(web+"map.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: shop}\ndata:\n  "+strings.Replace(sops, ageKey, keyOfA, 1)), file(layerFile, sound()[layerFile]+"  - map.yaml\n")),
 			layerFile, "ConfigMap shop/m: data would hold a secret", "encrypt the values of a Secret alone"},
 		{fleet.RuleChart, "", file(layerFile, sound()[layerFile]+"helmCharts: [{name: db, releaseName: db, namespace: shop}]\n"), layerFile + ":4", "there is no chart in " + web + "charts/db", "Chart.yaml"},

@@ -70,25 +70,45 @@ func someOf(hosts []string) string {
 	return who
 }
 
-func rotateTip(file string) string {
-	return "add the identity of their host files to .sops.yaml, then: holdfast secrets rotate " + file
-}
-
 // digester is a file system that knows the digest of what is in a folder.
 type digester interface {
 	Digest(name string) (string, error)
 }
 
-// secrets finds documents that hosts cannot open, though they are within their
-// reach. In which folders of sites there are none is remembered.
-func (l *linter) secrets() error {
-	in, with, without := newReach(l.fleet.Sites), map[string]bool{}, map[string]string{}
+// secrets notes documents that hosts cannot open, though the layers of their site hold them.
+func (l *linter) secrets() {
+	for _, s := range l.needs.list() {
+		if len(s.Cannot) == 0 {
+			continue
+		}
+		p := fleet.Problem{File: s.File, Rule: fleet.RuleUnreadableSecret, Msg: s.Text(), Tip: s.Tip()}
+		if s.Pin != "" { // the tree may have another one
+			p.Msg = fmt.Sprintf("as of %s: %s", s.Pin, p.Msg)
+		}
+		l.report(p)
+	}
+}
+
+// unusedSecrets finds documents that no layer and no source uses. In which folders
+// of sites there are none at all is remembered.
+func (l *linter) unusedSecrets() error {
+	used, own := map[string]bool{}, map[string]bool{}
+	for at := range l.needs.of {
+		used[at.file] = true
+	}
+	for _, site := range l.fleet.Sites {
+		own[site.Dir] = true
+		for _, s := range site.Sources {
+			used[s.Credentials] = true
+		}
+	}
+	with, without := map[string]bool{}, map[string]string{}
 	skip := func(dir string) bool {
 		if strings.Count(dir, "/") > fleet.MaxFolders {
 			return true // which loading refuses
 		}
 		tree, known := l.state.FS.(digester)
-		if in.byDir[dir] == nil || l.options.Memo == nil || !known {
+		if !own[dir] || l.options.Memo == nil || !known {
 			return false
 		}
 		digest, err := tree.Digest(dir)
@@ -100,18 +120,12 @@ func (l *linter) secrets() error {
 		without[dir] = name
 		return none
 	}
-	credentials := map[string]bool{}
-	for _, site := range l.fleet.Sites {
-		for _, s := range site.Sources {
-			credentials[s.Credentials] = true
-		}
-	}
-	err := secrets.Find(l.state.FS, ".", skip, func(file string, data []byte) {
+	err := secrets.Find(l.state.FS, ".", skip, func(file string, _ []byte) {
 		for dir := path.Dir(file); dir != "."; dir = path.Dir(dir) {
 			with[dir] = true
 		}
-		if !credentials[file] {
-			l.secret(in.secret(file, data))
+		if !used[file] {
+			l.report(fleet.Problem{File: file, Rule: fleet.RuleUnusedSecret, Msg: "no layer and no source uses this secret", Tip: "delete it, or put it to use in a kustomization"})
 		}
 	})
 	if err != nil {
@@ -123,17 +137,4 @@ func (l *linter) secrets() error {
 		}
 	}
 	return nil
-}
-
-func (l *linter) secret(s Secret) {
-	p := fleet.Problem{File: s.File, Rule: fleet.RuleUnreadableSecret}
-	switch {
-	case s.Problem != nil:
-		p.Msg, p.Tip = strings.TrimPrefix(s.Problem.Error(), s.File+": "), hintOf(s.Problem)
-	case len(s.Cannot) > 0:
-		p.Msg, p.Tip = someOf(s.Cannot)+" cannot open it", rotateTip(s.File)
-	default:
-		return
-	}
-	l.report(p)
 }

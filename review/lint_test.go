@@ -2,6 +2,7 @@ package review
 
 import (
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -146,6 +147,24 @@ func TestAPolicyMayHaveItsParametersBesideIt(t *testing.T) {
 	found := look(t, with(file("policies/registries.yaml", parameters+"date: {a: b}\n"))).Problems
 	require.Len(t, found, 1)
 	require.Equal(t, fleet.RuleAdmissionPolicy, found[0].Rule)
+}
+
+// pinned is a fleet as one tag has it.
+type pinned struct{ fs.FS }
+
+func (p pinned) At(string, string) (fs.FS, error) { return p.FS, nil }
+
+func TestASecretOfAPinIsNeededAsThePinHasIt(t *testing.T) {
+	t.Parallel()
+	holding := and(file(web+"secret.yaml", sopsSecret), file(layerFile, sound()[layerFile]+"  - secret.yaml\n"))
+	old := with(holding)
+	now := with(and(holding, file(web+"secret.yaml", strings.Replace(sopsSecret, ageKey, keyOfA, 1)),
+		file("sites/two/site.yaml", fleetAPI+"Site\nspec:\n  profile: {name: shop, tag: v1, commit: "+strings.Repeat("a", 40)+"}\n"), file("sites/two/hosts/b.yaml", host(keyOfB, ""))))
+	r, err := Lint(State{FS: now, Pins: pinned{old}}, LintOptions{Now: time.Now()})
+	require.NoError(t, err)
+	require.Len(t, r.Problems, 1)
+	require.Equal(t, "as of v1: b cannot open it, and layer web needs it", r.Problems[0].Text())
+	require.Equal(t, fleet.RuleUnreadableSecret, r.Problems[0].Rule)
 }
 
 func TestASoundFleetHasNoProblems(t *testing.T) {

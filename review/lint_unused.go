@@ -24,16 +24,21 @@ type usage struct {
 // profileUsage is what the sites of one profile make use of.
 type profileUsage struct {
 	variables, images, content map[string]bool
+	seen                       map[string]bool // keys of what was looked at
+}
+
+// usage finds what the sites make use of, as far as they can be built.
+func (l *linter) usage() (usage, error) {
+	used := usage{map[string]bool{}, map[string]bool{}, map[*fleet.Profile]*profileUsage{}}
+	var errs []error
+	for _, site := range l.fleet.Sites {
+		errs = append(errs, l.use(site, &used)...)
+	}
+	return used, errors.Join(errs...)
 }
 
 // unused notes what is there for nothing.
-func (l *linter) unused() error {
-	used := usage{map[string]bool{}, map[string]bool{}, map[*fleet.Profile]*profileUsage{}}
-	var errs []error
-	seen := map[string]bool{} // inputs, by profile
-	for _, site := range l.fleet.Sites {
-		errs = append(errs, l.use(site, &used, seen))
-	}
+func (l *linter) unused(used usage) error {
 	for _, name := range slices.Sorted(maps.Keys(l.fleet.Profiles)) {
 		p := l.fleet.Profiles[name]
 		if !used.profiles[name] {
@@ -44,31 +49,25 @@ func (l *linter) unused() error {
 			l.unusedLocks(p, of)
 		}
 	}
-	return errors.Join(append(errs, l.unusedBases(used.bases))...)
+	return l.unusedBases(used.bases)
 }
 
-// use adds what a site uses.
-func (l *linter) use(site *fleet.Site, used *usage, seen map[string]bool) error {
+// use adds what a site uses. What it cannot tell because something does not render
+// was found before.
+func (l *linter) use(site *fleet.Site, used *usage) (errs []error) {
 	p := site.Profile
 	used.profiles[p.Name] = true
 	of := used.of[p]
 	if of == nil {
-		of = &profileUsage{map[string]bool{}, map[string]bool{}, map[string]bool{}}
+		of = &profileUsage{map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}}
 		used.of[p] = of
 	}
 	for _, layer := range append(slices.Clone(p.Layers), render.DistributionOf(p)) {
-		key, err := l.renderer.InputKey(site, layer)
-		if err != nil {
-			return err
-		}
-		if key = fmt.Sprintf("%p %s", p, key); seen[key] {
+		uses, err := l.needs.add(site, layer)
+		if errs = append(errs, others(err)...); err != nil || of.seen[uses.Key] {
 			continue
 		}
-		seen[key] = true
-		uses, err := l.renderer.Uses(site, layer)
-		if err != nil {
-			return err
-		}
+		of.seen[uses.Key] = true
 		for _, base := range uses.Bases {
 			used.bases[base] = true
 		}
@@ -79,12 +78,10 @@ func (l *linter) use(site *fleet.Site, used *usage, seen map[string]bool) error 
 			of.images[ref] = true
 		}
 		if layer.Name == render.DistributionLayer {
-			if err := l.content(site, of); err != nil {
-				return err
-			}
+			errs = append(errs, others(l.content(site, of))...)
 		}
 	}
-	return nil
+	return errs
 }
 
 // content adds what the distribution of a site needs.

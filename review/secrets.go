@@ -1,195 +1,215 @@
 package review
 
 import (
+	"cmp"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/render"
 	"github.com/holdfast-fleet/holdfast/secrets"
 )
 
 // Secret is a SOPS document of a fleet, and who needs it.
 type Secret struct {
 	File       string   `json:"file"`
+	Pin        string   `json:"pin,omitempty"` // the tag of the profile that has it so; none: it is as in the tree
 	Digest     string   `json:"digest,omitempty"`
 	Recipients []string `json:"recipients"`
+	Layers     []string `json:"layers"`           // that hold it, at any site
 	Hosts      []string `json:"hosts"`            // that need it
 	Cannot     []string `json:"cannot,omitempty"` // of those, open it
 	Problem    error    `json:"-"`                // why nobody can
 
-	sites []string // of Cannot
+	sites []string             // of Cannot
+	asked map[*fleet.Host]bool // whether they can open it
 }
 
 // Secrets finds the SOPS documents of a fleet, and the hosts that cannot open what
-// is within their reach: what is in the folder of their site, in its groups, in
-// its profile and in bases/.
-func Secrets(fsys fs.FS, f *fleet.Fleet) ([]Secret, error) {
-	list, in := []Secret{}, newReach(f.Sites)
+// they need: what the layers of their site hold, and the credentials of its
+// sources. Its error joins [fleet.Problem]s of layers that cannot be built.
+func Secrets(fsys fs.FS, f *fleet.Fleet, r *render.Renderer) ([]Secret, error) {
+	n := newNeeds(r)
+	var errs []error
+	logins := map[string][]*fleet.Site{}
+	for _, site := range f.Sites {
+		for _, layer := range site.Profile.Layers {
+			_, err := n.add(site, layer)
+			errs = append(errs, err)
+		}
+		for _, from := range site.Sources {
+			logins[from.Credentials] = append(logins[from.Credentials], site)
+		}
+	}
+	if err := fleet.Join(errs...); err != nil {
+		return nil, err
+	}
 	err := secrets.Find(fsys, ".", nil, func(file string, data []byte) {
-		list = append(list, in.secret(file, data))
+		found := n.secret(document{file: file})
+		doc, err := secrets.Parse(file, data)
+		if found.Problem = err; err == nil {
+			found.Digest, found.Recipients = doc.Digest(), doc.Recipients()
+		}
+		for _, site := range logins[file] {
+			found.need(site, site.Active())
+		}
 	})
-	return list, err
+	return n.list(), err
 }
 
-// reach is which files sites read.
-type reach struct {
-	sites []*fleet.Site
-	byDir map[string]*fleet.Site
-	above map[string][]*fleet.Site // by the folders that they are in
+// document is a SOPS document, maybe at a pin.
+type document struct{ file, pin string }
+
+// needs are the SOPS documents that the layers of sites hold.
+type needs struct {
+	renderer *render.Renderer
+	uses     map[string]render.Uses // by the key of what they are built from
+	of       map[document]*Secret
 }
 
-func newReach(sites []*fleet.Site) reach {
-	r := reach{sites, make(map[string]*fleet.Site, len(sites)), map[string][]*fleet.Site{}}
-	for _, s := range sites {
-		r.byDir[s.Dir] = s
-		for dir := path.Dir(s.Dir); dir != "."; dir = path.Dir(dir) {
-			r.above[dir] = append(r.above[dir], s)
-		}
-	}
-	return r
+func newNeeds(r *render.Renderer) *needs {
+	return &needs{r, map[string]render.Uses{}, map[document]*Secret{}}
 }
 
-// readers returns the sites within whose reach a file of the fleet is.
-func (r reach) readers(file string) []*fleet.Site {
-	for dir := path.Dir(file); dir != "."; dir = path.Dir(dir) {
-		if s := r.byDir[dir]; s != nil {
-			return []*fleet.Site{s}
-		}
-		if sites := r.above[dir]; sites != nil {
-			return sites
-		}
+// add finds what a layer of a site uses, and notes the secrets among it. Its error
+// joins [fleet.Problem]s.
+func (n *needs) add(site *fleet.Site, layer fleet.Layer) (render.Uses, error) {
+	key, err := n.renderer.InputKey(site, layer)
+	if err != nil {
+		return render.Uses{}, err
 	}
-	return slices.DeleteFunc(slices.Clone(r.sites), func(s *fleet.Site) bool {
-		return !strings.HasPrefix(file, "bases/") && !strings.HasPrefix(file, s.Profile.Dir+"/")
-	})
+	uses, known := n.uses[key]
+	if !known {
+		if uses, err = n.renderer.Uses(site, layer); err != nil {
+			return uses, err
+		}
+		n.uses[key] = uses
+	}
+	for _, s := range uses.Secrets {
+		at := document{file: s.File}
+		if p := site.Profile; strings.HasPrefix(s.File, p.Dir+"/") || strings.HasPrefix(s.File, "bases/") {
+			at.pin = p.Pin.Tag
+		}
+		found := n.secret(at)
+		found.Digest, found.Recipients = s.Digest, s.Recipients
+		if i, known := slices.BinarySearch(found.Layers, layer.Name); !known {
+			found.Layers = slices.Insert(found.Layers, i, layer.Name)
+		}
+		found.need(site, appliers(site))
+	}
+	return uses, nil
 }
 
-func (r reach) secret(file string, data []byte) Secret {
-	s := Secret{File: file, Recipients: []string{}, Hosts: []string{}}
-	doc, err := secrets.Parse(file, data)
-	if err == nil {
-		s.Digest, s.Recipients = doc.Digest(), doc.Recipients()
+// appliers are the hosts of a site that may apply its layers.
+func appliers(site *fleet.Site) []*fleet.Host {
+	return slices.DeleteFunc(slices.Clone(site.Active()), func(h *fleet.Host) bool { return h.Role != fleet.ControlPlane })
+}
+
+func (n *needs) secret(at document) *Secret {
+	if n.of[at] == nil {
+		n.of[at] = &Secret{File: at.file, Pin: at.pin, Recipients: []string{}, Layers: []string{}, Hosts: []string{}, asked: map[*fleet.Host]bool{}}
 	}
-	s.Problem = err
-	can := make(map[string]bool, len(s.Recipients))
-	for _, key := range s.Recipients {
-		can[key] = true
+	return n.of[at]
+}
+
+// list orders the documents by their names.
+func (n *needs) list() []Secret {
+	list := []Secret{}
+	for _, at := range slices.SortedFunc(maps.Keys(n.of), func(a, b document) int {
+		return cmp.Or(strings.Compare(a.file, b.file), strings.Compare(a.pin, b.pin))
+	}) {
+		list = append(list, *n.of[at])
 	}
-	for _, site := range r.readers(file) {
-		cannot := false
-		for _, h := range site.Active() {
-			if s.Hosts = append(s.Hosts, h.Name); !can[h.Identity] {
-				s.Cannot, cannot = append(s.Cannot, h.Name), true
-			}
+	return list
+}
+
+// need notes that hosts of a site need the document.
+func (s *Secret) need(site *fleet.Site, hosts []*fleet.Host) {
+	for _, h := range hosts {
+		if s.asked[h] {
+			continue
 		}
-		if cannot {
+		s.asked[h] = true
+		if s.Hosts = append(s.Hosts, h.Name); slices.Contains(s.Recipients, h.Identity) {
+			continue
+		}
+		s.Cannot = append(s.Cannot, h.Name)
+		if last := len(s.sites) - 1; last < 0 || s.sites[last] != site.Name {
 			s.sites = append(s.sites, site.Name)
 		}
 	}
-	return s
 }
 
-// unreadable lists the secrets that hosts cannot open at head: among those that
-// differ, and for hosts with another key or another profile among all.
-func unreadable(pairs []*pair, head State, paths []string) ([]Group, error) {
-	var all, moved []*fleet.Site
+// unreadable lists the secrets that hosts cannot open at head: of layers that
+// differ, and of all that they run if the hosts do, or their profile.
+func unreadable(pairs []*pair, r *render.Renderer) ([]Group, error) {
+	n := newNeeds(r)
 	for _, p := range pairs {
-		switch {
-		case p.new == nil:
+		if p.new == nil {
 			continue
-		case p.old == nil || p.old.Dir != p.new.Dir || profileOf(p.old) != profileOf(p.new) || !slices.EqualFunc(p.old.Active(), p.new.Active(), sameKey):
-			moved = append(moved, p.new)
-		case !p.new.Profile.Pin.IsZero():
-			continue // what differs is not what it reads
 		}
-		all = append(all, p.new)
-	}
-	found := map[string]Secret{}
-	if err := ofChanged(found, newReach(all), head, paths); err != nil {
-		return nil, err
-	}
-	if err := ofMoved(found, moved, head); err != nil {
-		return nil, err
+		names := differing(p.is.Layers, p.was.Layers)
+		if p.old == nil || !slices.EqualFunc(p.old.Active(), p.new.Active(), sameKey) {
+			names = layerNames(p.is)
+		}
+		for _, layer := range p.new.Profile.Layers {
+			if !slices.Contains(names, layer.Name) {
+				continue
+			}
+			if _, err := n.add(p.new, layer); err != nil {
+				return nil, err
+			}
+		}
 	}
 	var groups []Group
-	for _, name := range slices.Sorted(maps.Keys(found)) {
-		if s := found[name]; len(s.Cannot) > 0 {
-			groups = append(groups, s.group(name))
+	for _, s := range n.list() {
+		if len(s.Cannot) > 0 {
+			groups = append(groups, s.group())
 		}
 	}
 	return groups, nil
 }
 
-func sameKey(a, b *fleet.Host) bool { return a.Name == b.Name && a.Identity == b.Identity }
-
-// ofChanged looks at the files that differ.
-func ofChanged(found map[string]Secret, in reach, head State, paths []string) error {
-	for _, file := range paths {
-		data, err := secrets.Read(head.FS, file)
-		if err != nil {
-			return err
-		}
-		if data != nil {
-			found[file] = in.secret(file, data)
-		}
-	}
-	return nil
+func sameKey(a, b *fleet.Host) bool {
+	return a.Name == b.Name && a.Identity == b.Identity && a.Role == b.Role
 }
 
-// ofMoved looks at all that sites read.
-func ofMoved(found map[string]Secret, sites []*fleet.Site, head State) error {
-	running := map[*fleet.Profile][]*fleet.Site{}
-	for _, s := range sites {
-		running[s.Profile] = append(running[s.Profile], s)
-	}
-	for p, sites := range running {
-		in, at := newReach(sites), ""
-		if !p.Pin.IsZero() {
-			at = " at " + p.Pin.Tag
-		}
-		for _, dir := range []string{p.Dir, "bases"} {
-			err := secrets.Find(p.FS, dir, nil, func(file string, data []byte) {
-				known := found[file+at]
-				s := in.secret(file, data)
-				s.Cannot, s.sites = append(known.Cannot, s.Cannot...), append(known.sites, s.sites...)
-				found[file+at] = s
-			})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	if len(sites) == 0 {
-		return nil
-	}
-	in := newReach(sites)
-	return secrets.Find(head.FS, "sites", func(dir string) bool {
-		if in.byDir[dir] != nil {
-			return false
-		}
-		_, err := fs.Stat(head.FS, path.Join(dir, "site.yaml"))
-		return err == nil // another site's
-	}, func(file string, data []byte) {
-		if _, known := found[file]; !known {
-			found[file] = in.secret(file, data)
-		}
-	})
+func (s *Secret) group() Group {
+	c := Change{Kind: Unreadable, Object: s.Name(), Danger: "these hosts cannot open it" + s.use(), Note: s.Tip()}
+	return Group{Change: c, Sites: s.sites, Hosts: s.Cannot, Causes: []Cause{}}
 }
 
-func (s *Secret) group(name string) Group {
-	c := Change{Kind: Unreadable, Object: name, Danger: "these hosts cannot open it: their keys are not among its recipients",
-		Note: "add the identity of their host files to .sops.yaml, then: holdfast secrets rotate " + s.File}
-	if s.Problem != nil {
-		c.Danger, c.Note = "no host can open it: "+s.Problem.Error(), ""
+// Name is the file, and at which pin.
+func (s *Secret) Name() string {
+	if s.Pin == "" {
+		return s.File
 	}
-	return Group{Change: c, Sites: sortedUnique(s.sites), Hosts: sortedUnique(s.Cannot), Causes: []Cause{}}
+	return s.File + " at " + s.Pin
 }
 
-func sortedUnique(names []string) []string {
-	names = slices.Clone(names)
-	slices.Sort(names)
-	return slices.Compact(names)
+// Text says who cannot open it.
+func (s *Secret) Text() string { return someOf(s.Cannot) + " cannot open it" + s.use() }
+
+func (s *Secret) use() string {
+	switch len(s.Layers) {
+	case 0:
+		return ""
+	case 1:
+		return ", and layer " + s.Layers[0] + " needs it"
+	}
+	return ", and layers " + strings.Join(s.Layers, ", ") + " need it"
+}
+
+// Tip says how hosts are made recipients.
+func (s *Secret) Tip() string {
+	if s.Pin != "" {
+		return rotateTip(s.File) + ", tag the profile, and move the pin"
+	}
+	return rotateTip(s.File)
+}
+
+func rotateTip(file string) string {
+	return "add the identity of their host files to .sops.yaml, then: holdfast secrets rotate " + file
 }

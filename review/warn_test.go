@@ -16,16 +16,23 @@ import (
 
 const stranger = "age1f7xwkjw0t5npfwmncv3rjk29nlvnjfcprath7tj6ue8jalhml5xswmj262"
 
-// encrypt writes a SOPS document for hosts of the example, or for nobody among them.
+// encrypt writes a Secret for hosts of the example, or for nobody among them.
 func (e *example) encrypt(file string, hosts ...string) {
 	e.t.Helper()
-	rule := secrets.Rule{Recipients: []string{stranger}}
+	rule := secrets.Rule{Recipients: []string{stranger}, Selection: secrets.Selection{EncryptedRegex: "^stringData$"}}
 	for _, host := range hosts {
 		rule.Recipients = append(rule.Recipients, e.identity(host))
 	}
-	data, err := secrets.Encrypt(file, []byte("password: hunter2\n"), rule, time.Unix(1_700_000_000, 0))
+	data, err := secrets.Encrypt(file, []byte("apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: hunter2}\n"), rule, time.Unix(1_700_000_000, 0))
 	require.NoError(e.t, err)
 	e.repo.Write(file, string(data))
+}
+
+// hold writes an encrypted Secret, and puts it into the kustomization beside it.
+func (e *example) hold(dir string, hosts ...string) {
+	e.t.Helper()
+	e.encrypt(dir+"secret.yaml", hosts...)
+	e.edit(dir+"kustomization.yaml", "resources:", "resources:\n  - secret.yaml")
 }
 
 func (e *example) identity(host string) string {
@@ -52,27 +59,41 @@ func TestWarningsNameWhatToSeeTo(t *testing.T) {
 		before, change func(e *example)
 		want           []string // kind, object: hosts
 	}{
-		{"a secret that all can open is none", nil, func(e *example) { e.encrypt("bases/password.yaml", storeHost, kioskHost) }, nil},
-		{"a secret that a host within reach cannot open", nil, func(e *example) { e.encrypt("bases/password.yaml", storeHost) },
-			[]string{"unreadable-secret bases/password.yaml: kiosk-001-a"}},
-		{"one out of its reach is not for it", nil, func(e *example) { e.encrypt("profiles/web-shop/password.yaml", storeHost) }, nil},
-		{"a group's secret", nil, func(e *example) { e.encrypt("sites/emea/password.yaml") }, []string{"unreadable-secret sites/emea/password.yaml: store-043-a"}},
+		{"a secret that all can open is none", nil, func(e *example) { e.hold("bases/web/", storeHost, kioskHost) }, nil},
+		{"a secret that a host needs and cannot open", nil, func(e *example) { e.hold("bases/web/", storeHost) },
+			[]string{"unreadable-secret bases/web/secret.yaml: kiosk-001-a"}},
+		{"one that is within its reach, but in no layer, it does not need", nil, func(e *example) { e.encrypt("bases/password.yaml") }, nil},
+		{"one in a layer of another profile neither", nil, func(e *example) { e.hold(page, kioskHost) }, nil},
+		{"one in the layer of a site alone", nil, func(e *example) { e.hold(store43 + "addons/shop/") }, []string{"unreadable-secret " + store43 + "addons/shop/secret.yaml: store-043-a"}},
 		{"a new host that was not added to the recipients", func(e *example) {
-			e.encrypt("sites/emea/password.yaml", storeHost)
-			e.encrypt("profiles/web-shop/password.yaml", storeHost)
-			e.encrypt("profiles/kiosk/password.yaml")
+			e.hold(shop, storeHost)
+			e.hold(page)
 		}, func(e *example) {
-			e.repo.Write("sites/emea/store-042/hosts/store-042-a.yaml", "apiVersion: holdfast.dev/v1alpha1\nkind: Host\nmetadata: {name: store-042-a}\nspec:\n  identity: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n")
-		}, []string{"unreadable-secret profiles/web-shop/password.yaml: store-042-a", "unreadable-secret sites/emea/password.yaml: store-042-a"}},
-		{"a site that gets another profile", func(e *example) { e.encrypt("profiles/kiosk/password.yaml", kioskHost) }, func(e *example) {
+			e.repo.Write("sites/emea/store-042/hosts/store-042-a.yaml", hostFile(1))
+		}, []string{"unreadable-secret " + shop + "secret.yaml: store-042-a"}},
+		{"a worker applies nothing", func(e *example) {
+			e.hold(shop, storeHost)
+			e.edit(store43+"hosts/store-043-a.yaml", "  state: active\n", "  network: {address: 10.0.0.10}\n")
+		}, func(e *example) {
+			e.repo.Write(store43+"hosts/store-043-b.yaml", hostFile(1)+"  role: worker\n")
+		}, nil},
+		{"a worker that becomes a control-plane host does", func(e *example) {
+			e.hold(shop, storeHost)
+			e.edit(store43+"hosts/store-043-a.yaml", "  state: active\n", "  network: {address: 10.0.0.10}\n")
+			e.repo.Write(store43+"hosts/store-043-b.yaml", hostFile(1)+"  role: worker\n")
+			e.repo.Write(store43+"hosts/store-043-c.yaml", hostFile(2)+"  role: worker\n")
+		}, func(e *example) {
+			e.repo.Write(store43+"hosts/store-043-b.yaml", hostFile(1))
+			e.repo.Write(store43+"hosts/store-043-c.yaml", hostFile(2))
+		}, []string{"unreadable-secret " + shop + "secret.yaml: store-043-b store-043-c"}},
+		{"a site that gets another profile", func(e *example) { e.hold(page, kioskHost) }, func(e *example) {
 			e.repo.Write(store43+"site.yaml", "apiVersion: holdfast.dev/v1alpha1\nkind: Site\nmetadata: {name: store-043}\nspec: {profile: kiosk, variables: {KIOSK_ID: \"1\"}}\n")
 			e.repo.Git("rm", "-rq", store43+"addons")
-		}, []string{"unreadable-secret profiles/kiosk/password.yaml: store-043-a"}},
-		{"what was so before and does not change is for secrets check", func(e *example) { e.encrypt("bases/password.yaml") },
+		}, []string{"unreadable-secret " + page + "secret.yaml: store-043-a"}},
+		{"a change of the layer, which will not come to the host", func(e *example) { e.hold(shop) },
+			func(e *example) { e.edit(store43+"site.yaml", "Bonjour: entrez !", "Hallo") }, []string{"unreadable-secret " + shop + "secret.yaml: store-043-a"}},
+		{"what was so before and does not change is for lint", func(e *example) { e.hold("profiles/web-shop/addons/platform/") },
 			func(e *example) { e.edit(store43+"site.yaml", "Bonjour: entrez !", "Hallo") }, nil},
-		{"a document that is only for PGP", nil, func(e *example) {
-			e.repo.Write("profiles/kiosk/pgp.yaml", "a: ENC[x]\nsops:\n    pgp:\n        - {fp: AAAA, enc: x}\n    lastmodified: \"2026-11-24T12:00:00Z\"\n    mac: x\n")
-		}, []string{"unreadable-secret profiles/kiosk/pgp.yaml: kiosk-001-a"}},
 		{"another tag of an image that runs, without a digest", nil, func(e *example) { e.edit(web, "web:1.0.0", "web:1.0.1") },
 			[]string{"unlocked-image holdfast.dev/example/web:1.0.1: kiosk-001-a store-043-a"}},
 		{"a repository that is new", nil, func(e *example) { e.edit(web, "example/web:1.0.0", "example/wep:1.0.0") },
@@ -105,6 +126,11 @@ func TestWarningsNameWhatToSeeTo(t *testing.T) {
 			require.Equal(t, tt.want, got)
 		})
 	}
+}
+
+// hostFile is one with a key of its own.
+func hostFile(n byte) string {
+	return "apiVersion: holdfast.dev/v1alpha1\nkind: Host\nspec:\n  identity: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" + string('A'+n) + "A\n  network: {address: 10.0.0.1" + string('0'+n) + "}\n"
 }
 
 func TestWhatAClusterDoesNotTakeIsDangerous(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,8 +17,9 @@ func newSecretsCheckCmd() *cobra.Command {
 		Use:   "check",
 		Short: "List secrets, who can open them, and hosts that cannot",
 		Long: `List the secrets of a fleet and to whom they are encrypted, and name the hosts that
-cannot open what is within their reach: what is in the folder of their site, in its
-groups, in its profile and in bases/. No private key is needed.`,
+cannot open what they need: control-plane hosts what the layers of their site hold,
+as rendered for it, and all hosts the credentials of their sources. No private key
+is needed.`,
 		Example: `  holdfast secrets check --fleet fleet-example
   holdfast secrets check -o json | jq '.secrets[] | select(.cannot)'`,
 		Args: noArguments,
@@ -37,11 +37,12 @@ type checkedSecret struct {
 }
 
 func runSecretsCheck(w io.Writer, dir, output string) error {
-	f, err := loadFleet(dir)
+	f, err := openFleet(dir)
 	if err != nil {
 		return err
 	}
-	found, err := review.Secrets(os.DirFS(dir), f)
+	defer f.Close()
+	found, err := review.Secrets(os.DirFS(dir), f.Fleet, f.Renderer)
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func runSecretsCheck(w io.Writer, dir, output string) error {
 		}
 	}
 	for _, s := range found {
-		fmt.Fprintf(w, "%s: %d recipients, needed by %d hosts\n", printable(s.File), len(s.Recipients), len(s.Hosts))
+		fmt.Fprintf(w, "%s: %s, needed by %s\n", printable(s.Name()), counted(len(s.Recipients), "recipient"), counted(len(s.Hosts), "host"))
 		for _, r := range s.Recipients {
 			if name := names[r]; name != "" {
 				r += " (" + name + ")"
@@ -82,10 +83,5 @@ func unreadable(s *review.Secret) error {
 	case len(s.Cannot) == 0:
 		return nil
 	}
-	who, more := s.Cannot, ""
-	if len(who) > 5 {
-		who, more = who[:5], fmt.Sprintf(" and %d more hosts", len(who)-5)
-	}
-	return &tipError{fmt.Errorf("%s: %s%s cannot open it", s.File, strings.Join(who, ", "), more),
-		"add the identity of their host files to .sops.yaml, then: holdfast secrets rotate " + s.File}
+	return &tipError{fmt.Errorf("%s: %s", s.Name(), s.Text()), s.Tip()}
 }

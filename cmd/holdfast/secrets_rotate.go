@@ -72,7 +72,7 @@ func runRotate(w io.Writer, files []string, opts rotateOptions) error {
 		if err := durable.WriteFile(file, rotated[i], info.Mode().Perm()); err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "%s: a new key, for %d recipients\n", file, len(rules[i].Recipients))
+		fmt.Fprintf(w, "%s: a new key, for %s\n", file, counted(len(rules[i].Recipients), "recipient"))
 	}
 	return nil
 }
