@@ -94,6 +94,24 @@ func TestABundleWithABadCommitIsRefused(t *testing.T) {
 	poll(t, r)
 }
 
+// TestABundleCutAnywhereIsTruncated: a stick that was pulled out too early says so,
+// wherever that was.
+func TestABundleCutAnywhereIsTruncated(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.commit(map[string]string{"a": strings.Repeat("line\n", 100)})
+	o, dir := stick(t, f)
+	path := filepath.Join(dir, "x.bundle")
+	f.Bundle(path)
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	r := open(t, o)
+	for n := bytes.Index(whole, []byte("\n\n")) + 2; n < len(whole); n++ {
+		require.NoError(t, os.WriteFile(path, whole[:n], 0o600))
+		require.ErrorContains(t, r.Fetch(t.Context()), "truncated", "of %d bytes, %d", len(whole), n)
+	}
+}
+
 // Long, because it is one table.
 func TestBadBundlesLeaveNothing(t *testing.T) {
 	t.Parallel()

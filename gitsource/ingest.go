@@ -8,6 +8,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
@@ -179,8 +180,9 @@ func (s *staged) indexPack(ctx context.Context, file *durable.File, appended []p
 }
 
 func packError(err error) error {
+	ended := strings.HasSuffix(err.Error(), ": EOF") || strings.HasSuffix(err.Error(), ": unexpected EOF") // go-git does not wrap what zlib says
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, packfile.ErrEmptyPackfile):
+	case ended, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, packfile.ErrEmptyPackfile):
 		return errors.New("pack is truncated")
 	case errors.Is(err, packfile.ErrReferenceDeltaNotFound):
 		return errors.New("pack builds on objects that are missing")
