@@ -160,7 +160,7 @@ func (f Fleet) site(w *writer, n int) {
 		name := fmt.Sprintf("site-%05d-%c", n, 'a'+h)
 		role := "worker"
 		if h == 0 {
-			role = "control-plane"
+			role = "control-plane\n  network:\n    address: 192.168.1.10"
 		}
 		w.file(dir+"hosts/"+name+".yaml", head+"Host\nmetadata:\n  name: "+name+"\nspec:\n  identity: "+identity(name)+"\n  role: "+role+"\n")
 	}
