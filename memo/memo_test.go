@@ -2,6 +2,7 @@ package memo
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -229,4 +230,38 @@ func TestWhatIsFlushedIsSeenByOthersAtOnce(t *testing.T) {
 	require.LessOrEqual(t, len(segments(t, dir)), maxSegments)
 	_, ok := s.Get("0")
 	require.True(t, ok)
+}
+
+// A digest and what is read afterwards are of one moment.
+func TestATreeKeepsWhatItHasDigestsOf(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	big := strings.Repeat("x", maxKeptOne+1)
+	for name, text := range map[string]string{"a/one": "1", "a/big": big, "b/two": "2"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	tree := Dir(dir)
+	_, err := tree.Digest("a")
+	require.NoError(t, err)
+	for _, name := range []string{"a/one", "a/big", "b/two"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("later"), 0o600))
+	}
+	for name, want := range map[string]string{"a/one": "1", "a/big": "later", "b/two": "later"} {
+		data, err := tree.ReadFile(name)
+		require.NoError(t, err)
+		require.Equal(t, want, string(data), name)
+		info, err := tree.Stat(name)
+		require.NoError(t, err)
+		require.Equal(t, int64(len(want)), info.Size())
+		require.True(t, info.Mode().IsRegular())
+	}
+	data, err := tree.ReadFile("a/one")
+	require.NoError(t, err)
+	data[0] = '?' // is the reader's
+	file, err := tree.Open("a/one")
+	require.NoError(t, err)
+	data, err = io.ReadAll(file)
+	require.NoError(t, err)
+	require.Equal(t, "1", string(data))
 }

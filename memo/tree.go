@@ -12,31 +12,34 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
 
 // Tree is a folder of the machine as a file system that knows the digest of
-// each file and folder in it. A digest is made at its first use and kept: what
-// changes in the folder afterwards is not seen.
+// each file and folder in it. A digest is made at its first use and kept, with
+// what was read: what changes in the folder afterwards is not seen.
 type Tree struct {
-	fs.FS
-	dir  string
-	free chan struct{} // a token for each goroutine beside the caller's
+	dirFS fs.FS
+	dir   string
+	free  chan struct{} // a token for each goroutine beside the caller's
 
 	mu    sync.Mutex
 	known map[string]*sum
+	kept  atomic.Int64 // bytes
 }
 
 type sum struct {
 	once  sync.Once
 	value string
 	err   error
+	data  atomic.Pointer[[]byte] // of a file, if it is kept
 }
 
 // Dir returns the tree of a folder.
 func Dir(dir string) *Tree {
-	return &Tree{FS: os.DirFS(dir), dir: dir, free: make(chan struct{}, runtime.GOMAXPROCS(0)), known: map[string]*sum{}}
+	return &Tree{dirFS: os.DirFS(dir), dir: dir, free: make(chan struct{}, runtime.GOMAXPROCS(0)), known: map[string]*sum{}}
 }
 
 // Digest names the content of a file, or of a folder and all below it; names that
@@ -62,20 +65,20 @@ func (t *Tree) digestOf(name string, kind func() (fs.FileMode, error)) (string, 
 	s.once.Do(func() {
 		var mode fs.FileMode
 		if mode, s.err = kind(); s.err == nil {
-			s.value, s.err = t.digest(name, mode)
+			s.value, s.err = t.digest(s, name, mode)
 		}
 	})
 	return s.value, s.err
 }
 
-func (t *Tree) digest(name string, mode fs.FileMode) (string, error) {
+func (t *Tree) digest(s *sum, name string, mode fs.FileMode) (string, error) {
 	h := sha256.New()
 	var err error
 	switch {
 	case mode.IsDir():
 		err = t.hashFolder(h, name)
 	case mode.IsRegular():
-		err = t.hashFile(h, name)
+		err = t.hashFile(s, h, name)
 	default:
 		_, err = fmt.Fprintf(h, "%s", mode)
 	}
@@ -84,15 +87,19 @@ func (t *Tree) digest(name string, mode fs.FileMode) (string, error) {
 
 func (t *Tree) path(name string) string { return filepath.Join(t.dir, filepath.FromSlash(name)) }
 
+var buffers = sync.Pool{New: func() any { b := make([]byte, 8<<10); return &b }}
+
 // hashFile reads past package os, which does twice as much for each of what may
 // be many thousand small files.
-func (t *Tree) hashFile(h hash.Hash, name string) error {
+func (t *Tree) hashFile(s *sum, h hash.Hash, name string) error {
 	fd, err := unix.Open(t.path(name), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	defer unix.Close(fd)
-	buf := make([]byte, 8<<10)
+	buf := *buffers.Get().(*[]byte)
+	defer buffers.Put(&buf)
+	var data []byte
 	for {
 		n, err := unix.Read(fd, buf)
 		switch {
@@ -101,9 +108,13 @@ func (t *Tree) hashFile(h hash.Hash, name string) error {
 		case err != nil:
 			return &fs.PathError{Op: "read", Path: name, Err: err}
 		case n == 0:
+			t.keep(s, data)
 			return nil
 		}
 		h.Write(buf[:n])
+		if len(data) <= maxKeptOne {
+			data = append(data, buf[:n]...)
+		}
 	}
 }
 
@@ -143,9 +154,3 @@ func (t *Tree) hashFolder(h hash.Hash, name string) error {
 	}
 	return nil
 }
-
-// Lstat describes a file without following it, if it is a link.
-func (t *Tree) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(t.FS, name) }
-
-// ReadLink returns what a link names.
-func (t *Tree) ReadLink(name string) (string, error) { return fs.ReadLink(t.FS, name) }
