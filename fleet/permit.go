@@ -62,6 +62,17 @@ func ParsePermit(text string) (Permit, error) {
 	return p, nil
 }
 
+// Permits are what commits, or a site, allow beyond what every commit may do.
+type Permits struct {
+	Prune    []Permit `json:"prune,omitempty"`    // to delete for good
+	Recreate []Permit `json:"recreate,omitempty"` // to delete and make anew
+}
+
+// Names tells whether the permit is for an object.
+func (p Permit) Names(group, kind, namespace, name string) bool {
+	return p.Layer == "" && p.Kind == kind && (p.Group == "" || p.Group == group) && p.Namespace == namespace && p.Name == name
+}
+
 // String is the permit as people write it.
 func (p Permit) String() string {
 	if p.Layer != "" {

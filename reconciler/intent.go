@@ -17,18 +17,15 @@ const (
 	trailerUrgent   = "urgent"
 )
 
-// intents are what commits allow beyond what every commit may do. They are kept
-// with the confirmed revision, so that a prune that was cut off can be finished
-// without a source.
-type intents struct {
-	Prune    []fleet.Permit `json:"prune,omitempty"`
-	Recreate []fleet.Permit `json:"recreate,omitempty"`
-}
+// intents are what commits allow. They are kept with the confirmed revision, so
+// that a prune that was cut off can be finished without a source.
+type intents = fleet.Permits
 
 var revertsLine = regexp.MustCompile(`(?m)^This reverts commit ([0-9a-f]{40})\b`)
 
-// intentsOf reads messages, the newest first. What it cannot read allows nothing.
-func intentsOf(said []gitsource.Message) intents {
+// Intents reads what commits allow by their messages, the newest first. What it
+// cannot read allows nothing.
+func Intents(said []gitsource.Message) fleet.Permits {
 	var all intents
 	for key, value := range standing(said) {
 		switch key {
@@ -93,9 +90,7 @@ func trailers(message string) func(yield func(key, value string) bool) {
 
 // allows tells whether a permit names the object.
 func allows(list []fleet.Permit, o Object) bool {
-	return slices.ContainsFunc(list, func(p fleet.Permit) bool {
-		return p.Layer == "" && p.Kind == o.Kind && (p.Group == "" || p.Group == o.Group) && p.Namespace == o.Namespace && p.Name == o.Name
-	})
+	return slices.ContainsFunc(list, func(p fleet.Permit) bool { return p.Names(o.Group, o.Kind, o.Namespace, o.Name) })
 }
 
 // allowsLayer tells whether a permit names the layer.
@@ -120,5 +115,5 @@ func (s *session) intend(rev gitsource.Revision, t target, settled string) inten
 		s.Log.Warn("what commits allow is not known: nothing more is", "revision", rev.Short(), "since", settled, "error", err)
 		return intents{}
 	}
-	return intentsOf(said)
+	return Intents(said)
 }

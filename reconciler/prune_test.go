@@ -85,7 +85,7 @@ func TestWhatMessagesAllow(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, tt.want, intentsOf(tt.said))
+			require.Equal(t, tt.want, Intents(tt.said))
 		})
 	}
 }

@@ -52,7 +52,10 @@ func Diff(base, head State, paths []string, o Options) (Changes, error) {
 	if err != nil {
 		return c, err
 	}
-	if err := compareAll(pairs, [2]*render.Renderer{old, current}, newChanged(paths, base, head)); err != nil {
+	for _, p := range pairs {
+		p.renderers, p.permits = [2]*render.Renderer{old, current}, o.Allow
+	}
+	if err := compareAll(pairs, newChanged(paths, base, head)); err != nil {
 		return c, err
 	}
 	c.group(pairs)
@@ -165,10 +168,10 @@ func (p *pair) same() bool {
 }
 
 // compareAll compares each pair, on all processors.
-func compareAll(pairs []*pair, renderers [2]*render.Renderer, files changed) error {
+func compareAll(pairs []*pair, files changed) error {
 	errs := make([]error, len(pairs))
 	parallel(len(pairs), func(i int) {
-		pairs[i].renderers, pairs[i].changed = renderers, files
+		pairs[i].changed = files
 		errs[i] = pairs[i].compare()
 	})
 	return errors.Join(errs...)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/render"
 )
 
@@ -74,8 +75,9 @@ func groupOf(apiVersion string) string {
 	return group
 }
 
-// compareLayers lists what differs between the objects of layers.
-func compareLayers(old, current []render.Layer) ([]Change, error) {
+// compareLayers lists what differs between the objects of layers, and what of it
+// takes a commit's word.
+func compareLayers(old, current []render.Layer, may allowed) ([]Change, error) {
 	before, err := remaining(old, current)
 	if err != nil {
 		return nil, err
@@ -84,10 +86,10 @@ func compareLayers(old, current []render.Layer) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	changes := append(settings(old, current), wholeLayers(old, current, before, after)...)
+	changes := append(settings(old, current), wholeLayers(old, current, before, after, may)...)
 	for key, a := range before {
 		if _, stays := after[key]; !stays {
-			changes = append(changes, deletion(key, a.layer))
+			changes = append(changes, deletion(key, a.layer, may))
 		}
 	}
 	for key, b := range after {
@@ -96,7 +98,7 @@ func compareLayers(old, current []render.Layer) ([]Change, error) {
 			changes = append(changes, Change{Kind: Create, Object: key.String(), Layer: b.layer.Name})
 			continue
 		}
-		change, err := modification(key, a, b)
+		change, err := modification(key, a, b, may)
 		if err != nil {
 			return nil, err
 		}
@@ -120,7 +122,7 @@ func resealed(old, current []render.Layer, known []Change) []Change {
 }
 
 // dangerous are kinds whose deletion takes more than the object. The hosts hold
-// the first four (see reconciler), until a person deletes them.
+// the first four (see reconciler), until a commit says that they may go.
 var dangerous = map[string]string{
 	"/Namespace": "all that is in a namespace goes with it",
 	"apiextensions.k8s.io/CustomResourceDefinition": "all objects of its kind go with it",
@@ -129,18 +131,18 @@ var dangerous = map[string]string{
 	"apps/StatefulSet":                              "its pods go at once; claims that it made stay",
 }
 
-func deletion(key id, layer *render.Layer) Change {
+func deletion(key id, layer *render.Layer, may allowed) Change {
 	c := Change{Kind: Delete, Object: key.String(), Layer: layer.Name, Danger: dangerous[key.groupKind()]}
 	switch {
 	case !layer.Prune:
 		c.Note = "it stays in the cluster: its layer has prune: false"
 	case c.Danger != "" && key.kind != "StatefulSet":
-		c.Note = "hosts hold it: it stays in the cluster until somebody deletes it by hand"
+		c.Note = may.prune(key.permit())
 	}
 	return c
 }
 
-func modification(key id, a, b placed) (Change, error) {
+func modification(key id, a, b placed, may allowed) (Change, error) {
 	old, err := decode(a.raw)
 	if err != nil {
 		return Change{}, err
@@ -156,7 +158,7 @@ func modification(key id, a, b placed) (Change, error) {
 	if markImmutable(key.groupKind(), old, c.Fields) {
 		c.Kind = Recreate
 		c.Danger = "the API server does not change this on a live object"
-		c.Note = "its layer fails until somebody deletes the object by hand; hosts then make it anew"
+		c.Note = may.recreate(key.permit())
 	}
 	return c, nil
 }
@@ -177,7 +179,7 @@ func settings(old, current []render.Layer) []Change {
 }
 
 // wholeLayers lists layers that only one side has.
-func wholeLayers(old, current []render.Layer, before, after map[id]placed) []Change {
+func wholeLayers(old, current []render.Layer, before, after map[id]placed, may allowed) []Change {
 	var changes []Change
 	for i := range old {
 		if slices.ContainsFunc(current, func(l render.Layer) bool { return l.Name == old[i].Name }) {
@@ -197,6 +199,7 @@ func wholeLayers(old, current []render.Layer, before, after map[id]placed) []Cha
 			c.Note = "what is in it stays in the cluster: it has prune: false"
 		default:
 			c.Danger = "all of the layer goes: " + count(gone, "object")
+			c.Note = may.prune(fleet.Permit{Layer: old[i].Name})
 		}
 		changes = append(changes, c)
 	}

@@ -68,9 +68,10 @@ const (
 	Untried  FindingKind = "untried"   // this server cannot judge it
 	Live     FindingKind = "live"      // how it changes, with what the server fills in
 	NoEffect FindingKind = "no-effect" // what is declared changes, what runs does not
+	MadeAnew FindingKind = "made-anew" // it cannot be changed while it lives, and may be deleted
 )
 
-var findingKinds = []FindingKind{Refused, Warned, Untried, Live, NoEffect}
+var findingKinds = []FindingKind{Refused, MadeAnew, Warned, Untried, Live, NoEffect}
 
 // Refusals counts the objects that are refused at head and were not at base.
 func (s *Served) Refusals() int {

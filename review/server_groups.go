@@ -56,8 +56,13 @@ func (c *Changes) markRefused() {
 	for n := range c.Groups {
 		g := &c.Groups[n]
 		refused := slices.ContainsFunc(c.Server.of(g), func(f Finding) bool { return f.Kind == Refused && !f.Old })
-		if refused && g.Danger == "" {
+		anew := slices.ContainsFunc(c.Server.of(g), func(f Finding) bool { return f.Kind == MadeAnew })
+		switch {
+		case g.Danger != "":
+		case refused:
 			g.Danger = "the API server refuses it"
+		case anew:
+			g.Danger = "the API server does not change this on a live object"
 		}
 	}
 	slices.SortStableFunc(c.Groups, func(a, b Group) int { return grave(&a) - grave(&b) })
@@ -109,6 +114,8 @@ func (f *Finding) head() string {
 	switch f.Kind {
 	case Refused:
 		return "refused" + already + ": " + f.Message
+	case MadeAnew:
+		return "deleted and made anew, as a commit allows: " + f.Message
 	case Warned:
 		return "warning: " + f.Message
 	case Untried:

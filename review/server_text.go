@@ -53,7 +53,7 @@ func (f *Finding) colour() string {
 	switch {
 	case f.Kind == Refused && !f.Old:
 		return red
-	case f.Kind == Refused, f.Kind == Warned:
+	case f.Kind == Refused, f.Kind == Warned, f.Kind == MadeAnew:
 		return yellow
 	}
 	return ""

@@ -18,6 +18,7 @@ type pair struct {
 	ofHosts   []hostChange
 	images    images
 	renderers [2]*render.Renderer
+	permits   fleet.Permits // of the commits
 	changed   changed
 }
 
@@ -97,7 +98,7 @@ func (p *pair) cluster() error {
 	if err != nil {
 		return err
 	}
-	changes, err := compareLayers(old, current)
+	changes, err := compareLayers(old, current, allowed{p.permits, p.new.Prune.Allow})
 	if err == nil && len(changes) == 0 {
 		changes = []Change{{Kind: Modify, Object: "order of layers", Fields: []Field{{Path: "layers", Old: encode(layerNames(p.was)), New: encode(layerNames(p.is))}}}}
 	}

@@ -230,8 +230,45 @@ func (t *Trial) try(ctx context.Context, r *rendering, server Server, found find
 			return err
 		}
 	}
-	v := verdict{layers: layers, found: found, sites: r.sites, origin: t.origins(r), policy: t.policyHint}
+	anew := t.mayGo(outcomes[1])
+	if len(anew) > 0 {
+		for _, l := range layers[1] {
+			if err := server.Remove(ctx, r.name, only(l, anew)); err != nil {
+				return err
+			}
+		}
+		var err error
+		if outcomes[1], err = server.Apply(ctx, r.name, layers[1]); err != nil {
+			return err
+		}
+	}
+	v := verdict{layers: layers, found: found, sites: r.sites, origin: t.origins(r), policy: t.policyHint, anew: anew}
 	return v.compare(outcomes[0], outcomes[1])
+}
+
+// mayGo says of objects that cannot be changed while they live, and that commits
+// allow to be made anew, why that is.
+func (t *Trial) mayGo(head []Outcome) map[id]string {
+	anew := map[id]string{}
+	for n := range head {
+		if o := &head[n]; o.Recreate && among(t.Options.Allow.Recreate, o.id().permit()) {
+			anew[o.id()] = o.Refused
+		}
+	}
+	return anew
+}
+
+// only is a layer with nothing but some of its objects.
+func only(l render.Layer, some map[id]string) render.Layer {
+	objects := l.Objects
+	l.Objects = nil
+	for _, raw := range objects {
+		key, err := identify(raw)
+		if _, wanted := some[key]; err == nil && wanted {
+			l.Objects = append(l.Objects, raw)
+		}
+	}
+	return l
 }
 
 // policyHint says where a policy of the fleet is written.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/embedded/embeddedtest"
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
 	"github.com/holdfast-fleet/holdfast/reconciler/kube"
@@ -17,11 +18,12 @@ import (
 )
 
 // serve tries what differs between two commits on real API servers.
-func (e *example) serve(base, head string, limit int) review.Changes {
+func (e *example) serve(base, head string, limit int, anew ...fleet.Permit) review.Changes {
 	e.t.Helper()
 	c := e.diff(base, head)
 	trial := review.Trial{
 		Base: review.State{Name: "base", FS: e.tree(base)}, Head: review.State{Name: "head", FS: e.tree(head)}, Paths: e.changed(base, head), Limit: limit,
+		Options: review.Options{Allow: fleet.Permits{Recreate: anew}},
 		Start: func(context.Context) (review.Server, error) {
 			cluster, err := kube.Connect(embeddedtest.StartTrial(e.t), nil)
 			if err != nil {

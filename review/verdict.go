@@ -16,6 +16,7 @@ type verdict struct {
 	sites  []string
 	origin func(Outcome) render.Origin
 	policy func(name string) string // where one is written, or nothing
+	anew   map[id]string            // objects that were deleted and made anew, and why
 }
 
 func (o *Outcome) id() id {
@@ -55,7 +56,7 @@ func (v *verdict) compare(base, head []Outcome) error {
 			continue // follows from what is said of another layer
 		}
 		v.said(o, was)
-		if o.Live != nil && was.Live != nil {
+		if _, anew := v.anew[o.id()]; o.Live != nil && was.Live != nil && !anew {
 			if err := v.live(o, was, declared[o.id()]); err != nil {
 				return err
 			}
@@ -73,7 +74,14 @@ func (v *verdict) inherit(failed map[string]bool) {
 
 // said adds what the server said of an object at head.
 func (v *verdict) said(o, was *Outcome) {
-	if o.Refused != "" {
+	why, anew := v.anew[o.id()]
+	if anew {
+		v.add(o, Finding{Kind: MadeAnew, Message: why})
+	}
+	switch {
+	case anew && o.Recreate:
+		v.add(o, Finding{Kind: Untried, Message: "it does not go here, where no controllers run"})
+	case o.Refused != "":
 		hint := o.Hint
 		if _, by, found := strings.Cut(o.Refused, "ValidatingAdmissionPolicy '"); found && hint == "" {
 			name, _, _ := strings.Cut(by, "'")

@@ -11,8 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/memo"
+	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/review"
 )
 
@@ -32,6 +34,9 @@ code that runs on the hosts. Identical changes are shown once, with all hosts th
 they are for. BASE...HEAD compares with where HEAD left BASE; BASE alone compares
 with the working tree. The default is from where HEAD left the default branch
 (origin/HEAD, main or master) to the working tree, or to HEAD if all is committed.
+
+What the trailers Allow-Prune and Allow-Recreate of the commits between allow is
+heeded; of what they do not allow, hosts hold back what is precious.
 
 With --server, it starts a real API server, which nobody else can reach, and applies
 what sites run at BASE and then at HEAD, as hosts do: so defaults, validation rules,
@@ -178,6 +183,9 @@ func (d *differ) changes(ctx context.Context) (review.Changes, error) {
 	store := openMemo()
 	defer keepFound(store)
 	options := reviewOptions(store)
+	if options.Allow, err = d.allowed(ctx); err != nil {
+		return review.Changes{}, err
+	}
 	changes, err := review.Diff(base, head, paths, options)
 	if err != nil {
 		return changes, err
@@ -191,6 +199,25 @@ func (d *differ) changes(ctx context.Context) (review.Changes, error) {
 		changes.Approvals = d.approvals()
 	}
 	return changes, nil
+}
+
+// allowed is what the commits of head allow that base has not, on the line that
+// hosts follow.
+func (d *differ) allowed(ctx context.Context) (fleet.Permits, error) {
+	head := d.head
+	if head == "" {
+		head = "HEAD"
+	}
+	said, err := d.git.run(ctx, "log", "--first-parent", "-z", "--format=%H%n%B", d.base+".."+head)
+	if err != nil {
+		return fleet.Permits{}, err
+	}
+	var messages []gitsource.Message
+	for one := range strings.SplitSeq(said, "\x00") {
+		commit, text, _ := strings.Cut(one, "\n")
+		messages = append(messages, gitsource.Message{Commit: commit, Text: text})
+	}
+	return reconciler.Intents(messages), nil
 }
 
 func (d *differ) commit(name string) (review.State, error) {
