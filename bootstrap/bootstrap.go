@@ -61,6 +61,8 @@ type Driver interface {
 	Minors() []string
 	// Needs lists the references of the content that Ensure wants.
 	Needs(d fleet.Distribution) []string
+	// Shares tells whether several hosts can be nodes of one cluster.
+	Shares() bool
 	// Ensure makes the host run what req says and returns when the API is
 	// ready and, where there is one, the node. It is cheap when nothing
 	// changed; otherwise what changed restarts. Content is verified before

@@ -21,6 +21,9 @@ func (kubeadmDriver) Needs(d fleet.Distribution) []string {
 	return append([]string{kubeadmPrograms(d)}, kubeadm.Images(clusterOf(d))...)
 }
 
+// Shares is false until hosts can join a cluster.
+func (kubeadmDriver) Shares() bool { return false }
+
 func kubeadmPrograms(d fleet.Distribution) string {
 	return "holdfast.dev/kubeadm/programs:" + d.Version
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/holdfast-fleet/holdfast/render"
 )
@@ -36,19 +35,11 @@ type Object struct {
 type Inventory struct {
 	Site     string              `json:"site"`
 	Revision string              `json:"revision"`         // commit of the last confirmed apply
-	Newest   Mark                `json:"newest,omitzero"`  // the newest revision that any host began to apply
+	Newest   string              `json:"newest,omitempty"` // the site's revision: who lacks it never applies
 	Layers   map[string][]Object `json:"layers"`           // by layer name
 	Kept     []string            `json:"kept,omitempty"`   // layers whose objects are never pruned
-	Writer   string              `json:"writer,omitempty"` // host that wrote it
+	Writer   string              `json:"writer,omitempty"` // host that brought Newest
 	Version  string              `json:"-"`                // of the cluster's, as read or written; empty: there is none
-}
-
-// Mark is a revision and where it lies, by which a host that lacks the commit
-// can tell that it is behind.
-type Mark struct {
-	Revision  string    `json:"revision"`
-	Height    int64     `json:"height"`    // commits before it on the first-parent line
-	Committed time.Time `json:"committed"` // as the commit says
 }
 
 // Cluster is a site's running cluster, as far as the reconciler needs it.
@@ -57,7 +48,7 @@ type Cluster interface {
 	// Lead competes for the site's Lease until ctx ends, and sends who holds it:
 	// at first, and whenever that changes; always the newest, however long the
 	// reader took. A host that cannot renew it has lost it before anybody else
-	// can take it. Once Lead was called, what writes fails with [ErrNotLeader]
+	// can take it. Once Lead was called, what changes objects fails with [ErrNotLeader]
 	// while the Lease is not held. When ctx ends the Lease is given up, so work
 	// should have ended before; then the channel is closed.
 	Lead(ctx context.Context, site, host string) (<-chan Leader, error)
@@ -66,6 +57,7 @@ type Cluster interface {
 	Inventory(ctx context.Context, site string) (Inventory, error)
 	// SaveInventory replaces the inventory that inv was read as, and returns inv
 	// with its new Version. If the cluster has another by now, that is [ErrBehind].
+	// It takes no Lease.
 	SaveInventory(ctx context.Context, inv Inventory) (Inventory, error)
 
 	// Apply makes the cluster's objects equal the layer's. It returns what

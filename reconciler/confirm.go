@@ -9,21 +9,29 @@ import (
 // confirm keeps t as the revision to return to, and only then deletes what
 // left the cluster's inventory.
 func (s *session) confirm(ctx context.Context, t target) error {
-	if s.confirmed == nil || s.confirmed.Commit.Revision != t.Commit.Revision {
-		t.Intents = s.intents
-		t.Commit.Since = time.Now().UTC().Truncate(time.Millisecond)
-		if err := saveConfirmed(s.Dir, t); err != nil {
-			return err
-		}
-		s.Log.Info("revision confirmed", "revision", t.Commit.Revision[:12], "layers", len(t.Desired.Cluster.Layers))
-		s.confirmed = &t
-		s.rec.update(func(st *Status, _ time.Time) { st.Confirmed = &t.Commit })
+	t.Intents = s.intents
+	if err := s.keep(t); err != nil {
+		return err
 	}
 	if err := s.forgetBegun(); err != nil {
 		return err
 	}
-	t.Intents = s.intents
 	return s.prune(ctx, t)
+}
+
+// keep makes t the revision to return to.
+func (s *session) keep(t target) error {
+	if s.confirmed != nil && s.confirmed.Commit.Revision == t.Commit.Revision {
+		return nil
+	}
+	t.Commit.Since = time.Now().UTC().Truncate(time.Millisecond)
+	if err := saveConfirmed(s.Dir, t); err != nil {
+		return err
+	}
+	s.Log.Info("revision confirmed", "revision", t.Commit.Revision[:revisionShown], "layers", len(t.Desired.Cluster.Layers))
+	s.confirmed = &t
+	s.rec.update(func(st *Status, _ time.Time) { st.Confirmed = &t.Commit })
+	return nil
 }
 
 // watch gives a change its time to go wrong, and then asks whether all is still

@@ -29,13 +29,9 @@ func layerStatuses(old []LayerStatus, layers []render.Layer, applied map[string]
 	return out
 }
 
-// expect makes the inventories hold all that is about to be applied besides
-// all that was, so that nothing applied is ever unknown.
-func (s *session) expect(ctx context.Context, rev gitsource.Revision, t target) error {
-	kept, err := s.cluster.Inventory(ctx, t.Desired.Site)
-	if err != nil {
-		return err
-	}
+// expect makes the inventories, of which kept is the cluster's, hold all that is
+// about to be applied besides all that was, so that nothing applied is ever unknown.
+func (s *session) expect(ctx context.Context, rev gitsource.Revision, t target, kept Inventory) error {
 	settled := kept.Revision
 	if settled == "" {
 		settled = s.inventory.Revision
@@ -46,18 +42,22 @@ func (s *session) expect(ctx context.Context, rev gitsource.Revision, t target) 
 		return err
 	}
 	union := desired.union(kept).union(s.inventory)
-	union.Revision, union.Version = kept.Revision, kept.Version
-	if !union.equal(s.inventory) {
+	union.Revision, union.Newest, union.Writer, union.Version = kept.Revision, kept.Newest, kept.Writer, kept.Version
+	union = raised(union, rev, t)
+	if !union.same(s.inventory) {
 		if err := saveInventory(s.Dir, union); err != nil {
 			return err
 		}
-		s.inventory = union
 	}
-	if union.equal(kept) {
+	s.inventory = union
+	if union.same(kept) {
 		return nil
 	}
-	_, err = s.cluster.SaveInventory(ctx, union)
-	return err
+	if union, err = s.cluster.SaveInventory(ctx, union); err != nil {
+		return err
+	}
+	s.inventory.Version = union.Version
+	return nil
 }
 
 func inventoryOf(t target) (Inventory, error) {

@@ -30,12 +30,14 @@ type fakeCluster struct {
 	history       []string                   // calls that change something
 	drift         chan reconciler.Drift
 	events        []reconciler.Event
+	leader        reconciler.Leader // the zero one: whoever asks
+	leaderChanged chan struct{}
 }
 
 func newFakeCluster() *fakeCluster {
 	return &fakeCluster{
 		objects: map[string]json.RawMessage{}, failing: map[string]error{}, unhealthy: map[string]bool{},
-		drift: make(chan reconciler.Drift, 8),
+		drift: make(chan reconciler.Drift, 8), leaderChanged: make(chan struct{}),
 	}
 }
 
@@ -61,12 +63,40 @@ func (c *fakeCluster) SaveInventory(_ context.Context, inv reconciler.Inventory)
 	return inv, nil
 }
 
-// Lead is this host's for as long as ctx lasts.
+// Lead says who was last led, or that it is this host.
 func (c *fakeCluster) Lead(ctx context.Context, _, host string) (<-chan reconciler.Leader, error) {
-	out := make(chan reconciler.Leader, 1)
-	out <- reconciler.Leader{Host: host, Mine: true}
-	context.AfterFunc(ctx, func() { close(out) })
+	out := make(chan reconciler.Leader)
+	go func() {
+		defer close(out)
+		for {
+			c.mu.Lock()
+			leader, changed := c.leader, c.leaderChanged
+			c.mu.Unlock()
+			if leader.Host == "" {
+				leader = reconciler.Leader{Host: host, Mine: true}
+			}
+			select {
+			case out <- leader:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
 	return out, nil
+}
+
+// led has another leader from now on.
+func (c *fakeCluster) led(l reconciler.Leader) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leader = l
+	close(c.leaderChanged)
+	c.leaderChanged = make(chan struct{})
 }
 
 // Repair applies the layer.
@@ -215,10 +245,13 @@ func name(raw json.RawMessage) (string, reconciler.Object) {
 
 // fakeDriver brings nothing up.
 type fakeDriver struct {
-	needs []string
-	mu    sync.Mutex
-	err   error
+	needs  []string
+	shares bool
+	mu     sync.Mutex
+	err    error
 }
+
+func (d *fakeDriver) Shares() bool { return d.shares }
 
 func (d *fakeDriver) Needs(fleet.Distribution) []string { return d.needs }
 

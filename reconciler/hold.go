@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap"
@@ -49,19 +48,35 @@ func (s *session) hold(ctx context.Context, rev gitsource.Revision) {
 		if next == 0 {
 			next = math.MaxInt64
 		}
-		s.rec.update(func(st *Status, _ time.Time) { st.Next = nil })
-		t, soon, err := s.converge(ctx, rev)
-		if !soon.IsZero() {
-			next = min(next, max(time.Until(soon), time.Second))
+		round, end := s.office.round(ctx)
+		failures = s.round(round, rev, next, failures)
+		if round.Err() != nil && ctx.Err() == nil { // another host may have applied meanwhile
+			clear(s.applied)
 		}
-		if err != nil {
-			failures++
-			wait := min(next, backoff(failures, time.Second, 5*time.Minute))
-			s.says("tries again", wait)
-			s.repair(ctx, t, wait)
-			continue
-		}
-		failures = 0
+		end()
+	}
+}
+
+// round converges once, and keeps the host there for as long as there is nothing
+// else to do. It returns how often that has failed in a row.
+func (s *session) round(ctx context.Context, rev gitsource.Revision, next time.Duration, failures int) int {
+	s.rec.update(func(st *Status, _ time.Time) { st.Next = nil })
+	t, soon, err := s.converge(ctx, rev)
+	leader := s.office.settle()
+	if !soon.IsZero() {
+		next = min(next, max(time.Until(soon), time.Second))
+	}
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		failures++
+		wait := min(next, backoff(failures, time.Second, 5*time.Minute))
+		s.says("tries again", wait)
+		s.repair(ctx, t, wait)
+		return failures
+	case leader.Host != "" && !leader.Mine, s.confirmed != nil && s.confirmed.worker():
+		rest(ctx, min(next, jitter(s.Interval)))
+	default:
 		wait := min(next, jitter(s.Verify))
 		s.says("looks at every object", wait)
 		s.repair(ctx, t, wait)
@@ -69,6 +84,7 @@ func (s *session) hold(ctx context.Context, rev gitsource.Revision) {
 			clear(s.applied)
 		}
 	}
+	return 0
 }
 
 func rest(ctx context.Context, d time.Duration) {
@@ -85,6 +101,7 @@ func (s *session) converge(ctx context.Context, rev gitsource.Revision) (held *t
 	s.pulse.beat(loopHold, patience)
 	newest, refused := s.desire(rev)
 	if newest == nil {
+		s.resign()
 		return nil, soon, nil
 	}
 	t, soon := s.permit(rev, newest)
@@ -103,17 +120,31 @@ func (s *session) bring(ctx context.Context, rev gitsource.Revision, t *target, 
 	s.rec.enter(PhaseBootstrap)
 	if err := s.bootstrap(ctx, *t); err != nil {
 		s.rec.finish(PhaseBootstrap, err)
+		if t.shared() { // others may be able to apply
+			s.resign()
+		}
 		return nil, err
 	}
 	s.rec.finish(PhaseBootstrap, nil)
+	if t.worker() {
+		return nil, s.worked(*t, settles)
+	}
 
 	s.rec.enter(PhaseApply)
+	site, mine, err := s.admit(ctx, rev, *t)
+	if err == nil && !mine {
+		err = s.heed(ctx, rev, *t, site)
+	}
+	if err != nil || !mine {
+		s.rec.finish(PhaseApply, err)
+		return nil, err
+	}
 	desired := t.Desired.Cluster.Layers
 	layers, kept := plan(desired, s.confirmedLayers(), s.stays(desired))
 	layers = s.touchable(layers)
 	planned := *t
 	planned.Desired.Cluster.Layers = layers
-	err := s.expect(ctx, rev, *t)
+	err = s.expect(ctx, rev, *t, site)
 	if err == nil {
 		err = s.apply(ctx, *t, layers, kept)
 	}
@@ -132,13 +163,17 @@ func (s *session) bring(ctx context.Context, rev gitsource.Revision, t *target, 
 	}
 	s.rec.finish(PhaseConfirm, err)
 	if err == nil && settles {
-		s.rec.update(func(st *Status, now time.Time) {
-			if !st.Settled {
-				st.Settled, st.Since = true, now
-			}
-		})
+		s.settled()
 	}
 	return &planned, err
+}
+
+func (s *session) settled() {
+	s.rec.update(func(st *Status, now time.Time) {
+		if !st.Settled {
+			st.Settled, st.Since = true, now
+		}
+	})
 }
 
 func (s *session) confirmedLayers() []render.Layer {
@@ -175,6 +210,9 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 
 	s.rec.enter(PhaseRender)
 	desired, err := s.render(rev, host)
+	if err == nil {
+		err = s.shares(host, desired)
+	}
 	s.rec.finish(PhaseRender, err)
 	if err != nil {
 		return s.confirmed, fmt.Errorf("render %s for %s: %w", rev.Short(), host.Name, err)
@@ -184,6 +222,7 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 		Commit: commit, Desired: desired, Members: bootstrap.Members(host.Site), Prune: host.Site.Prune,
 		Suspended: host.Site.Suspended, Maintenance: host.Site.Maintenance, Urgent: s.urgent(rev, host.Site),
 	}
+	s.renderedAt = time.Now()
 	s.Log.Info("revision rendered", "revision", rev.Short(), "cluster", desired.Cluster.Digest, "node", desired.Node.Digest)
 	return s.rendered, nil
 }
@@ -224,11 +263,25 @@ func (s *session) load(rev gitsource.Revision) (*fleet.Host, error) {
 		return nil, fmt.Errorf("%s: state removed is not carried out by this version; %w", host.File, ErrFrozen)
 	}
 	s.rotation.declare(rev, host.Site.Sources)
-	if active := host.Site.Active(); len(active) > 1 {
-		return nil, &fleet.Problem{File: active[1].File, Tip: "keep one host active until the agents can",
-			Msg: "agents of this version run sites of one host, and " + host.Site.Name + " has " + strconv.Itoa(len(active))}
-	}
 	return host, nil
+}
+
+// shares refuses a site of several hosts whose distribution each would run for itself.
+func (s *session) shares(host *fleet.Host, d render.Desired) error {
+	active := host.Site.Active()
+	if len(active) < 2 {
+		return nil
+	}
+	dist, err := fleet.ParseDistribution(d.Node.Distribution)
+	if err != nil {
+		return err
+	}
+	driver, err := s.Driver(dist.Type)
+	if err != nil || driver.Shares() {
+		return err
+	}
+	return &fleet.Problem{File: active[1].File, Tip: "keep one host of the site active, or choose another type of distribution",
+		Msg: fmt.Sprintf("a cluster of type %s has one host, and site %s has %d", dist.Type, host.Site.Name, len(active))}
 }
 
 // Unregistered reports a host that waits for its registration commit.
@@ -243,56 +296,4 @@ func (e *Unregistered) Unwrap() error { return e.err }
 // Hint says how to register the host.
 func (e *Unregistered) Hint() string {
 	return "run holdfast register on this host, and commit the file it prints (key " + e.Fingerprint + ")"
-}
-
-// repair puts drifted layers right for as long as wait lasts.
-func (s *session) repair(ctx context.Context, t *target, wait time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	if t == nil || s.cluster == nil {
-		<-ctx.Done()
-		return
-	}
-	layers := map[string]render.Layer{}
-	for _, l := range t.Desired.Cluster.Layers {
-		layers[l.Name] = l
-	}
-	drifted, err := s.cluster.Watch(ctx, t.Desired.Site, t.Desired.Cluster.Layers)
-	if err != nil {
-		s.Log.Warn("drift is not watched, only looked for", "error", err)
-		<-ctx.Done()
-		return
-	}
-	tick := time.NewTicker(jitter(s.Interval))
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			s.pulse.beat(loopHold, patience)
-			if err := s.bootstrap(ctx, *t); err != nil {
-				return
-			}
-		case found, open := <-drifted:
-			if !open {
-				return
-			}
-			s.repairLayer(ctx, t.Desired.Site, layers[found.Layer], found)
-		}
-	}
-}
-
-func (s *session) repairLayer(ctx context.Context, site string, layer render.Layer, found Drift) {
-	changes, err := s.cluster.Repair(ctx, site, layer, found.Names())
-	for _, c := range changes {
-		s.Log.Info("drift repaired", append([]any{"layer", layer.Name, "object", c.Object.String(), "action", string(c.Action)}, found.blame(c.Object)...)...)
-	}
-	if err != nil && ctx.Err() == nil {
-		s.Log.Warn("drift not repaired", "layer", layer.Name, "error", err)
-	}
-	s.rec.update(func(st *Status, now time.Time) {
-		st.Repairs += len(changes)
-		st.fought(found, now)
-	})
 }

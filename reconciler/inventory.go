@@ -45,6 +45,11 @@ func (i Inventory) equal(other Inventory) bool {
 	return i.Site == other.Site && i.Revision == other.Revision && i.within(other) && other.within(i)
 }
 
+// same is equal, and of the same revision of the site.
+func (i Inventory) same(other Inventory) bool {
+	return i.Newest == other.Newest && i.Writer == other.Writer && i.equal(other)
+}
+
 func (i Inventory) within(other Inventory) bool {
 	for name, objects := range i.Layers {
 		known := map[Object]bool{}

@@ -39,9 +39,10 @@ func (s *session) bootstrap(ctx context.Context, t target) error {
 	if err != nil {
 		return fmt.Errorf("bootstrap %s %s: %w", dist.Type, dist.Version, err)
 	}
-	if s.cluster != nil && s.access == access {
+	if t.worker() || s.cluster != nil && s.access == access {
 		return nil
 	}
+	s.resign()
 	cluster, err := s.Connect(access.Kubeconfig)
 	if err != nil {
 		return err

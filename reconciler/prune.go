@@ -185,12 +185,9 @@ func (s *session) settle(ctx context.Context, inv Inventory) error {
 	if inv.equal(s.inventory) {
 		return nil
 	}
-	kept, err := s.cluster.Inventory(ctx, inv.Site)
+	inv.Newest, inv.Writer, inv.Version = s.inventory.Newest, s.inventory.Writer, s.inventory.Version
+	inv, err := s.cluster.SaveInventory(ctx, inv)
 	if err != nil {
-		return err
-	}
-	inv.Version = kept.Version
-	if inv, err = s.cluster.SaveInventory(ctx, inv); err != nil {
 		return err
 	}
 	if err := saveInventory(s.Dir, inv); err != nil {

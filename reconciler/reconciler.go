@@ -54,6 +54,8 @@ type Source interface {
 // Driver brings the node of one distribution up.
 type Driver interface {
 	Needs(d fleet.Distribution) []string
+	// Shares tells whether several hosts can be nodes of one cluster.
+	Shares() bool
 	Ensure(ctx context.Context, req bootstrap.Request) (bootstrap.Access, error)
 }
 
@@ -98,6 +100,7 @@ type session struct {
 	begun        *target              // in a maintenance window, and not confirmed yet; nil: none
 	suspended    []Pause              // by commits, as of the last look
 	rendered     *target              // of the newest revision that could be rendered
+	renderedAt   time.Time            // when it was
 	inventory    Inventory            // what may be in the cluster
 	pauses       []orders.Order       // that stand, as of the last look
 	pausesOnDisk []orders.Order       // as of the last order
@@ -105,6 +108,7 @@ type session struct {
 	sync         chan struct{}        // asks for a look at the sources at once
 	intents      intents              // what commits allow, of the revision being worked on
 	cluster      Cluster
+	office       *office
 	access       bootstrap.Access
 	checked      map[string]bool   // digests of content that was verified to be there
 	applied      map[string]string // layer → digest that is known to be in the cluster
@@ -141,7 +145,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 }
 
 func (r *Reconciler) session() *session {
-	s := &session{Reconciler: *r, started: time.Now(), applied: map[string]string{}, checked: map[string]bool{}, failing: map[string]*trial{}, sync: make(chan struct{}, 1), knownFor: map[string]time.Time{}, pulse: newPulse(), end: func(error) {}}
+	s := &session{Reconciler: *r, started: time.Now(), applied: map[string]string{}, checked: map[string]bool{}, failing: map[string]*trial{}, sync: make(chan struct{}, 1), knownFor: map[string]time.Time{}, pulse: newPulse(), office: newOffice(), end: func(error) {}}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
@@ -190,7 +194,7 @@ func (r *Reconciler) session() *session {
 // order, interrupt the work on an older: every step can be taken again.
 func (s *session) drive(ctx context.Context, revisions <-chan gitsource.Revision) {
 	stop := func() {}
-	defer func() { stop() }()
+	defer func() { stop(); s.resign() }()
 	ordered := s.hear(ctx)
 	s.obey(s.given())
 	var rev gitsource.Revision

@@ -2,6 +2,8 @@ package reconciler_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,7 +37,7 @@ func TestAPinnedSiteRunsWhatTheTagNames(t *testing.T) {
 	require.Equal(t, moved, st.Confirmed.Revision)
 }
 
-func TestASiteOfSeveralHostsIsLeftAlone(t *testing.T) {
+func TestASiteOfSeveralHostsIsLeftAloneIfTheyCannotShareACluster(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	first := s.begin(map[string]string{"base": "|text"})
@@ -43,8 +45,85 @@ func TestASiteOfSeveralHostsIsLeftAlone(t *testing.T) {
 	s.until("runs", runs(first))
 	said := len(s.cluster.said())
 	other := "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-	s.commit(map[string]string{"sites/store/hosts/b.yaml": object("Host", "b", "spec: {role: worker, identity: "+other+"}\n")})
-	st := s.until("says why", fails(reconciler.PhaseLoad, "sites/store/hosts/b.yaml: agents of this version run sites of one host, and store has 2"))
+	s.commit(map[string]string{"sites/store/hosts/b.yaml": object("Host", "b", "spec: {role: worker, network: {address: 10.0.0.2}, identity: "+other+"}\n")})
+	st := s.until("says why", fails(reconciler.PhaseRender, "sites/store/hosts/b.yaml: a cluster of type embedded has one host, and site store has 2"))
 	require.Equal(t, first, st.Confirmed.Revision)
 	require.Len(t, s.cluster.said(), said, "nothing may be touched")
+}
+
+func TestAHostThatIsBehindItsClusterChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|text"})
+	const unknown = "5ca1ab1e00000000000000000000000000000000"
+	s.cluster.inventory = reconciler.Inventory{Site: "store", Newest: unknown, Writer: "b"}
+	s.start()
+	st := s.until("says so", fails(reconciler.PhaseApply, "the cluster is at revision 5ca1ab1e0000, which host b brought"))
+	require.Contains(t, st.Failures[0].Hint, "carry it there")
+	require.Empty(t, s.cluster.said())
+
+	s.cluster.set(func(c *fakeCluster) { c.inventory = reconciler.Inventory{} }) // etcd was restored from before
+	s.until("goes on", runs(first))
+}
+
+func TestAHostMayUndoWhatItBeganWithNoMirrorAtHand(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|text"})
+	s.start()
+	s.until("runs", runs(first))
+	s.cluster.set(func(c *fakeCluster) { c.unhealthy["base"] = true })
+	second := s.commit(s.layers(map[string]string{"base": "|text more"}))
+	s.until("begins the second", func(reconciler.Status) bool { return s.cluster.has("ConfigMap/more") })
+	s.end()
+
+	require.Equal(t, second, s.cluster.inventory.Newest)
+	require.NoError(t, os.RemoveAll(filepath.Join(s.dir, "source")))
+	s.url = "http://127.0.0.1:1/nobody"
+	s.cluster.set(func(c *fakeCluster) { clear(c.objects); clear(c.unhealthy) })
+	s.start()
+	s.until("runs the first", func(st reconciler.Status) bool { return st.Settled && s.cluster.has("ConfigMap/text") })
+	require.False(t, s.cluster.has("ConfigMap/more"))
+}
+
+func TestAWorkerHasANodeAndAppliesNothing(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.driver.shares = true
+	s.begin(map[string]string{"base": "|text"})
+	other := "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	commit := s.commit(map[string]string{
+		"sites/store/hosts/a.yaml": object("Host", "a", fmt.Sprintf("spec: {identity: %q, role: worker, network: {address: 10.0.0.1}}\n", s.id.PublicKey())),
+		"sites/store/hosts/b.yaml": object("Host", "b", "spec: {role: control-plane, network: {address: 10.0.0.2}, identity: "+other+"}\n"),
+	})
+	s.start()
+	s.until("runs", runs(commit))
+	require.Empty(t, s.cluster.said())
+
+	promoted := s.commit(map[string]string{"sites/store/hosts/a.yaml": s.host()}, "sites/store/hosts/b.yaml")
+	s.until("applies once it is a control-plane host", runs(promoted))
+	require.True(t, s.cluster.has("ConfigMap/text"))
+}
+
+func TestAFollowerKeepsWhatTheLeaderConfirmedAndTakesOver(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.driver.shares = true
+	commit := s.begin(map[string]string{"base": "|text"})
+	s.cluster.led(reconciler.Leader{Host: "b"})
+	s.start()
+	st := s.until("waits for the leader", func(st reconciler.Status) bool { return st.Leader == "b" })
+	require.False(t, st.Settled)
+	s.cluster.set(func(c *fakeCluster) {
+		c.inventory.Site, c.inventory.Revision, c.inventory.Version = "store", commit, "1"
+	})
+	s.until("keeps it", runs(commit))
+	require.False(t, s.cluster.has("ConfigMap/text"))
+
+	s.cluster.led(reconciler.Leader{Host: "a", Mine: true})
+	s.until("takes over", func(st reconciler.Status) bool { return st.Leader == "" && st.Settled && len(st.Layers) == 1 })
+	require.True(t, s.cluster.has("ConfigMap/text"))
+
+	s.cluster.led(reconciler.Leader{Host: "b"})
+	s.until("gives way", func(st reconciler.Status) bool { return st.Leader == "b" && st.Layers == nil })
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/durable"
@@ -30,6 +31,16 @@ type target struct {
 	Suspended   []fleet.Suspension `json:"suspended,omitempty"`
 	Maintenance fleet.Maintenance  `json:"maintenance,omitzero"`
 	Urgent      bool               `json:"urgent,omitempty"` // waits for no maintenance window
+}
+
+// worker tells whether the host never applies.
+func (t *target) worker() bool {
+	return slices.ContainsFunc(t.Members, func(m bootstrap.Member) bool { return m.Name == t.Desired.Host && m.Role == fleet.Worker })
+}
+
+// shared tells whether other hosts of the site may apply, too.
+func (t *target) shared() bool {
+	return slices.ContainsFunc(t.Members, func(m bootstrap.Member) bool { return m.Name != t.Desired.Host && m.Role == fleet.ControlPlane })
 }
 
 // loadConfirmed returns the last confirmed target, kept complete so that it

@@ -44,6 +44,7 @@ type Status struct {
 	Agent       AgentStatus   `json:"agent"`
 	Accepted    *Commit       `json:"accepted,omitempty"`   // the floor: the newest verified revision
 	Confirmed   *Commit       `json:"confirmed,omitempty"`  // the revision that was applied and became healthy
+	Leader      string        `json:"leader,omitempty"`     // the host of the site that applies, if it is another
 	Phase       Phase         `json:"phase"`                // being worked on, or the last one finished
 	Settled     bool          `json:"settled"`              // nothing left to do for the accepted revision
 	Since       time.Time     `json:"since"`                // of Phase and Settled

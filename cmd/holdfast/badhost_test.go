@@ -93,6 +93,7 @@ func (c *memoryCluster) state() string {
 type readyDriver struct{}
 
 func (readyDriver) Needs(fleet.Distribution) []string { return nil }
+func (readyDriver) Shares() bool                      { return false }
 
 func (readyDriver) Ensure(context.Context, bootstrap.Request) (bootstrap.Access, error) {
 	return bootstrap.Access{Kubeconfig: "kubeconfig"}, nil

@@ -77,6 +77,9 @@ func (st hostStatus) printRevisions(s *sheet) {
 		s.fact("reset", yellow, fmt.Sprintf("by hand, from %s, %s ago; void when a newer revision is accepted", printable(from), age(now, o.At)))
 	}
 	commit("confirmed", st.Confirmed)
+	if st.Leader != "" {
+		s.fact("applied", "", "by host "+printable(st.Leader)+" of the site")
+	}
 }
 
 func (st hostStatus) printSources(s *sheet) {

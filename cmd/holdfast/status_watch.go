@@ -124,6 +124,9 @@ func (st hostStatus) facts() []fact {
 	}
 	commit("accepted", st.Accepted)
 	commit("confirmed", st.Confirmed)
+	if st.Leader != "" {
+		list = append(list, fact{"applied", "by host " + st.Leader})
+	}
 	if st.Now.Cluster != "" {
 		list = append(list, fact{"cluster", st.Now.Cluster})
 	}

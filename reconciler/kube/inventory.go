@@ -77,7 +77,9 @@ func (c *Cluster) SaveInventory(ctx context.Context, inv reconciler.Inventory) (
 		return inv, reconciler.ErrBehind
 	}
 	cm.Data, cm.BinaryData = data, binary
-	_, err = c.write(ctx, func(ctx context.Context) error { return s.put(ctx, cm) })
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	err = s.put(ctx, cm)
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 		return inv, reconciler.ErrBehind

@@ -13,10 +13,12 @@ import (
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
-// hurried makes a stand hold its Lease for seconds, yet for longer than a busy machine takes for a request.
+// hurriedTimes hold a Lease for seconds, yet for longer than a busy machine takes for a request.
+var hurriedTimes = leaseTimes{duration: 8 * time.Second, renew: time.Second, look: 50 * time.Millisecond, again: 50 * time.Millisecond}
+
 func hurried(t *testing.T, s *stand) *stand {
 	t.Helper()
-	s.lease = leaseTimes{duration: 8 * time.Second, renew: time.Second, look: 50 * time.Millisecond, again: 50 * time.Millisecond}
+	s.lease = hurriedTimes
 	return s
 }
 

@@ -1,0 +1,60 @@
+package reconciler
+
+import (
+	"context"
+	"time"
+
+	"github.com/holdfast-fleet/holdfast/render"
+)
+
+// repair puts drifted layers right for as long as wait lasts.
+func (s *session) repair(ctx context.Context, t *target, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if t == nil || s.cluster == nil {
+		<-ctx.Done()
+		return
+	}
+	layers := map[string]render.Layer{}
+	for _, l := range t.Desired.Cluster.Layers {
+		layers[l.Name] = l
+	}
+	drifted, err := s.cluster.Watch(ctx, t.Desired.Site, t.Desired.Cluster.Layers)
+	if err != nil {
+		s.Log.Warn("drift is not watched, only looked for", "error", err)
+		<-ctx.Done()
+		return
+	}
+	tick := time.NewTicker(jitter(s.Interval))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			s.pulse.beat(loopHold, patience)
+			if err := s.bootstrap(ctx, *t); err != nil || s.overtaken(ctx, *t) {
+				return
+			}
+		case found, open := <-drifted:
+			if !open {
+				return
+			}
+			s.repairLayer(ctx, t.Desired.Site, layers[found.Layer], found)
+		}
+	}
+}
+
+func (s *session) repairLayer(ctx context.Context, site string, layer render.Layer, found Drift) {
+	changes, err := s.cluster.Repair(ctx, site, layer, found.Names())
+	for _, c := range changes {
+		s.Log.Info("drift repaired", append([]any{"layer", layer.Name, "object", c.Object.String(), "action", string(c.Action)}, found.blame(c.Object)...)...)
+	}
+	if err != nil && ctx.Err() == nil {
+		s.Log.Warn("drift not repaired", "layer", layer.Name, "error", err)
+	}
+	s.rec.update(func(st *Status, now time.Time) {
+		st.Repairs += len(changes)
+		st.fought(found, now)
+	})
+}
