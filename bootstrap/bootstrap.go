@@ -3,8 +3,10 @@ package bootstrap
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/content"
@@ -53,6 +55,15 @@ func (r Request) self() Member {
 // Access is how to reach the cluster.
 type Access struct {
 	Kubeconfig string // path of the agent's, mode 0600
+	Digest     string // of what is in it, in hex: with another one, connect anew
+}
+
+func accessBy(kubeconfig string) (Access, error) {
+	data, err := os.ReadFile(kubeconfig)
+	if err != nil {
+		return Access{}, err
+	}
+	return Access{kubeconfig, fmt.Sprintf("%x", sha256.Sum256(data))}, nil
 }
 
 // Driver runs one kind of distribution.

@@ -65,7 +65,8 @@ func (e embeddedDriver) Ensure(ctx context.Context, req Request) (Access, error)
 	if err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
-	return Access{Kubeconfig: kubeconfig}, removeOthers(filepath.Dir(bin), filepath.Base(bin))
+	access, err := accessBy(kubeconfig)
+	return access, errors.Join(err, removeOthers(filepath.Dir(bin), filepath.Base(bin)))
 }
 
 func (embeddedDriver) Stop(ctx context.Context, dir string) error { return embedded.Stop(ctx, dir) }

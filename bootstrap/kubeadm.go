@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -61,7 +62,8 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 	if err := kubeadm.Ensure(ctx, cfg); err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
-	return Access{Kubeconfig: kubeadm.Kubeconfig}, removeOthers(filepath.Dir(bin), filepath.Base(bin))
+	access, err := accessBy(kubeadm.Kubeconfig)
+	return access, errors.Join(err, removeOthers(filepath.Dir(bin), filepath.Base(bin)))
 }
 
 func (kubeadmDriver) Stop(ctx context.Context, dir string) error { return kubeadm.Stop(ctx, dir) }

@@ -67,7 +67,8 @@ func Ensure(ctx context.Context, cfg Config) error {
 	if err := n.mayChange(rec); err != nil {
 		return err
 	}
-	if rec.Step == stepReady && rec.Cluster == cfg.Cluster && n.upToDate() && n.healthy(ctx) == nil {
+	due := rec.Step == stepReady && (rec.Renewing || n.certificatesDue(time.Now()))
+	if rec.Step == stepReady && rec.Cluster == cfg.Cluster && n.upToDate() && !due && n.healthy(ctx) == nil {
 		return nil
 	}
 	began := time.Now()
@@ -77,6 +78,11 @@ func Ensure(ctx context.Context, cfg Config) error {
 	if rec.Step != stepReady {
 		if err := n.initialise(ctx, rec); err != nil {
 			return err
+		}
+	}
+	if due {
+		if err := n.renewCertificates(ctx, rec); err != nil {
+			return fmt.Errorf("renew certificates: %w", err)
 		}
 	}
 	if err := n.kubeletRuns(ctx); err != nil {

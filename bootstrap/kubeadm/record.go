@@ -18,6 +18,8 @@ type record struct {
 	Cluster Cluster `json:"cluster"`
 	Bin     string  `json:"bin"`     // of the programs that it was made with
 	Address string  `json:"address"` // of the node: a control plane keeps the one that it was made with
+
+	Renewing bool `json:"renewing,omitempty"` // certificates: begun
 }
 
 type step string

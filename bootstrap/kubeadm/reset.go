@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
@@ -39,15 +37,12 @@ func made(dir string) (*node, error) {
 
 // endPods kills the tasks of all containers.
 func (n *node) endPods(ctx context.Context) error {
-	ctr := func(args ...string) ([]byte, error) {
-		return exec.CommandContext(ctx, filepath.Join(n.Bin, "ctr"), append([]string{"--address=" + socket, "--namespace=k8s.io"}, args...)...).Output() //nolint:gosec // our own program
-	}
-	tasks, err := ctr("tasks", "list", "--quiet")
+	tasks, err := n.ctr(ctx, "tasks", "list", "--quiet")
 	if err != nil {
 		return err
 	}
 	for _, task := range strings.Fields(string(tasks)) {
-		_, _ = ctr("tasks", "kill", "--all", "--signal=SIGKILL", task) // it may have ended by itself
+		_, _ = n.ctr(ctx, "tasks", "kill", "--all", "--signal=SIGKILL", task) // it may have ended by itself
 	}
 	return nil
 }

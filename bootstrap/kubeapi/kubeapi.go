@@ -39,9 +39,9 @@ func Open(kubeconfig string, port int) (*Server, error) {
 	if !pool.AppendCertsFromPEM(pair["certificate-authority-data"]) {
 		return nil, errors.New(kubeconfig + " holds no certificate of an authority")
 	}
-	admin, err := tls.X509KeyPair(pair["client-certificate-data"], pair["client-key-data"])
+	admin, err := Certificate(kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", kubeconfig, err)
+		return nil, err
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{admin}, ServerName: "kubernetes", MinVersion: tls.VersionTLS12}}
 	return &Server{
@@ -52,6 +52,19 @@ func Open(kubeconfig string, port int) (*Server, error) {
 
 // Close ends its connections.
 func (s *Server) Close() { s.client.CloseIdleConnections() }
+
+// Certificate is what a kubeconfig logs in with.
+func Certificate(kubeconfig string) (tls.Certificate, error) {
+	pair, err := credentials(kubeconfig)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	cert, err := tls.X509KeyPair(pair["client-certificate-data"], pair["client-key-data"])
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("%s: %w", kubeconfig, err)
+	}
+	return cert, nil
+}
 
 // credentials are the certificates and the key within a kubeconfig.
 func credentials(kubeconfig string) (map[string][]byte, error) {
