@@ -18,6 +18,7 @@ var arrows = map[string][]string{
 	"durable":            {},
 	"memo":               {},
 	"orders":             {"durable"},
+	"events":             {"durable"},
 	"health":             {},
 	"fleet":              {"health"},
 	"trust":              {},

@@ -160,9 +160,6 @@ func (d Drift) blame(o Object) (attrs []any) {
 		if len(found.Fields) > 0 {
 			attrs = append(attrs, "fields", strings.Join(found.Fields, " "))
 		}
-		if found.Fight != "" {
-			attrs = append(attrs, "fight", found.Fight)
-		}
 	}
 	return attrs
 }

@@ -23,7 +23,7 @@ func layerStatuses(old []LayerStatus, layers []render.Layer, applied map[string]
 		case applied[l.Name] == l.Digest:
 			out[i] = old[j]
 		default:
-			out[i].Failing, out[i].Troubles, out[i].More = old[j].Failing, old[j].Troubles, old[j].More
+			out[i].Failing, out[i].Troubles, out[i].More, out[i].ready = old[j].Failing, old[j].Troubles, old[j].More, old[j].ready
 		}
 	}
 	return out

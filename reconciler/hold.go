@@ -169,11 +169,7 @@ func (s *session) bring(ctx context.Context, rev gitsource.Revision, t *target, 
 }
 
 func (s *session) settled() {
-	s.rec.update(func(st *Status, now time.Time) {
-		if !st.Settled {
-			st.Settled, st.Since = true, now
-		}
-	})
+	s.rec.update(func(st *Status, now time.Time) { st.settle(now) })
 }
 
 func (s *session) confirmedLayers() []render.Layer {

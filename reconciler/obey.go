@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -109,7 +110,6 @@ func (s *session) lookAtPauses() time.Duration {
 		}
 		ran := now.Sub(s.knownFor[key])
 		if o.Over(now, ran) {
-			s.Log.Info("pause is over", "layer", o.Layer)
 			s.remove(o)
 			return true
 		}
@@ -126,10 +126,35 @@ func (s *session) lookAtPauses() time.Duration {
 	return next
 }
 
-// sayPauses puts them into the status, and what commits suspend.
+// sayPauses puts them into the status, and what commits suspend; the log says what
+// is new of it.
 func (s *session) sayPauses() {
 	all := s.allPauses()
-	s.rec.update(func(st *Status, _ time.Time) { st.Paused = all })
+	s.rec.update(func(st *Status, _ time.Time) {
+		for _, p := range all {
+			if !slices.ContainsFunc(st.Paused, p.same) {
+				s.Log.Info("pause begins", p.attrs()...)
+			}
+		}
+		for _, p := range st.Paused {
+			if !slices.ContainsFunc(all, p.same) {
+				s.Log.Info("pause is over", "layer", p.Layer)
+			}
+		}
+		st.Paused = all
+	})
+}
+
+func (p Pause) same(o Pause) bool {
+	return p.Layer == o.Layer && p.Until.Equal(o.Until) && p.Reason == o.Reason
+}
+
+func (p Pause) attrs() []any {
+	attrs := []any{"layer", p.Layer, "until", p.Until.Format(time.RFC3339), "reason", p.Reason}
+	if p.By != nil {
+		attrs = append(attrs, "by", fmt.Sprintf("%s:%d", p.By.File, p.By.Line))
+	}
+	return attrs
 }
 
 func (s *session) allPauses() []Pause {

@@ -186,6 +186,9 @@ func (r *Reconciler) session() *session {
 		first.Site, first.Host, first.Confirmed = s.confirmed.Desired.Site, s.confirmed.Desired.Host, &s.confirmed.Commit
 		first.Layers = layerStatuses(nil, s.confirmed.Desired.Cluster.Layers, nil, now)
 	}
+	if before, err := ReadStatus(s.Dir); err == nil {
+		first.Sources = before.Sources
+	}
 	s.rec = newRecorder(s.Dir, first, s.Log)
 	return s
 }

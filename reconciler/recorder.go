@@ -53,6 +53,12 @@ func (r *recorder) update(fn func(s *Status, now time.Time)) {
 // it is written with the next news, or within lazyWrite.
 func (r *recorder) contacts(list []gitsource.SourceState) {
 	r.mu.Lock()
+	for i := range list {
+		at := slices.IndexFunc(r.status.Sources, func(s gitsource.SourceState) bool { return s.Name == list[i].Name })
+		if list[i].Heard.IsZero() && at >= 0 {
+			list[i].Heard = r.status.Sources[at].Heard // before the last restart
+		}
+	}
 	news := !slices.EqualFunc(list, r.status.Sources, gitsource.SourceState.Same)
 	r.status.Sources = list
 	r.mu.Unlock()
@@ -69,7 +75,11 @@ func (r *recorder) enter(p Phase) {
 // in the log is not logged again.
 func (r *recorder) finish(p Phase, err error) {
 	if err == nil {
-		r.update(func(s *Status, _ time.Time) { s.clear(p) })
+		failed := false
+		r.update(func(s *Status, _ time.Time) { failed = s.clear(p) })
+		if failed {
+			r.log.Info("phase goes on", "phase", string(p))
+		}
 		return
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, selfupdate.ErrRestart) {

@@ -68,6 +68,8 @@ type Status struct {
 	Fights    []Fight      `json:"fights,omitempty"`   // somebody changes what the agent repairs, again and again
 	Repairs   int          `json:"repairs"`            // drifted objects put right since the agent started
 	UpdatedAt time.Time    `json:"updatedAt"`
+
+	steady steady // since when nothing was left to do, though all is looked at again now and then
 }
 
 // AgentStatus describes the process.
@@ -116,6 +118,8 @@ type LayerStatus struct {
 	Failing  time.Time `json:"failing,omitzero"`   // since when it has failed whenever it was tried
 	Troubles []Trouble `json:"troubles,omitempty"` // the first objects that are not as they should be
 	More     int       `json:"more,omitempty"`     // how many there are beside Troubles
+
+	ready time.Time // since when, though it is looked at again now and then
 }
 
 // Failure is why a phase did not get further. It goes when the phase succeeds.
@@ -172,7 +176,30 @@ func (s *Status) enter(p Phase, now time.Time) {
 	}
 }
 
+// steady is a revision, and since when nothing is left to do for it.
+type steady struct {
+	revision string
+	since    time.Time
+}
+
+// settle says that nothing is left to do for what is confirmed.
+func (s *Status) settle(now time.Time) {
+	if s.Settled {
+		return
+	}
+	if s.Confirmed == nil || s.steady.revision != s.Confirmed.Revision {
+		s.steady = steady{since: now}
+	}
+	if s.Confirmed != nil {
+		s.steady.revision = s.Confirmed.Revision
+	}
+	s.Settled, s.Since = true, s.steady.since
+}
+
 func (s *Status) fail(p Phase, message, hint string, now time.Time) {
+	if p != PhaseSource && p != PhaseVerify {
+		s.steady = steady{}
+	}
 	i := slices.IndexFunc(s.Failures, func(f Failure) bool { return f.Phase == p })
 	if i >= 0 {
 		if s.Failures[i].Message != message {
@@ -186,8 +213,11 @@ func (s *Status) fail(p Phase, message, hint string, now time.Time) {
 	})
 }
 
-func (s *Status) clear(p Phase) {
+// clear forgets that a phase failed, and tells whether it had.
+func (s *Status) clear(p Phase) bool {
+	before := len(s.Failures)
 	s.Failures = slices.DeleteFunc(s.Failures, func(f Failure) bool { return f.Phase == p })
+	return len(s.Failures) < before
 }
 
 func (s *Status) layer(name string, state LayerState, message string, now time.Time) {
@@ -202,10 +232,17 @@ func (s *Status) layer(name string, state LayerState, message string, now time.T
 	l.State, l.Message = state, message
 	switch state {
 	case LayerFailed:
+		l.ready = time.Time{}
 		if l.Failing.IsZero() {
 			l.Failing = now
 		}
-	case LayerReady, LayerKept, LayerPaused:
+	case LayerReady:
+		if l.ready.IsZero() {
+			l.ready = now
+		}
+		l.Since = l.ready
+		fallthrough
+	case LayerKept, LayerPaused:
 		l.Failing, l.Troubles, l.More = time.Time{}, nil, 0
 	}
 }

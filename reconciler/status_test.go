@@ -122,6 +122,35 @@ func TestALayerKeepsItsTroublesUntilItIsWell(t *testing.T) {
 	require.Equal(t, 7, shop().More)
 }
 
+// All is looked at again every few minutes, which is no news to people.
+func TestHowLongAHostIsHealthyOutlivesLooksAtIt(t *testing.T) {
+	t.Parallel()
+	layers := []render.Layer{{Name: "shop", Digest: "sha256:a"}}
+	s := Status{Confirmed: &Commit{Revision: "a"}}
+	look := func(at time.Time) {
+		s.enter(PhaseApply, at)
+		s.Layers = layerStatuses(s.Layers, layers, nil, at)
+		s.layer("shop", LayerApplying, "", at)
+		s.layer("shop", LayerReady, "", at.Add(time.Second))
+		s.settle(at.Add(2 * time.Second))
+	}
+	look(noon)
+	look(noon.Add(time.Hour))
+	require.Equal(t, noon.Add(2*time.Second), s.Since)
+	require.Equal(t, noon.Add(time.Second), s.Layers[0].Since)
+	s.fail(PhaseSource, "no route to host", "", noon)
+	look(noon.Add(2 * time.Hour))
+	require.Equal(t, noon.Add(2*time.Second), s.Since, "what it runs is as healthy without a source")
+	s.layer("shop", LayerFailed, "0 of 2 ready", noon.Add(3*time.Hour))
+	s.fail(PhaseApply, "0 of 2 ready", "", noon.Add(3*time.Hour))
+	look(noon.Add(3 * time.Hour))
+	require.Equal(t, noon.Add(3*time.Hour+2*time.Second), s.Since)
+	require.Equal(t, noon.Add(3*time.Hour+time.Second), s.Layers[0].Since)
+	s.Confirmed = &Commit{Revision: "b"}
+	look(noon.Add(4 * time.Hour))
+	require.Equal(t, noon.Add(4*time.Hour+2*time.Second), s.Since, "another revision")
+}
+
 func TestTroublesAreFoundInAnyError(t *testing.T) {
 	t.Parallel()
 	web, job, db := Object{Kind: "Deployment", Name: "web"}, Object{Kind: "Job", Name: "setup"}, Object{Kind: "StatefulSet", Name: "db"}
@@ -148,7 +177,7 @@ func TestAFightIsSaidUntilItIsOver(t *testing.T) {
 	s.fought(drift("kubectl, 5 times"), noon)
 	s.fought(drift("kubectl, 6 times"), noon.Add(time.Minute))
 	require.Equal(t, []Fight{{web, "shop", "kubectl, 6 times", noon}}, s.Fights)
-	require.Equal(t, []any{"by", "kubectl", "fields", ".spec.replicas", "fight", "x"}, drift("x").blame(web))
+	require.Equal(t, []any{"by", "kubectl", "fields", ".spec.replicas"}, drift("x").blame(web))
 	s.fought(drift(""), noon.Add(time.Hour))
 	require.Empty(t, s.Fights)
 }
@@ -165,6 +194,11 @@ func TestThatSourcesWereAskedAgainIsNoNews(t *testing.T) {
 	rec.contacts(at(2, ""))
 	require.False(t, woken())
 	require.Equal(t, at(2, ""), rec.snapshot().Sources, "and is written with the next news")
+	heard := at(2, "")
+	heard[0].Heard = noon
+	rec.contacts(heard)
+	rec.contacts(at(2, ""))
+	require.Equal(t, noon, rec.snapshot().Sources[0].Heard, "a restart does not forget when it was heard")
 	rec.contacts(at(3, "no route to host"))
 	require.True(t, woken())
 }

@@ -56,8 +56,12 @@ func (s *session) permit(rev gitsource.Revision, t *target) (permitted *target, 
 	open, until := t.Maintenance.At(now)
 	waits := !open && !t.Urgent && held != nil && !held.same(t)
 	s.rec.update(func(st *Status, _ time.Time) {
+		before := st.Waiting
 		if st.Waiting = nil; waits {
 			st.Waiting = &Waiting{t.Commit.Revision, until}
+		}
+		if waits && (before == nil || *before != *st.Waiting) {
+			s.Log.Info("revision waits for its maintenance window", "revision", rev.Short(), "opens", until.Format(time.RFC3339))
 		}
 	})
 	if waits {

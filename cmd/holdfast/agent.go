@@ -16,6 +16,7 @@ import (
 
 	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/content"
+	"github.com/holdfast-fleet/holdfast/events"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/identity"
 	"github.com/holdfast-fleet/holdfast/reconciler"
@@ -126,20 +127,10 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	if err != nil {
 		return err
 	}
-	log := newLogger(stderr, opts.logFormat, opts.verbose)
-	repo, err := gitsource.Open(gitsource.Options{
-		Dir:        sourceState(opts.dataDir).Dir,
-		Second:     sourceState(opts.dataDir).Second,
-		Sources:    opts.withHostKey(),
-		Branch:     opts.branch,
-		BundleDirs: opts.bundles,
-		Anchor:     anchor,
-		Recovery:   recovery,
-		Log:        log,
-	})
-	if errors.Is(err, gitsource.ErrInUse) {
-		return &tipError{fmt.Errorf("another agent runs with data in %s", opts.dataDir), "stop it first, or give this one another --data-dir"}
-	}
+	happened := events.Open(opts.dataDir)
+	defer happened.Close()
+	log := slog.New(happened.Handler(newLogger(stderr, opts.logFormat, opts.verbose).Handler()))
+	repo, err := opts.open(anchor, recovery, log)
 	if err != nil {
 		return err
 	}
@@ -182,6 +173,24 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	err = r.Run(ctx)
 	log.Info("agent stopped")
 	return err
+}
+
+// open opens what the host knows of its fleet.
+func (o *agentOptions) open(anchor, recovery *trust.Keyring, log *slog.Logger) (*gitsource.Repository, error) {
+	repo, err := gitsource.Open(gitsource.Options{
+		Dir:        sourceState(o.dataDir).Dir,
+		Second:     sourceState(o.dataDir).Second,
+		Sources:    o.withHostKey(),
+		Branch:     o.branch,
+		BundleDirs: o.bundles,
+		Anchor:     anchor,
+		Recovery:   recovery,
+		Log:        log,
+	})
+	if errors.Is(err, gitsource.ErrInUse) {
+		return nil, &tipError{fmt.Errorf("another agent runs with data in %s", o.dataDir), "stop it first, or give this one another --data-dir"}
+	}
+	return repo, err
 }
 
 // keys reads the anchor and, if there are any, the keys for recovery.

@@ -103,6 +103,7 @@ func TestCommandsAreAlike(t *testing.T) {
 			usage := f.Shorthand + " " + f.Usage + " " + f.DefValue
 			usage = strings.Replace(usage, "text, json, yaml, markdown or html", "text, json or yaml", 1) // comments and pages are of diff alone
 			usage = strings.Replace(usage, "text, json, yaml, sarif or github", "text, json or yaml", 1)  // annotations are of lint alone
+			usage = strings.Replace(usage, "text or json text", "text, json or yaml text", 1)             // events are lines
 			require.Contains(t, []string{"", usage}, usages[name], "--%s of %s", name, path)
 			usages[name] = usage
 		}

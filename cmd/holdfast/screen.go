@@ -73,6 +73,8 @@ func (s *sheet) row(left, rest, text string) {
 		w := width(word)
 		switch {
 		case i == 0:
+		case word == "" && s.columns > 0 && at+1 >= s.columns:
+			continue
 		case word != "" && s.columns > 0 && at+1+w > s.columns && at > width(rest):
 			s.WriteString("\n" + rest)
 			at = width(rest)

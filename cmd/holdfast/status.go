@@ -107,9 +107,19 @@ func statusNow(ctx context.Context, opts statusOptions) (hostStatus, error) {
 	if err != nil {
 		return st, err
 	}
-	st.Now.Cluster = askCluster(ctx, st.Kubeconfig)
+	st.found(askCluster(ctx, st.Kubeconfig))
 	return st, nil
 }
+
+// found takes note of how the cluster answers.
+func (st *hostStatus) found(cluster string) {
+	st.Now.Cluster = cluster
+	if !st.clusterAnswers() && st.Now.Running {
+		st.Now.Condition = reconciler.Failing
+	}
+}
+
+func (st hostStatus) clusterAnswers() bool { return st.Now.Cluster == "" || st.Now.Cluster == answers }
 
 func readStatus(opts statusOptions) (hostStatus, error) {
 	st, err := reconciler.ReadStatus(opts.dataDir)

@@ -11,11 +11,11 @@ import (
 // print says it as people read it: first what there is to know at once, then what
 // the host runs, then what is wrong and what to do.
 func (st hostStatus) print(s *sheet) {
-	name := "not registered"
+	name := "not registered  " + s.paint(dim, st.Fingerprint)
 	if st.Host != "" {
 		name = printable(st.Host + " at " + st.Site)
 	}
-	s.fact("host", "", name+"  "+s.paint(dim, st.Fingerprint))
+	s.fact("host", "", name)
 	st.printState(s)
 	st.printRevisions(s)
 	st.printSources(s)
@@ -32,6 +32,8 @@ func (st hostStatus) printState(s *sheet) {
 	case !st.Now.Running:
 		s.fact("state", "", s.paint(red, "no agent runs")+fmt.Sprintf("; what follows is %s old, when it was %s", age(now, st.UpdatedAt), state))
 		s.fact("", "", "hint: systemctl start holdfast, and see journalctl -u holdfast")
+	case !st.clusterAnswers():
+		s.fact("state", "", s.paint(red, "failing")+": the cluster "+printable(st.Now.Cluster))
 	case state == reconciler.Healthy:
 		s.fact("state", "", s.paint(green, "healthy")+" for "+age(now, st.Since))
 	case st.Settled:
@@ -41,7 +43,7 @@ func (st hostStatus) printState(s *sheet) {
 	default:
 		s.fact("state", "", s.paint(yellow, "at work")+fmt.Sprintf(", in phase %s for %s", st.Phase, age(now, st.Since)))
 	}
-	if st.Now.Cluster != "" && st.Now.Cluster != answers {
+	if !st.clusterAnswers() && !st.Now.Running {
 		s.fact("cluster", red, printable(st.Now.Cluster))
 	}
 	if st.Next != nil && st.Now.Running {

@@ -40,7 +40,7 @@ func watchStatus(ctx context.Context, w io.Writer, opts statusOptions) error {
 		if time.Since(asked) > clusterEvery {
 			cluster, asked = askCluster(ctx, st.Kubeconfig), time.Now()
 		}
-		st.Now.Cluster = cluster
+		st.found(cluster)
 		if ctx.Err() != nil {
 			return nil
 		}
