@@ -111,7 +111,7 @@ func (r *Renderer) templates(in *input) (kept, error) {
 	if err != nil {
 		return kept{}, err
 	}
-	list, err := j.run()
+	list, err := r.run(in, j)
 	if err != nil {
 		return kept{}, err
 	}
@@ -120,6 +120,18 @@ func (r *Renderer) templates(in *input) (kept, error) {
 		r.memo.Put(name, data)
 	}
 	return k, nil
+}
+
+// run runs kustomize for an input, once for all that pass on to the same.
+func (r *Renderer) run(in *input, j job) ([]template, error) {
+	if to := in.scan.passesOn(in.dir); to != in.dir && in.files.shared(to) {
+		at := j
+		at.Dir = to
+		if list, err := r.passed.do(passed{in.files.shelf, to}, at.run); err == nil {
+			return slices.Clone(list), nil
+		}
+	}
+	return j.run()
 }
 
 // wellFormed keeps a record that is not of our making from doing harm.

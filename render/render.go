@@ -38,6 +38,7 @@ type Renderer struct {
 	mu       sync.Mutex
 	inputs   map[folder]*once[*input] // of profiles
 	builds   onces[string, *built]    // of profiles, by the key of their input
+	passed   onces[passed, []template]
 	fixed    onces[fixed, *filled]
 	nodes    onces[*fleet.Profile, Node]   // that are the same at all sites of a profile
 	sources  onces[string, Sources]        // of profiles, by the key of their input

@@ -41,7 +41,8 @@ type scan struct {
 	standIns []string          // for what is in them
 	problems []error
 
-	inflations []inflation
+	inflations     []inflation
+	kustomizations map[string]*declared // by folder
 }
 
 // place is where a kustomization refers to something.
@@ -53,7 +54,7 @@ type place struct {
 
 func newScan(fsys files, r reach) *scan {
 	return &scan{fsys: fsys, reach: r, names: filesys.MakeFsInMemory(), mem: map[string][]byte{}, texts: map[string][]byte{}, visited: map[string]bool{},
-		sealed: map[string][]byte{}, uses: map[string]use{}}
+		sealed: map[string][]byte{}, uses: map[string]use{}, kustomizations: map[string]*declared{}}
 }
 
 // problem reports what the scalar value in the file at p leads to. It breaks the
@@ -120,6 +121,7 @@ func (s *scan) kustomization(dir string, from place, ref string) {
 		return
 	}
 	if d := s.declared(file, data); d != nil {
+		s.kustomizations[dir] = d
 		s.follow(dir, place{file: file, root: d.root}, d.says)
 	}
 }

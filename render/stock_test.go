@@ -84,10 +84,15 @@ func compareWithStock(t *testing.T, dir, namespace string, args ...string) {
 
 func stockBuild(t *testing.T, root string, args ...string) []byte {
 	t.Helper()
+	return stockBuildOf(t, filepath.Join(root, "bases", "corpus"), args...)
+}
+
+func stockBuildOf(t *testing.T, dir string, args ...string) []byte {
+	t.Helper()
 	program, err := filepath.Abs(kustomizeProgram)
 	require.NoError(t, err)
 	require.FileExists(t, program, "run make kustomize")
-	stock := exec.Command(program, append([]string{"build", filepath.Join(root, "bases", "corpus")}, args...)...)
+	stock := exec.Command(program, append([]string{"build", dir}, args...)...)
 	stock.Env = append(os.Environ(), "HOME="+t.TempDir())
 	var warnings bytes.Buffer
 	stock.Stderr = &warnings
