@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io/fs"
 	"path"
+	"slices"
 	"time"
 )
 
@@ -20,11 +21,15 @@ func (t *Tree) keep(s *sum, data []byte) {
 	}
 }
 
+func (t *Tree) sumOf(name string) *sum {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.known[name]
+}
+
 // keptFile is what was read of a file; nil if it is not kept.
 func (t *Tree) keptFile(name string) *keptFile {
-	t.mu.Lock()
-	s := t.known[name]
-	t.mu.Unlock()
+	s := t.sumOf(name)
 	if s == nil {
 		return nil
 	}
@@ -62,7 +67,14 @@ func (t *Tree) ReadFile(name string) ([]byte, error) {
 }
 
 // ReadDir lists a folder, ordered by name.
-func (t *Tree) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(t.dirFS, name) }
+func (t *Tree) ReadDir(name string) ([]fs.DirEntry, error) {
+	if s := t.sumOf(name); s != nil {
+		if entries := s.entries.Load(); entries != nil {
+			return slices.Clone(*entries), nil
+		}
+	}
+	return fs.ReadDir(t.dirFS, name)
+}
 
 // Lstat describes a file without following it, if it is a link.
 func (t *Tree) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(t.dirFS, name) }

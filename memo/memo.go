@@ -25,7 +25,7 @@ import (
 const (
 	maxValue    = 16 << 20 // bytes of one record
 	maxSegments = 8        // more are merged
-	maxAdded    = 64 << 20 // bytes that are kept in memory
+	maxAdded    = 16 << 20 // bytes that are kept in memory
 )
 
 type key [sha256.Size]byte

@@ -34,7 +34,9 @@ type sum struct {
 	once  sync.Once
 	value string
 	err   error
-	data  atomic.Pointer[[]byte] // of a file, if it is kept
+
+	data    atomic.Pointer[[]byte]        // of a file, if it is kept
+	entries atomic.Pointer[[]fs.DirEntry] // of a folder
 }
 
 // Dir returns the tree of a folder.
@@ -76,7 +78,7 @@ func (t *Tree) digest(s *sum, name string, mode fs.FileMode) (string, error) {
 	var err error
 	switch {
 	case mode.IsDir():
-		err = t.hashFolder(h, name)
+		err = t.hashFolder(s, h, name)
 	case mode.IsRegular():
 		err = t.hashFile(s, h, name)
 	default:
@@ -119,11 +121,12 @@ func (t *Tree) hashFile(s *sum, h hash.Hash, name string) error {
 }
 
 // hashFolder hashes the entries, by name, each with its kind and digest.
-func (t *Tree) hashFolder(h hash.Hash, name string) error {
+func (t *Tree) hashFolder(s *sum, h hash.Hash, name string) error {
 	entries, err := os.ReadDir(t.path(name))
 	if err != nil {
 		return err
 	}
+	s.entries.Store(&entries)
 	digests, errs := make([]string, len(entries)), make([]error, len(entries))
 	var wg sync.WaitGroup
 	for i, e := range entries {

@@ -157,6 +157,11 @@ func TestTheDistributionTakesVariables(t *testing.T) {
 
 func FuzzText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in, value string) {
+		want, err := json.Marshal(value)
+		require.NoError(t, err)
+		encoded, err := appendJSON(nil, value)
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(encoded))
 		got, err := someVariables(value).text(in)
 		if err != nil {
 			require.Nil(t, got)

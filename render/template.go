@@ -184,8 +184,10 @@ func (w *writer) text(v string, isImage bool) {
 }
 
 func (w *writer) scalar(v any) {
-	data, err := json.Marshal(v)
-	w.out, w.err = append(w.out, data...), errors.Join(w.err, err)
+	var err error
+	if w.out, err = appendJSON(w.out, v); err != nil {
+		w.err = errors.Join(w.err, err)
+	}
 }
 
 // wantsText reports whether Kubernetes knows the field as a string: an
@@ -231,11 +233,25 @@ func (t *template) fill(v variables, locked map[string]string) (json.RawMessage,
 				got = ref + "@" + pinned
 			}
 		}
-		data, err := json.Marshal(got)
+		out, at = append(out, t.Text[at:s.From]...), s.To
+		out, err = appendJSON(out, got)
 		errs = append(errs, err)
-		out, at = append(append(out, t.Text[at:s.From]...), data...), s.To
 	}
 	return append(out, t.Text[at:]...), images, errors.Join(errs...)
+}
+
+// appendJSON appends the JSON of a value. Most are texts in which nothing is escaped.
+func appendJSON(out []byte, v any) ([]byte, error) {
+	if text, ok := v.(string); ok && !strings.ContainsFunc(text, escaped) {
+		return append(append(append(out, '"'), text...), '"'), nil
+	}
+	data, err := json.Marshal(v)
+	return append(out, data...), err
+}
+
+// escaped tells whether encoding/json escapes a character, or may do so.
+func escaped(c rune) bool {
+	return c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&'
 }
 
 func (s slot) fill(v variables) (any, error) {

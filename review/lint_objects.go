@@ -20,11 +20,24 @@ const optOut = "holdfast.dev/lint"
 // that variables are in, each variant that its schema tells from the others.
 type objectChecker struct {
 	*linter
-	distributions cache[distribution]
-	apis          cache[*api]
-	layers        cache[*layerCheck]
-	variants      cache[[]fleet.Problem]
-	origins       cache[render.Origins]
+	distributions cache[string, distribution]
+	apis          cache[string, *api]
+	layers        cache[layerKey, *layerCheck]
+	variants      cache[variantKey, []fleet.Problem]
+	origins       cache[string, render.Origins]
+}
+
+// layerKey is what the check of a layer depends on but for the values of a site.
+type layerKey struct {
+	built, api string
+	profile    *fleet.Profile
+}
+
+// variantKey is one of the shapes of a layer as some sites have it.
+type variantKey struct {
+	layerKey
+	shape   int
+	variant string
 }
 
 // api is what a site's cluster takes.
@@ -107,7 +120,7 @@ type objectPlace struct {
 // layer checks one layer of a site, and names the images without a digest if the
 // profile has no lock.
 func (c *objectChecker) layer(at objectPlace) (found []fleet.Problem, unlocked []string, err error) {
-	key := strings.Join([]string{at.layer.Key, at.api.name, fmt.Sprintf("%p", at.site.Profile)}, " ")
+	key := layerKey{at.layer.Key, at.api.name, at.site.Profile}
 	check, err := c.layers.get(key, func() (*layerCheck, error) { return c.fixed(at) })
 	if err != nil {
 		return nil, nil, err
@@ -125,7 +138,7 @@ func (c *objectChecker) layer(at objectPlace) (found []fleet.Problem, unlocked [
 		if shape.Named() {
 			more, err = look()
 		} else {
-			more, err = c.variants.get(fmt.Sprintf("%s %d %s", key, n, variant), look)
+			more, err = c.variants.get(variantKey{key, n, variant}, look)
 		}
 		if err != nil {
 			return nil, nil, err
@@ -278,7 +291,7 @@ func floating(ref string) bool {
 }
 
 // cache keeps what many sites ask for, found out once.
-type cache[T any] struct{ entries sync.Map }
+type cache[K comparable, T any] struct{ entries sync.Map }
 
 type entry[T any] struct {
 	sync.Once
@@ -286,8 +299,11 @@ type entry[T any] struct {
 	err   error
 }
 
-func (c *cache[T]) get(key string, find func() (T, error)) (T, error) {
-	got, _ := c.entries.LoadOrStore(key, &entry[T]{})
+func (c *cache[K, T]) get(key K, find func() (T, error)) (T, error) {
+	got, ok := c.entries.Load(key)
+	if !ok {
+		got, _ = c.entries.LoadOrStore(key, &entry[T]{})
+	}
 	e := got.(*entry[T])
 	e.Do(func() { e.value, e.err = find() })
 	return e.value, e.err

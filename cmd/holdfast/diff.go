@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -89,7 +88,7 @@ func runDiff(ctx context.Context, w io.Writer, what string, opts diffOptions) (c
 	if err := isFolder(opts.fleet, fleetTip); err != nil {
 		return false, err
 	}
-	debug.SetGCPercent(400) // a command that ends soon has better things to do
+	hurry()
 	audit, err := gitsource.OpenAudit(opts.fleet, nil)
 	if err != nil {
 		return false, err

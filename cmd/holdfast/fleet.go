@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -57,7 +56,7 @@ func openFleet(dir string) (*openedFleet, error) {
 	if err := isFolder(dir, fleetTip); err != nil {
 		return nil, err
 	}
-	debug.SetGCPercent(400) // a command that ends soon has better things to do
+	hurry()
 	o := &openedFleet{store: openMemo()}
 	fsys := memo.Dir(dir)
 	load := fleet.Options{Pins: &clonePins{dir: dir}}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -73,7 +72,7 @@ func lint(dir string) (review.Report, error) {
 	if err := isFolder(dir, fleetTip); err != nil {
 		return review.Report{}, err
 	}
-	debug.SetGCPercent(400) // a command that ends soon has better things to do
+	hurry()
 	store := openMemo()
 	defer keepFound(store)
 	options := review.LintOptions{Options: reviewOptions(store), Now: time.Now(), Needs: driverNeeds}

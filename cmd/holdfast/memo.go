@@ -25,6 +25,15 @@ const (
 	hostCache  = 16 << 20
 )
 
+// fleetMemory is from where on a command for a fleet works harder to need no more.
+const fleetMemory = 768 << 20
+
+// hurry puts off the garbage of a command that ends soon.
+func hurry() {
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(fleetMemory)
+}
+
 // openMemo opens what earlier runs of the same program kept; nil if it cannot.
 func openMemo() *memo.Store {
 	dir := os.Getenv(cacheVariable)
