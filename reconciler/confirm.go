@@ -25,7 +25,7 @@ func (s *session) keep(t target) error {
 		return nil
 	}
 	t.Commit.Since = time.Now().UTC().Truncate(time.Millisecond)
-	if err := saveConfirmed(s.Dir, t); err != nil {
+	if err := s.saveConfirmed(t); err != nil {
 		return err
 	}
 	s.Log.Info("revision confirmed", "revision", t.Commit.Revision[:revisionShown], "layers", len(t.Desired.Cluster.Layers))

@@ -45,7 +45,7 @@ func (s *session) expect(ctx context.Context, rev gitsource.Revision, t target, 
 	union.Revision, union.Newest, union.Writer, union.Version = kept.Revision, kept.Newest, kept.Writer, kept.Version
 	union = raised(union, rev, t)
 	if !union.same(s.inventory) {
-		if err := saveInventory(s.Dir, union); err != nil {
+		if err := s.saveInventory(union); err != nil {
 			return err
 		}
 	}

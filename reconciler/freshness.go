@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/holdfast-fleet/holdfast/durable"
 )
 
 const (
@@ -33,6 +35,7 @@ type news struct {
 // agent has run: a clock that stands still or jumps back hides nothing.
 type freshness struct {
 	path string
+	disk durable.Disk
 
 	mu      sync.Mutex
 	news    news
@@ -102,7 +105,7 @@ func (n news) stale(clock time.Time) *Stale {
 
 func (f *freshness) write() error {
 	f.written = f.news.Uptime
-	return writeJSON(f.path, f.news)
+	return writeJSON(f.disk, f.path, f.news)
 }
 
 func days(d time.Duration) string {

@@ -139,12 +139,17 @@ func (s *session) bring(ctx context.Context, rev gitsource.Revision, t *target, 
 		s.rec.finish(PhaseApply, err)
 		return nil, err
 	}
+	s.condemnCutOff(*t)
 	desired := t.Desired.Cluster.Layers
 	layers, kept := plan(desired, s.confirmedLayers(), s.stays(desired))
 	layers = s.touchable(layers)
 	planned := *t
 	planned.Desired.Cluster.Layers = layers
 	err = s.expect(ctx, rev, *t, site)
+	if err == nil {
+		err = s.attempt(layers)
+		defer s.attempted()
+	}
 	if err == nil {
 		err = s.apply(ctx, *t, layers, kept)
 	}
@@ -260,24 +265,6 @@ func (s *session) load(rev gitsource.Revision) (*fleet.Host, error) {
 	}
 	s.rotation.declare(rev, host.Site.Sources)
 	return host, nil
-}
-
-// shares refuses a site of several hosts whose distribution each would run for itself.
-func (s *session) shares(host *fleet.Host, d render.Desired) error {
-	active := host.Site.Active()
-	if len(active) < 2 {
-		return nil
-	}
-	dist, err := fleet.ParseDistribution(d.Node.Distribution)
-	if err != nil {
-		return err
-	}
-	driver, err := s.Driver(dist.Type)
-	if err != nil || driver.Shares() {
-		return err
-	}
-	return &fleet.Problem{File: active[1].File, Tip: "keep one host of the site active, or choose another type of distribution",
-		Msg: fmt.Sprintf("a cluster of type %s has one host, and site %s has %d", dist.Type, host.Site.Name, len(active))}
 }
 
 // Unregistered reports a host that waits for its registration commit.

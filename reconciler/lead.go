@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap"
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
+	"github.com/holdfast-fleet/holdfast/render"
 )
 
 const (
@@ -196,7 +198,7 @@ func (s *session) heed(ctx context.Context, rev gitsource.Revision, t target, si
 		site = saved
 	}
 	if site.Version != "" && !(site.same(s.inventory)) {
-		if err := saveInventory(s.Dir, site); err != nil {
+		if err := s.saveInventory(site); err != nil {
 			return err
 		}
 		s.inventory = site
@@ -227,6 +229,24 @@ func (s *session) worked(t target, settles bool) error {
 		s.settled()
 	}
 	return err
+}
+
+// shares refuses a site of several hosts whose distribution each would run for itself.
+func (s *session) shares(host *fleet.Host, d render.Desired) error {
+	active := host.Site.Active()
+	if len(active) < 2 {
+		return nil
+	}
+	dist, err := fleet.ParseDistribution(d.Node.Distribution)
+	if err != nil {
+		return err
+	}
+	driver, err := s.Driver(dist.Type)
+	if err != nil || driver.Shares() {
+		return err
+	}
+	return &fleet.Problem{File: active[1].File, Tip: "keep one host of the site active, or choose another type of distribution",
+		Msg: fmt.Sprintf("a cluster of type %s has one host, and site %s has %d", dist.Type, host.Site.Name, len(active))}
 }
 
 // overtaken tells whether another host has raised the site's revision since this one began to apply.

@@ -23,6 +23,12 @@ func pauseOf(o orders.Order) Pause {
 	return Pause{Layer: o.Layer, Until: o.Until(), Reason: o.Reason}
 }
 
+func (s *session) orders() orders.Folder {
+	folder := orders.In(s.Dir)
+	folder.Disk = s.Disk
+	return folder
+}
+
 // hear signals orders until ctx ends.
 func (s *session) hear(ctx context.Context) <-chan struct{} {
 	ordered, err := orders.In(s.Dir).Watch(ctx)
@@ -35,7 +41,7 @@ func (s *session) hear(ctx context.Context) <-chan struct{} {
 
 // given reads the orders.
 func (s *session) given() []orders.Order {
-	list, err := orders.In(s.Dir).List()
+	list, err := s.orders().List()
 	if err != nil {
 		s.Log.Warn("order not understood", "error", err)
 	}
@@ -75,7 +81,7 @@ func (s *session) obey(list []orders.Order) {
 }
 
 func (s *session) remove(o orders.Order) {
-	if _, err := orders.In(s.Dir).Remove(o.Verb, o.Layer); err != nil {
+	if _, err := s.orders().Remove(o.Verb, o.Layer); err != nil {
 		s.Log.Error("order not removed", "order", string(o.Verb), "error", err)
 	}
 }

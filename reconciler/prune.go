@@ -190,7 +190,7 @@ func (s *session) settle(ctx context.Context, inv Inventory) error {
 	if err != nil {
 		return err
 	}
-	if err := saveInventory(s.Dir, inv); err != nil {
+	if err := s.saveInventory(inv); err != nil {
 		return err
 	}
 	s.inventory = inv

@@ -18,6 +18,7 @@ import (
 
 	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/content"
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/orders"
@@ -68,6 +69,7 @@ type Memo interface {
 // Reconciler drives one host to the newest verified revision, for ever.
 type Reconciler struct {
 	Dir         string            // the agent's own data, 0700
+	Disk        durable.Disk      // that Dir is on; the zero one is the plain one
 	Identity    string            // the host's public key as in authorized_keys
 	Fingerprint string            // of Identity
 	Version     string            // of the agent
@@ -109,6 +111,7 @@ type session struct {
 	intents      intents              // what commits allow, of the revision being worked on
 	cluster      Cluster
 	office       *office
+	attempts     *attempts
 	access       bootstrap.Access
 	checked      map[string]bool   // digests of content that was verified to be there
 	applied      map[string]string // layer → digest that is known to be in the cluster
@@ -165,12 +168,16 @@ func (r *Reconciler) session() *session {
 	if s.inventory, err = loadInventory(s.Dir); err != nil {
 		s.Log.Error("local inventory not readable", "error", err)
 	}
-	if s.verdicts, err = openVerdicts(s.Dir); err != nil {
+	if s.verdicts, err = openVerdicts(s.Disk, s.Dir); err != nil {
 		s.Log.Error("which layers are bad is not readable", "error", err)
+	}
+	if s.attempts, err = openAttempts(s.Disk, s.Dir); err != nil {
+		s.Log.Error("which changes were cut off is not readable", "error", err)
 	}
 	if s.fresh, err = openFreshness(s.Dir); err != nil {
 		s.Log.Error("age of the news not readable", "error", err)
 	}
+	s.fresh.disk = s.Disk
 	if s.rotation, err = openRotation(r, s.Log); err != nil {
 		s.Log.Error("which sources are proven is not readable", "error", err)
 	}
@@ -190,6 +197,7 @@ func (r *Reconciler) session() *session {
 		first.Sources = before.Sources
 	}
 	s.rec = newRecorder(s.Dir, first, s.Log)
+	s.rec.disk = s.Disk
 	return s
 }
 

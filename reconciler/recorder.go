@@ -20,8 +20,9 @@ import (
 // A recorder holds the status and writes it, at most every writeInterval, so
 // that a hundred layers changing at once cost one write.
 type recorder struct {
-	dir string
-	log *slog.Logger
+	dir  string
+	disk durable.Disk
+	log  *slog.Logger
 
 	mu      sync.Mutex
 	status  Status
@@ -157,7 +158,7 @@ func (r *recorder) write() {
 	s.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err == nil {
-		err = durable.WriteFile(filepath.Join(r.dir, StatusFile), append(data, '\n'), 0o644)
+		err = r.disk.WriteFile(filepath.Join(r.dir, StatusFile), append(data, '\n'), 0o644)
 	}
 	if err != nil {
 		r.log.Error("status not written", "error", err)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 )
@@ -28,6 +29,7 @@ type rotation struct {
 	staged []gitsource.Source
 	opener opener
 	dir    string
+	disk   durable.Disk
 	log    *slog.Logger
 
 	mu       sync.Mutex
@@ -81,7 +83,7 @@ func openRotation(r *Reconciler, log *slog.Logger) (*rotation, error) {
 	var kept provenRevision
 	_, err := readJSON(filepath.Join(r.Dir, sourcesFile), &kept)
 	return &rotation{
-		Source: r.Source, staged: r.Staged, opener: opener{r.Login, r.Secrets}, dir: r.Dir, log: log,
+		Source: r.Source, staged: r.Staged, opener: opener{r.Login, r.Secrets}, dir: r.Dir, disk: r.Disk, log: log,
 		kept: kept.Proven, restored: kept.Proven == "",
 	}, err
 }
@@ -151,7 +153,7 @@ func (r *rotation) look(problems error) error {
 		r.proven = r.newest
 		return problems
 	}
-	if err := writeJSON(filepath.Join(r.dir, sourcesFile), provenRevision{r.newest.commit}); err != nil {
+	if err := writeJSON(r.disk, filepath.Join(r.dir, sourcesFile), provenRevision{r.newest.commit}); err != nil {
 		return errors.Join(problems, fmt.Errorf("keep which sources are proven: %w", err))
 	}
 	r.log.Info("sources proven", "revision", r.newest.commit[:12], "sources", len(r.newest.sources))

@@ -54,8 +54,8 @@ func loadConfirmed(dir string) (*target, error) {
 	return &t, nil
 }
 
-func saveConfirmed(dir string, t target) error {
-	return writeJSON(filepath.Join(dir, confirmedFile), t)
+func (s *session) saveConfirmed(t target) error {
+	return writeJSON(s.Disk, filepath.Join(s.Dir, confirmedFile), t)
 }
 
 // ReadInventory returns what may be in the cluster, as the agent last wrote it to
@@ -68,8 +68,8 @@ func loadInventory(dir string) (Inventory, error) {
 	return inv, err
 }
 
-func saveInventory(dir string, inv Inventory) error {
-	return writeJSON(filepath.Join(dir, inventoryFile), inv)
+func (s *session) saveInventory(inv Inventory) error {
+	return writeJSON(s.Disk, filepath.Join(s.Dir, inventoryFile), inv)
 }
 
 func readJSON(path string, v any) (found bool, err error) {
@@ -86,10 +86,10 @@ func readJSON(path string, v any) (found bool, err error) {
 	return true, nil
 }
 
-func writeJSON(path string, v any) error {
+func writeJSON(disk durable.Disk, path string, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(path, data, 0o600)
+	return disk.WriteFile(path, data, 0o600)
 }

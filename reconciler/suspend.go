@@ -1,17 +1,13 @@
 package reconciler
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 )
@@ -91,7 +87,7 @@ func (s *session) begin(t *target) error {
 	if s.begun != nil && s.begun.same(t) {
 		return nil
 	}
-	if err := writeJSON(filepath.Join(s.Dir, begunFile), t); err != nil {
+	if err := writeJSON(s.Disk, filepath.Join(s.Dir, begunFile), t); err != nil {
 		return err
 	}
 	s.begun = t
@@ -104,10 +100,10 @@ func (s *session) forgetBegun() error {
 		return nil
 	}
 	s.begun = nil
-	if err := os.Remove(filepath.Join(s.Dir, begunFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.Disk.RemoveAll(filepath.Join(s.Dir, begunFile)); err != nil {
 		return err
 	}
-	return durable.SyncDir(s.Dir)
+	return s.Disk.SyncDir(s.Dir)
 }
 
 func loadBegun(dir string) (*target, error) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/render"
 )
 
@@ -29,11 +30,12 @@ type Verdict struct {
 // verdicts are on disk before a layer is put back.
 type verdicts struct {
 	path string
+	disk durable.Disk
 	list []Verdict
 }
 
-func openVerdicts(dir string) (*verdicts, error) {
-	v := &verdicts{path: filepath.Join(dir, verdictsFile)}
+func openVerdicts(disk durable.Disk, dir string) (*verdicts, error) {
+	v := &verdicts{path: filepath.Join(dir, verdictsFile), disk: disk}
 	_, err := readJSON(v.path, &v.list)
 	return v, err
 }
@@ -54,7 +56,7 @@ func (v *verdicts) add(one Verdict) error {
 	}
 	v.list = append(v.list, one)
 	v.list = v.list[max(0, len(v.list)-maxVerdicts):]
-	return writeJSON(v.path, v.list)
+	return writeJSON(v.disk, v.path, v.list)
 }
 
 // clear forgets the verdicts on a layer; on all if it is empty. It returns how many.
@@ -64,7 +66,7 @@ func (v *verdicts) clear(layer string) (int, error) {
 	if len(left) == before {
 		return 0, nil
 	}
-	if err := writeJSON(v.path, left); err != nil {
+	if err := writeJSON(v.disk, v.path, left); err != nil {
 		return 0, err
 	}
 	v.list = left
@@ -100,8 +102,7 @@ func (t *trial) condemns(l render.Layer, unhealthy bool, now time.Time) bool {
 // is put back to what was last confirmed and not tried again until it changes.
 // s.mu is held.
 func (s *session) judge(t target, l render.Layer, err error, unhealthy bool) {
-	old := s.confirmedLayer(l.Name)
-	if old == nil || old.Digest == l.Digest || !rollsBack(l, *old) {
+	if s.replaced(l) == nil {
 		return
 	}
 	tried := s.failing[l.Digest]
@@ -112,17 +113,23 @@ func (s *session) judge(t target, l render.Layer, err error, unhealthy bool) {
 	if !tried.condemns(l, unhealthy, time.Now()) {
 		return
 	}
+	s.condemn(t, l, err)
+	if sick := new(UnhealthyError); errors.As(err, &sick) {
+		for _, o := range sick.Objects {
+			s.cluster.Event(Event{Object: o.Object, Warning: true, Reason: "RolledBack", Message: "layer " + l.Name + " goes back to what was last confirmed: " + o.Why})
+		}
+	}
+}
+
+// condemn finds a layer bad, which replaces one that it can be put back to.
+func (s *session) condemn(t target, l render.Layer, err error) {
+	old := s.replaced(l)
 	v := Verdict{Layer: l.Name, Digest: l.Digest, To: old.Digest, Revision: t.Commit.Revision, Why: err.Error(), Since: time.Now().UTC().Truncate(time.Millisecond)}
 	if err := s.verdicts.add(v); err != nil {
 		s.Log.Error("verdict not kept: it is forgotten when the agent restarts", "layer", l.Name, "error", err)
 	}
 	s.sayVerdicts()
 	s.Log.Warn("layer rolled back", "layer", l.Name, "digest", l.Digest, "to", old.Digest, "why", err)
-	if sick := new(UnhealthyError); errors.As(err, &sick) {
-		for _, o := range sick.Objects {
-			s.cluster.Event(Event{Object: o.Object, Warning: true, Reason: "RolledBack", Message: "layer " + l.Name + " goes back to what was last confirmed: " + o.Why})
-		}
-	}
 }
 
 // confirmedLayer is a layer as last confirmed; nil if there is none.

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/content"
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
@@ -46,6 +49,8 @@ type agentConfig struct {
 	Dir, Kubeconfig, Source, Anchor string
 	Hurry                           bool          // holds its Lease for seconds
 	Up                              time.Duration // how much longer the machine has been up than it has
+	KillAt                          int           // the nth thing that it does; 0: none
+	KillWhen                        string        // it does this; empty: never
 }
 
 // runAgent is an agent with the real parts, for a cluster that is there already.
@@ -54,6 +59,11 @@ func runAgent(text string) error {
 	if err := json.Unmarshal([]byte(text), &c); err != nil {
 		return err
 	}
+	points, err := os.OpenFile(filepath.Join(c.Dir, "points"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	k := &killer{at: c.KillAt, when: c.KillWhen, log: points}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
@@ -82,12 +92,19 @@ func runAgent(text string) error {
 	r := reconciler.Reconciler{
 		Dir: c.Dir, Identity: id.PublicKey(), Fingerprint: id.Fingerprint(), Source: repo, Staged: sources,
 		Login: id.Signer(), Secrets: opens, Content: store, Interval: 200 * time.Millisecond, Log: log,
+		Disk: durable.Disk{Before: func(change durable.Change) error {
+			if name := filepath.Base(change.Path); change.Op != durable.Write && !strings.Contains(name, reconciler.StatusFile) { // which decides nothing
+				k.point(fmt.Sprintf("disk: %s %s", change.Op, name))
+			}
+			return nil
+		}},
 		Driver: func(string) (reconciler.Driver, error) { return standing(c.Kubeconfig), nil },
 		Connect: func(kubeconfig string) (reconciler.Cluster, error) {
 			cluster, err := Connect(kubeconfig, log)
 			if err != nil {
 				return nil, err
 			}
+			cluster.http.Transport = reaper{cluster.http.Transport, k}
 			cluster.tenure.now = func() time.Duration { return sinceBoot() + c.Up }
 			if c.Hurry {
 				cluster.lease = hurriedTimes
@@ -96,6 +113,45 @@ func runAgent(text string) error {
 		},
 	}
 	return r.Run(ctx)
+}
+
+// killer ends this process, as a power cut would, at one of the things that it does.
+type killer struct {
+	at   int
+	when string
+	log  *os.File // of all of them
+
+	mu sync.Mutex
+	n  int
+}
+
+func (k *killer) point(what string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.n++
+	fmt.Fprintln(k.log, what)
+	if k.n == k.at || k.when != "" && strings.Contains(what, k.when) {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	}
+}
+
+// reaper has a killer watch requests: each before it is sent, and once it was
+// answered and nobody knows yet. Those of the Lease come at any time, and are not counted.
+type reaper struct {
+	http.RoundTripper
+	*killer
+}
+
+func (r reaper) RoundTrip(req *http.Request) (*http.Response, error) {
+	if strings.Contains(req.URL.Path, "/leases") {
+		return r.RoundTripper.RoundTrip(req)
+	}
+	what := req.Method + " " + req.URL.Path
+	r.point("ask: " + what)
+	resp, err := r.RoundTripper.RoundTrip(req)
+	r.point("answered: " + what)
+	return resp, err
 }
 
 // standing is the driver of a cluster that stands, by its kubeconfig.
