@@ -58,6 +58,9 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 	}
 	r.mu.Lock()
 	unchanged := r.applied[l.Name] == l.Digest
+	if !unchanged {
+		delete(r.applied, l.Name) // from now on it is something between the two
+	}
 	r.mu.Unlock()
 	if unchanged {
 		r.end(l, LayerReady, nil)

@@ -32,6 +32,7 @@ type fakeCluster struct {
 	events        []reconciler.Event
 	leader        reconciler.Leader // the zero one: whoever asks
 	leaderChanged chan struct{}
+	onCall        func(call string) // mu is held
 }
 
 func newFakeCluster() *fakeCluster {
@@ -42,7 +43,11 @@ func newFakeCluster() *fakeCluster {
 }
 
 func (c *fakeCluster) note(format string, args ...any) {
-	c.history = append(c.history, fmt.Sprintf(format, args...))
+	call := fmt.Sprintf(format, args...)
+	c.history = append(c.history, call)
+	if c.onCall != nil {
+		c.onCall(call)
+	}
 }
 
 func (c *fakeCluster) Inventory(context.Context, string) (reconciler.Inventory, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-fleet/holdfast/content"
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
 	"github.com/holdfast-fleet/holdfast/identity"
@@ -37,6 +38,7 @@ type stage struct {
 	end     func()
 
 	interval time.Duration // 0: a short one
+	disk     durable.Disk
 }
 
 func newStage(t *testing.T) *stage {
@@ -126,7 +128,7 @@ func (s *stage) start() {
 	store, err := content.Open(filepath.Join(s.dir, "content"))
 	require.NoError(s.t, err)
 	r := reconciler.Reconciler{
-		Dir: s.dir, Identity: s.id.PublicKey(), Fingerprint: s.id.Fingerprint(), Source: repo, Content: store,
+		Dir: s.dir, Disk: s.disk, Identity: s.id.PublicKey(), Fingerprint: s.id.Fingerprint(), Source: repo, Content: store,
 		Staged: staged, Login: s.id.Signer(), Secrets: opens,
 		Interval: cmp.Or(s.interval, 50*time.Millisecond),
 		Driver:   func(string) (reconciler.Driver, error) { return s.driver, nil },
@@ -271,6 +273,7 @@ func TestALayerThatDoesNotBecomeHealthyIsPutBack(t *testing.T) {
 	require.Equal(t, map[string]reconciler.LayerState{
 		"base": reconciler.LayerKept, "after": reconciler.LayerKept, "alone": reconciler.LayerReady,
 	}, states)
+	require.Equal(t, "apply base", s.cluster.said()[len(s.cluster.said())-1], "the old one is applied again")
 	require.False(t, s.cluster.has("ConfigMap/next"), "what depends on a bad layer stays too")
 	require.True(t, s.cluster.has("ConfigMap/fine"), "an independent layer goes on")
 

@@ -124,6 +124,9 @@ func (k *killStory) run(kills ...agentConfig) (killed int, err error) {
 		for {
 			st, err := reconciler.ReadStatus(k.dirs["a"])
 			if err == nil && st.Agent.PID == agent.Process.Pid && want(st) {
+				if text := k.s.text(ctx); n == 2 && text != "2" {
+					return killed, fmt.Errorf("the layer was put back, and the page is %q", text)
+				}
 				break
 			}
 			if time.Now().After(deadline) {

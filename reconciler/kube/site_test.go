@@ -46,10 +46,9 @@ func (s *stand) texts(t *testing.T) (seen func() []string) {
 	}
 }
 
-func (s *stand) text(t *testing.T) string {
-	t.Helper()
+func (s *stand) text(ctx context.Context) string {
 	cm := &corev1.ConfigMap{}
-	if err := s.other.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "page"}, cm); err != nil {
+	if err := s.other.Get(ctx, client.ObjectKey{Namespace: "default", Name: "page"}, cm); err != nil {
 		return ""
 	}
 	return cm.Data["text"]
@@ -101,13 +100,13 @@ func TestOneHostOfASiteApplies(t *testing.T) {
 	expired := time.Now().Add(hurriedTimes.duration + hurriedTimes.renew)
 	within(t, "the Lease has run out", func() bool { return time.Now().After(expired) })
 	require.Equal(t, ahead, s.holder(t), "who is behind does not take it")
-	require.Equal(t, "two", s.text(t))
+	require.Equal(t, "two", s.text(t.Context()))
 
 	f.push(behind)
 	f.until(behind, "who has the revision takes over", func(st reconciler.Status) bool { return st.Leader == "" && runs(second)(st) })
 	require.Equal(t, behind, s.holder(t))
 	s.deface(t)
-	within(t, "the new leader repairs", func() bool { return s.text(t) == "two" })
+	within(t, "the new leader repairs", func() bool { return s.text(t.Context()) == "two" })
 
 	third := f.commit("third", page("three"))
 	f.push(all...)
