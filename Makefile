@@ -135,6 +135,7 @@ e2e: demo hosts ## the main job, end to end, checked: the demo, and stories on w
 hosts: root deps build embedded # what the stories of e2e put on the disks of their hosts
 	@cd e2e/images && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../build/e2e/coredns github.com/coredns/coredns
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/web ./fleet-example/app
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/e2e/standin ./e2e/standin
 
 clean: ## remove what was built
 	rm -rf build

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/k3s"
 	"github.com/holdfast-fleet/holdfast/content"
 	"github.com/holdfast-fleet/holdfast/fleet"
 )
@@ -92,7 +93,9 @@ func For(kind string) (Driver, error) {
 		return embeddedDriver{}, nil
 	case fleet.Kubeadm:
 		return kubeadmDriver{}, nil
+	case fleet.K3s:
+		return k3sDriver{k3s.K3s}, nil
 	default:
-		return nil, fmt.Errorf("no driver runs distributions of type %q; there are %s", kind, strings.Join(fleet.DistributionTypes, " and "))
+		return nil, fmt.Errorf("no driver runs distributions of type %q; there are %s", kind, strings.Join(fleet.DistributionTypes, ", "))
 	}
 }

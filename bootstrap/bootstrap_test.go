@@ -39,6 +39,10 @@ func TestNeeds(t *testing.T) {
 			require.Equal(t, tt.want, driver.Needs(tt.distribution))
 		})
 	}
+	k3s, err := bootstrap.For(fleet.K3s)
+	require.NoError(t, err)
+	require.Equal(t, []string{"holdfast.dev/k3s/programs:v1.36.3-k3s1", "holdfast.dev/k3s/images:v1.36.3-k3s1"},
+		k3s.Needs(fleet.Distribution{Type: fleet.K3s, Version: "v1.36.3+k3s1"}), "a tag has no +")
 }
 
 func TestAVersionThatNoDriverKnowsIsRefused(t *testing.T) {

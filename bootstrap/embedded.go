@@ -44,7 +44,7 @@ func (e embeddedDriver) Ensure(ctx context.Context, req Request) (Access, error)
 			return Access{}, fmt.Errorf("bootstrap %s: no digest is locked for %s", req.Host, ref)
 		}
 	}
-	bin, err := unpack(req.Store, req.Dir, req.Content[programsRef(d)])
+	bin, err := unpack(req.Store, req.Dir, "bin", req.Content[programsRef(d)])
 	if err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
@@ -73,24 +73,24 @@ func (embeddedDriver) Stop(ctx context.Context, dir string) error { return embed
 
 func (embeddedDriver) Reset(ctx context.Context, dir string) error { return embedded.Reset(ctx, dir) }
 
-// unpack puts the verified programs into dir/bin/DIGEST. A folder of that name
-// is whole, and is only looked at.
-func unpack(store *content.Store, dir, digest string) (string, error) {
+// unpack puts the verified files of an artifact into dir/kind/DIGEST. A folder
+// of that name is whole, and is only looked at.
+func unpack(store *content.Store, dir, kind, digest string) (string, error) {
 	algorithm, hex, ok := strings.Cut(digest, ":")
 	if !ok || algorithm != "sha256" || len(hex) != 64 || strings.Trim(hex, "0123456789abcdef") != "" {
-		return "", fmt.Errorf("programs: %q is not a digest", digest)
+		return "", fmt.Errorf("%s: %q is not a digest", kind, digest)
 	}
-	bin := filepath.Join(dir, "bin", hex[:16])
-	if err := os.MkdirAll(filepath.Dir(bin), 0o700); err != nil {
+	folder := filepath.Join(dir, kind, hex[:16])
+	if err := os.MkdirAll(filepath.Dir(folder), 0o700); err != nil {
 		return "", err
 	}
 	if store == nil {
-		return "", errors.New("programs: no content store")
+		return "", errors.New(kind + ": no content store")
 	}
-	if err := store.Extract(digest, bin); err != nil {
-		return "", fmt.Errorf("unpack programs: %w", err)
+	if err := store.Extract(digest, folder); err != nil {
+		return "", fmt.Errorf("unpack %s: %w", kind, err)
 	}
-	return bin, nil
+	return folder, nil
 }
 
 // removeOthers removes the programs of versions of which nothing runs any

@@ -54,7 +54,7 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 	}
 	pause := kubeadm.PauseImage(cfg.Cluster)
 	cfg.Pause = pause[:strings.LastIndexByte(pause, ':')] + "@" + req.Content[pause]
-	bin, err := unpack(req.Store, req.Dir, req.Content[kubeadmPrograms(d)])
+	bin, err := unpack(req.Store, req.Dir, "bin", req.Content[kubeadmPrograms(d)])
 	if err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 )
@@ -64,7 +65,7 @@ func writeImages(file, build, tree string) (err error) {
 		if data == nil {
 			data, entrypoint = kube, nil
 		}
-		img, err := addImage(archive, part+":"+tag, data, entrypoint)
+		img, err := addImage(archive, repository+"/"+part+":"+tag, data, entrypoint)
 		if err != nil {
 			return err
 		}
@@ -144,7 +145,7 @@ func addImage(w *tar.Writer, name string, data []byte, entrypoint []string) (ima
 	if err != nil {
 		return image{}, err
 	}
-	part, _, _ := strings.Cut(name, ":")
-	img := image{Config: part + ".json", RepoTags: []string{repository + "/" + name}, Layers: []string{part + "/layer.tar"}}
+	part, _, _ := strings.Cut(path.Base(name), ":")
+	img := image{Config: part + ".json", RepoTags: []string{name}, Layers: []string{part + "/layer.tar"}}
 	return img, errors.Join(put(w, img.Config, config), put(w, img.Layers[0], data))
 }

@@ -20,6 +20,7 @@ import (
 // headquarters has a clone of the fleet, the key of its people, the Git server
 // that hosts pull from, and what is put on the disks of new hosts.
 type headquarters struct {
+	kit   kit
 	dir   string
 	repo  string // the project itself
 	build string // folder of the built programs
@@ -50,7 +51,7 @@ func (hq *headquarters) git(args ...string) (string, error) {
 	return hq.run("git", append([]string{"-C", hq.fleet()}, args...)...)
 }
 
-// open sets it all up: the example's fleet, on kubeadm.
+// open sets it all up: the example's fleet, on the kit's distribution.
 func (hq *headquarters) open() error {
 	example, err := filepath.Abs("../fleet-example")
 	if err != nil {
@@ -59,7 +60,7 @@ func (hq *headquarters) open() error {
 	if err := os.CopyFS(hq.fleet(), os.DirFS(example)); err != nil {
 		return err
 	}
-	for _, step := range []func() error{hq.makeKey, hq.chooseKubeadm, hq.fillStage, hq.serve, hq.publish} {
+	for _, step := range []func() error{hq.makeKey, func() error { return hq.chooseDistribution(hq.kit.versions[0]) }, hq.fillStage, hq.lock, hq.serve, hq.publish} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -94,7 +95,7 @@ func (hq *headquarters) write(file, text string, mode os.FileMode) error {
 	return errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), mode))
 }
 
-func (hq *headquarters) chooseKubeadm() error {
+func (hq *headquarters) chooseDistribution(version string) error {
 	for _, profile := range []string{"web-shop", "kiosk"} {
 		file := filepath.Join(hq.fleet(), "profiles", profile, "distribution/distribution.yaml")
 		text := fmt.Sprintf(`apiVersion: holdfast.dev/v1alpha1
@@ -102,10 +103,9 @@ kind: Distribution
 metadata:
   name: %s
 spec:
-  type: kubeadm
+  type: %s
   version: %s
-  imageRepository: %s
-`, profile, version, repository)
+%s`, profile, hq.kit.name, version, hq.kit.spec)
 		if err := hq.write(file, text, 0o644); err != nil {
 			return err
 		}
@@ -135,40 +135,21 @@ spec:
 	_, err2 := hq.run("cp", filepath.Join(hq.repo, "packaging/holdfast.service"), unit)
 	return errors.Join(err, err2, os.Chmod(filepath.Join(stage, "var/lib/holdfast"), 0o700),
 		os.Symlink("../holdfast.service", filepath.Join(stage, "etc/systemd/system/multi-user.target.wants/holdfast.service")),
-		hq.write(filepath.Join(stage, "etc/holdfast/agent.yaml"), config, 0o600), hq.addContent())
+		hq.write(filepath.Join(stage, "etc/holdfast/agent.yaml"), config, 0o600), hq.kit.add(hq),
+		hq.addContent("--program", "holdfast.dev/example/web:1.0.0", filepath.Join(hq.build, "web")))
 }
 
-func (hq *headquarters) addContent() error {
-	store := filepath.Join(hq.stage(), "var/lib/holdfast/content")
-	archive := filepath.Join(hq.dir, "images.tar")
-	if err := writeImages(archive, hq.build, hq.tree); err != nil {
-		return err
-	}
-	names := filepath.Join(hq.dir, "programs")
-	if err := os.Mkdir(names, 0o755); err != nil {
-		return err
-	}
-	files := []string{"content", "add", "--store", store, "holdfast.dev/kubeadm/programs:" + version}
-	for _, name := range []string{"kubeadm", "kubelet", "kubectl"} {
-		if err := os.Symlink(filepath.Join(hq.build, "embedded/kube"), filepath.Join(names, name)); err != nil {
-			return err
-		}
-		files = append(files, filepath.Join(names, name))
-	}
-	for _, name := range []string{"containerd", "containerd-shim-runc-v2", "ctr", "runc", "bridge", "host-local", "loopback", "portmap"} {
-		files = append(files, filepath.Join(hq.build, "embedded", name))
-	}
-	for _, args := range [][]string{
-		files,
-		{"content", "add", "--store", store, "--archive", archive},
-		{"content", "add", "--store", store, "--program", "holdfast.dev/example/web:1.0.0", filepath.Join(hq.build, "web")},
-		{"lock", "--fleet", hq.fleet(), "--store", store},
-	} {
-		if _, err := hq.holdfast(args...); err != nil {
-			return err
-		}
-	}
-	return os.Remove(archive)
+func (hq *headquarters) store() string { return filepath.Join(hq.stage(), "var/lib/holdfast/content") }
+
+// addContent puts content on the disks of new hosts.
+func (hq *headquarters) addContent(args ...string) error {
+	_, err := hq.holdfast(append([]string{"content", "add", "--store", hq.store()}, args...)...)
+	return err
+}
+
+func (hq *headquarters) lock() error {
+	_, err := hq.holdfast("lock", "--fleet", hq.fleet(), "--store", hq.store())
+	return err
 }
 
 // serve answers Git's smart HTTP protocol on the LAN, with Git's own backend.

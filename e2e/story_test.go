@@ -31,12 +31,12 @@ func TestStories(t *testing.T) {
 			if !testhost.Inside(t, "../build/hosts") {
 				return
 			}
-			play(t, file)
+			play(t, file, kubeadmKit)
 		})
 	}
 }
 
-func play(t *testing.T, file string) {
+func play(t *testing.T, file string, k kit) {
 	t.Helper()
 	repo, err := filepath.Abs("..")
 	require.NoError(t, err)
@@ -46,10 +46,12 @@ func play(t *testing.T, file string) {
 	testscript.Run(t, testscript.Params{
 		Files: []string{file},
 		Setup: func(env *testscript.Env) error {
-			s.hq = &headquarters{dir: filepath.Join(env.WorkDir, "hq"), repo: repo, build: filepath.Join(repo, "build"), tree: lan.Tree()}
+			k.setenv(env)
+			s.hq = &headquarters{kit: k, dir: filepath.Join(env.WorkDir, "hq"), repo: repo, build: filepath.Join(repo, "build"), tree: lan.Tree()}
 			env.Defer(s.explain(t))
 			return errors.Join(os.Mkdir(s.hq.dir, 0o755), s.hq.open())
 		},
+		Condition: k.condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"install":  s.install,
 			"boot":     s.boot,
@@ -58,6 +60,7 @@ func play(t *testing.T, file string) {
 			"mend":     s.mend,
 			"register": s.register,
 			"commit":   s.commit,
+			"version":  s.version,
 			"settled":  s.settled,
 			"on":       s.on,
 			"until":    s.until,
@@ -127,6 +130,13 @@ func (s *story) register(ts *testscript.TestScript, _ bool, args []string) {
 // commit MESSAGE signs and pushes what changed in the clone of the fleet.
 func (s *story) commit(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(s.hq.commit(strings.Join(args, " ")))
+}
+
+// version VERSION has all hosts run another version of their distribution.
+func (s *story) version(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(s.hq.chooseDistribution(args[0]))
+	ts.Check(s.hq.lock())
+	ts.Check(s.hq.commit("Run " + args[0]))
 }
 
 // settled HOST waits until it runs the newest commit and has nothing left to do.

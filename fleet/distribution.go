@@ -13,12 +13,31 @@ import (
 const (
 	Embedded = "embedded" // upstream Kubernetes on loopback, for demo and tests
 	Kubeadm  = "kubeadm"
+	K3s      = "k3s"
 )
 
 // DistributionTypes are all of them.
-var DistributionTypes = []string{Embedded, Kubeadm}
+var DistributionTypes = []string{Embedded, Kubeadm, K3s}
 
-var kubernetesVersion = regexp.MustCompile(`^v1\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`)
+// kinds says what the types of distributions differ in, as far as the model goes.
+var kinds = map[string]struct {
+	version        string // what follows the version of Kubernetes, a pattern
+	like           string // a version
+	pods, services string // the networks, unless others are named
+	disable        []string
+}{
+	Embedded: {like: "v1.36.3", pods: "10.244.0.0/24", services: "10.96.0.0/16"},
+	Kubeadm:  {like: "v1.36.3", pods: "10.244.0.0/16", services: "10.96.0.0/16"},
+	// https://docs.k3s.io/cli/server
+	K3s: {version: `\+k3s[1-9][0-9]*`, like: "v1.36.3+k3s1", pods: "10.42.0.0/16", services: "10.43.0.0/16",
+		disable: []string{"coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes"}},
+}
+
+// kubernetes is how versions of Kubernetes are written, and what distributions add to them.
+const (
+	kubernetes  = `^v1\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)`
+	anyAddition = `(\+[0-9a-z.]+)?`
+)
 
 // ParseDistribution reads a Distribution object, YAML or JSON, and fills in
 // its defaults. Its error joins [Problem]s of the file "distribution".
@@ -28,23 +47,14 @@ func ParseDistribution(data []byte) (Distribution, error) {
 		r.add(r.file, 0, "", "the object is larger than %d KiB", MaxFileSize>>10).Rule = RuleTooLarge
 		return Distribution{}, r.err()
 	}
-	d := Distribution{ServiceCIDR: "10.96.0.0/16", APIPort: 6443}
-	d.Name = r.kubeObject(data, "Distribution", true, r.distributionFields(&d)).Name
-	if d.PodCIDR == "" && d.Type == Kubeadm {
-		d.PodCIDR = "10.244.0.0/16"
-	} else if d.PodCIDR == "" {
-		d.PodCIDR = "10.244.0.0/24"
-	}
+	d := Distribution{APIPort: 6443}
+	var at distributionLines
+	d.Name = r.kubeObject(data, "Distribution", true, r.distributionFields(&d, &at)).Name
+	r.checkKind(&d, at)
 	if pod, err := netip.ParsePrefix(d.PodCIDR); err == nil {
 		if service, err := netip.ParsePrefix(d.ServiceCIDR); err == nil && pod.Overlaps(service) {
 			r.add(r.file, 0, "choose networks apart from each other", "podCIDR %s and serviceCIDR %s overlap", pod, service)
 		}
-	}
-	if d.Type == Kubeadm && d.ImageRepository == "" {
-		r.add(r.file, 0, "name the repository that kubeadm config images list shows, or your own", "imageRepository is missing, which type kubeadm needs")
-	}
-	if d.Type == Kubeadm && d.ControlPlane {
-		r.add(r.file, 0, "", "controlPlane is of type embedded alone")
 	}
 	if err := r.err(); err != nil {
 		return Distribution{}, err
@@ -52,23 +62,59 @@ func ParseDistribution(data []byte) (Distribution, error) {
 	return d, nil
 }
 
-func (r reader) distributionFields(d *Distribution) map[string]field {
+// distributionLines are where fields stand that the type has its say on.
+type distributionLines struct{ version, disable *yaml.Node }
+
+// checkKind checks what depends on the type, and fills in its defaults.
+func (r reader) checkKind(d *Distribution, at distributionLines) {
+	kind, known := kinds[d.Type]
+	if !known {
+		return
+	}
+	if d.PodCIDR == "" {
+		d.PodCIDR = kind.pods
+	}
+	if d.ServiceCIDR == "" {
+		d.ServiceCIDR = kind.services
+	}
+	if at.version != nil && !regexp.MustCompile(kubernetes+kind.version+"$").MatchString(d.Version) {
+		r.problem(at.version, "write it like "+kind.like, "%q is not a version of type %s", d.Version, d.Type)
+	}
+	for _, name := range d.Disable {
+		if len(kind.disable) == 0 {
+			r.problem(at.disable, "", "disable is not of type %s", d.Type)
+		} else if !slices.Contains(kind.disable, name) {
+			r.problem(at.disable, "there are "+strings.Join(kind.disable, ", "), "%q is nothing that type %s could disable", name, d.Type)
+		}
+	}
+	switch {
+	case d.Type == Kubeadm && d.ImageRepository == "":
+		r.add(r.file, 0, "name the repository that kubeadm config images list shows, or your own", "imageRepository is missing, which type kubeadm needs")
+	case d.Type != Kubeadm && d.ImageRepository != "":
+		r.add(r.file, 0, "", "imageRepository is of type kubeadm alone")
+	}
+	if d.Type != Embedded && d.ControlPlane {
+		r.add(r.file, 0, "", "controlPlane is of type embedded alone")
+	}
+}
+
+func (r reader) distributionFields(d *Distribution, at *distributionLines) map[string]field {
 	return map[string]field{
 		"type": {true, "The driver that brings the node up", oneOf(DistributionTypes...), func(n *yaml.Node) {
 			if d.Type = r.text(n, "type"); d.Type != "" && !slices.Contains(DistributionTypes, d.Type) {
-				r.problem(n, "the types are "+strings.Join(DistributionTypes, " and "), "unknown type of distribution %s", d.Type)
+				r.problem(n, "the types are "+strings.Join(DistributionTypes, ", "), "unknown type of distribution %s", d.Type)
 			}
 		}},
-		"version": {true, "Of Kubernetes, like v1.36.3", matching(kubernetesVersion.String()), func(n *yaml.Node) {
-			if d.Version = r.text(n, "version"); !kubernetesVersion.MatchString(d.Version) {
-				r.problem(n, "write it like v1.36.3", "%q is not a version of Kubernetes", d.Version)
-			}
-		}},
+		"version":         {true, "Of Kubernetes, like v1.36.3; of k3s like v1.36.3+k3s1", matching(kubernetes + anyAddition + "$"), func(n *yaml.Node) { d.Version, at.version = r.text(n, "version"), n }},
 		"controlPlane":    {false, "No pods, the API alone; default false", booleanShape, func(n *yaml.Node) { d.ControlPlane = r.boolean(n, "controlPlane") }},
 		"imageRepository": {false, "Of type kubeadm, required: the images of the control plane are below it, as in kubeadm's ClusterConfiguration", textShape, func(n *yaml.Node) { d.ImageRepository = r.text(n, "imageRepository") }},
-		"podCIDR":         {false, "Network of the pods, of which each node of type kubeadm gets a /24; default 10.244.0.0/16, of type embedded 10.244.0.0/24", matching(cidrPattern), func(n *yaml.Node) { d.PodCIDR = r.cidr(n, "podCIDR") }},
-		"serviceCIDR":     {false, "Network of the services; default 10.96.0.0/16", matching(cidrPattern), func(n *yaml.Node) { d.ServiceCIDR = r.cidr(n, "serviceCIDR") }},
-		"apiPort":         {false, "Default 6443", between(1, 65535), func(n *yaml.Node) { d.APIPort = r.number(n, "apiPort", 1, 65535) }},
+		"disable": {false, "What the distribution brings along and should not: of type k3s coredns, servicelb, traefik, local-storage, metrics-server, runtimes", listOf(nameShape), func(n *yaml.Node) {
+			at.disable = n
+			r.items(n, "disable", func(item *yaml.Node) { d.Disable = append(d.Disable, r.text(item, "what is disabled")) })
+		}},
+		"podCIDR":     {false, "Network of the pods, of which each node gets a /24; default 10.244.0.0/16, of type k3s 10.42.0.0/16, of type embedded 10.244.0.0/24", matching(cidrPattern), func(n *yaml.Node) { d.PodCIDR = r.cidr(n, "podCIDR") }},
+		"serviceCIDR": {false, "Network of the services; default 10.96.0.0/16, of type k3s 10.43.0.0/16", matching(cidrPattern), func(n *yaml.Node) { d.ServiceCIDR = r.cidr(n, "serviceCIDR") }},
+		"apiPort":     {false, "Default 6443", between(1, 65535), func(n *yaml.Node) { d.APIPort = r.number(n, "apiPort", 1, 65535) }},
 	}
 }
 

@@ -180,11 +180,12 @@ type Lock struct {
 // profile's distribution kustomization makes exactly one.
 type Distribution struct {
 	Name            string
-	Type            string // the driver: one of DistributionTypes
-	Version         string // of Kubernetes: v1.36.3
-	ControlPlane    bool   // type embedded: no pods, the API alone
-	ImageRepository string // type kubeadm: the images of the control plane are below it
-	PodCIDR         string // default 10.244.0.0/16, of which each node gets a /24; type embedded: 10.244.0.0/24
-	ServiceCIDR     string // default 10.96.0.0/16
-	APIPort         int    // default 6443
+	Type            string   // the driver: one of DistributionTypes
+	Version         string   // of Kubernetes: v1.36.3; with what the type adds to it: v1.36.3+k3s1
+	ControlPlane    bool     // type embedded: no pods, the API alone
+	ImageRepository string   // type kubeadm: the images of the control plane are below it
+	Disable         []string // types that bring parts along: those that are not wanted
+	PodCIDR         string   // of which each node gets a /24
+	ServiceCIDR     string
+	APIPort         int // default 6443
 }

@@ -17,10 +17,18 @@ func TestParseDistribution(t *testing.T) {
 	got, err := fleet.ParseDistribution([]byte(`{"apiVersion":"holdfast.dev/v1alpha1","kind":"Distribution","metadata":{"name":"x","labels":{"a":"b"}},"spec":{"type":"embedded","version":"v1.36.3"}}`))
 	require.NoError(t, err)
 	require.Equal(t, fleet.Distribution{Name: "x", Type: "embedded", Version: "v1.36.3", PodCIDR: "10.244.0.0/24", ServiceCIDR: "10.96.0.0/16", APIPort: 6443}, got)
+	got, err = fleet.ParseDistribution([]byte(head + "Distribution\nmetadata:\n  name: x\nspec: {type: k3s, version: v1.36.3+k3s1, disable: [traefik, servicelb]}\n"))
+	require.NoError(t, err)
+	require.Equal(t, fleet.Distribution{Name: "x", Type: "k3s", Version: "v1.36.3+k3s1", Disable: []string{"traefik", "servicelb"}, PodCIDR: "10.42.0.0/16", ServiceCIDR: "10.43.0.0/16", APIPort: 6443}, got)
 	for _, tt := range []struct{ name, spec, want string }{
 		{"another type", "{type: k9s, version: v1.36.3}", "distribution:5: unknown type of distribution k9s"},
 		{"no version", "{type: embedded}", "distribution:5: spec lacks the field version"},
-		{"a version without v", "{type: embedded, version: 1.36.3}", "distribution:5: \"1.36.3\" is not a version of Kubernetes"},
+		{"a version without v", "{type: embedded, version: 1.36.3}", "distribution:5: \"1.36.3\" is not a version of type embedded"},
+		{"a version of another type", "{type: k3s, version: v1.36.3}", "distribution:5: \"v1.36.3\" is not a version of type k3s"},
+		{"a version with another's addition", "{type: embedded, version: v1.36.3+k3s1}", "distribution:5: \"v1.36.3+k3s1\" is not a version of type embedded"},
+		{"nothing to disable", "{type: embedded, version: v1.36.3, disable: [traefik]}", "distribution:5: disable is not of type embedded"},
+		{"an unknown part", "{type: k3s, version: v1.36.3+k3s1, disable: [traefik, trafik]}", "distribution:5: \"trafik\" is nothing that type k3s could disable"},
+		{"a repository that nobody asks", "{type: k3s, version: v1.36.3+k3s1, imageRepository: example.com/k}", "distribution: imageRepository is of type kubeadm alone"},
 		{"an address for a network", "{type: embedded, version: v1.36.3, podCIDR: 10.0.0.1/24}", "distribution:5: podCIDR \"10.0.0.1/24\" is not a network; 10.0.0.0/24 is"},
 		{"networks that overlap", "{type: embedded, version: v1.36.3, podCIDR: 10.96.1.0/24}", "distribution: podCIDR 10.96.1.0/24 and serviceCIDR 10.96.0.0/16 overlap"},
 		{"a port out of range", "{type: embedded, version: v1.36.3, apiPort: 70000}", "distribution:5: apiPort must be a number from 1 to 65535"},

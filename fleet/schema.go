@@ -25,7 +25,7 @@ func Schema(kind string) ([]byte, error) {
 	case "Agent":
 		spec = r.agentFields(&Agent{})
 	case "Distribution":
-		spec = r.distributionFields(&Distribution{})
+		spec = r.distributionFields(&Distribution{}, &distributionLines{})
 	case "Fleet":
 		spec = r.fleetFields(&Fleet{})
 	case "Group":

@@ -5,15 +5,11 @@ package containerd
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
-
-	"github.com/holdfast-fleet/holdfast/durable"
 )
 
 // Archive writes images as an OCI archive, each under its reference and under
@@ -30,45 +26,20 @@ type Runtime struct {
 }
 
 // Has tells whether every image, reference → digest, was imported.
-func (r Runtime) Has(images map[string]string) bool { return len(r.missing(images)) == 0 }
-
-func (r Runtime) missing(images map[string]string) map[string]string {
-	have, missing := r.imported(), map[string]string{}
-	for ref, digest := range images {
-		if have[ref] != digest {
-			missing[ref] = digest
-		}
-	}
-	return missing
-}
-
-func (r Runtime) imported() map[string]string {
-	have := map[string]string{}
-	data, err := os.ReadFile(r.Record)
-	if err != nil || json.Unmarshal(data, &have) != nil {
-		return map[string]string{}
-	}
-	return have
+func (r Runtime) Has(images map[string]string) bool {
+	return len(imports(r.Record).missing(images)) == 0
 }
 
 // Import gives containerd the images that it lacks, and returns how many those were.
 func (r Runtime) Import(ctx context.Context, archive Archive, images map[string]string) (int, error) {
-	missing := r.missing(images)
+	missing := imports(r.Record).missing(images)
 	if len(missing) == 0 {
 		return 0, nil
 	}
 	if err := r.feed(ctx, archive, missing); err != nil {
 		return 0, fmt.Errorf("import %d images: %w", len(missing), err)
 	}
-	have := r.imported()
-	for ref, digest := range missing {
-		have[ref] = digest
-	}
-	data, err := json.Marshal(have)
-	if err != nil {
-		return 0, err
-	}
-	return len(missing), durable.WriteFile(r.Record, data, 0o600)
+	return len(missing), imports(r.Record).add(missing)
 }
 
 // Answers tells whether containerd listens.

@@ -40,6 +40,9 @@ func Stop(ctx context.Context, dir string) error {
 	return removeCgroups(ctx, cgroupOf(dir))
 }
 
+// Halt ends the supervisor and its processes. Pods go on, and the next Ensure finds them.
+func Halt(ctx context.Context, dir string) error { return stopSupervisor(ctx, dir) }
+
 // Reset stops what runs in dir, then removes what it made on the machine, and
 // dir itself. The network is left alone where it is not this one: the network
 // namespace it was in takes it along when it ends.

@@ -55,6 +55,7 @@ type Config struct {
 	Images  map[string]string  // reference → digest, imported before pods need them
 	Archive containerd.Archive // where they come from; required with Images
 
+	Bridge   string       // of the pods; default one of this node alone
 	Lifeline bool         // the node ends with this process
 	Log      *slog.Logger // nil discards
 }
@@ -138,6 +139,9 @@ func (n *node) check() error {
 	if n.Host == "" || n.Bin == "" {
 		return errors.New("host name and programs are required")
 	}
+	if n.Bridge == "" {
+		n.Bridge = bridgeOf(n.Dir)
+	}
 	if n.PodCIDR == "" {
 		n.PodCIDR = "10.244.0.0/24"
 	}
@@ -185,7 +189,7 @@ func (n *node) render(processes []process) (nodeFile, error) {
 	spec := nodeFile{Dir: n.Dir, Processes: processes}
 	if !n.ControlPlane {
 		spec.Cgroup = cgroupOf(n.Dir)
-		spec.Network = &nodeNetwork{Bridge: bridgeOf(n.Dir), Address: n.address, Services: n.ServiceCIDR}
+		spec.Network = &nodeNetwork{Bridge: n.Bridge, Address: n.address, Services: n.ServiceCIDR}
 	}
 	for i, p := range processes {
 		sum := sha256.New()

@@ -166,7 +166,7 @@ func (n *node) networkConfig() string {
 		"name":       cgroupOf(n.Dir),
 		"plugins": []object{
 			{
-				"type": "bridge", "bridge": bridgeOf(n.Dir), "isGateway": true, "hairpinMode": true,
+				"type": "bridge", "bridge": n.Bridge, "isGateway": true, "hairpinMode": true,
 				"ipMasq": true, "ipMasqBackend": "nftables",
 				"ipam": object{
 					"type": "host-local", "dataDir": n.path("data", "cni"),

@@ -3,6 +3,7 @@ package system
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -45,6 +46,46 @@ func Write(files map[string]string) (changed []string, err error) {
 		changed = append(changed, path)
 	}
 	return changed, nil
+}
+
+// Place writes a file that is there whole or not at all. Until then it is
+// hidden and has another ending, for those who watch its folder.
+func Place(path string, write func(io.Writer) error) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	partial := filepath.Join(dir, "."+filepath.Base(path)+".partial")
+	defer os.Remove(partial)
+	f, err := os.OpenFile(partial, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(partial, path); err != nil {
+		return err
+	}
+	return durable.SyncDir(dir)
+}
+
+// Link makes path a symbolic link to target, in place of whatever link it was.
+func Link(path, target string) error {
+	if have, err := os.Readlink(path); err == nil && have == target {
+		return nil
+	}
+	partial := path + ".holdfast"
+	if err := errors.Join(os.RemoveAll(partial), os.MkdirAll(filepath.Dir(path), 0o755)); err != nil {
+		return err
+	}
+	if err := os.Symlink(target, partial); err != nil {
+		return err
+	}
+	if err := os.Rename(partial, path); err != nil {
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(path))
 }
 
 // Empty removes what is in a folder, which itself may be a mount.

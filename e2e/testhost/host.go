@@ -28,7 +28,7 @@ type Host struct {
 }
 
 // plain are folders of a host that cannot lie on an overlay, for they get overlays themselves.
-var plain = []string{"/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd"}
+var plain = []string{"/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd", "/var/lib/rancher", "/var/lib/k0s"}
 
 // install gives the host an empty disk over the layers and the tree, and its cable.
 func (h *Host) install(layers []string) error {

@@ -1,0 +1,67 @@
+package bootstrap
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/k3s"
+	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// k3sDriver runs k3s and what is made of it, see package k3s. The program lies
+// in DIR/bin/DIGEST and its images in DIR/images/DIGEST, unpacked once.
+type k3sDriver struct{ k3s.Family }
+
+func (k3sDriver) Minors() []string { return k3s.Minors() }
+
+func (k k3sDriver) Needs(d fleet.Distribution) []string { return soloNeeds(d) }
+
+// Shares is false: it has no way to join.
+func (k3sDriver) Shares() bool { return false }
+
+func (k k3sDriver) Ensure(ctx context.Context, req Request) (Access, error) {
+	bin, images, err := unpackSolo(req)
+	if err == nil {
+		err = k.Family.Ensure(ctx, k3s.Config{
+			Dir: req.Dir, Programs: bin, Images: images, Host: req.Host, Network: system.Network(req.self().Network),
+			Cluster: soloCluster(req.Distribution), Disable: req.Distribution.Disable,
+			Layers: req.Images, Archive: req.Store, Log: req.Log,
+		})
+	}
+	if err != nil {
+		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
+	}
+	return Access{Kubeconfig: k.Kubeconfig()}, removeOthers(filepath.Dir(bin), filepath.Base(bin))
+}
+
+// soloNeeds are the program and the images of a distribution that is one program.
+func soloNeeds(d fleet.Distribution) []string {
+	tag := strings.ReplaceAll(d.Version, "+", "-") // which a tag cannot have
+	return []string{"holdfast.dev/" + d.Type + "/programs:" + tag, "holdfast.dev/" + d.Type + "/images:" + tag}
+}
+
+func soloCluster(d fleet.Distribution) solo.Cluster {
+	return solo.Cluster{Version: d.Version, PodCIDR: d.PodCIDR, ServiceCIDR: d.ServiceCIDR, APIPort: d.APIPort}
+}
+
+// unpackSolo checks a request before anything on the host changes, and unpacks the content for it.
+func unpackSolo(req Request) (programs, images string, err error) {
+	if err := Check(req.Distribution); err != nil {
+		return "", "", err
+	}
+	needs := soloNeeds(req.Distribution)
+	for _, ref := range needs {
+		if req.Content[ref] == "" {
+			return "", "", fmt.Errorf("no digest is locked for %s", ref)
+		}
+	}
+	if programs, err = unpack(req.Store, req.Dir, "bin", req.Content[needs[0]]); err != nil {
+		return "", "", err
+	}
+	images, err = unpack(req.Store, req.Dir, "images", req.Content[needs[1]])
+	return programs, images, err
+}

@@ -1,0 +1,85 @@
+package k3s
+
+import (
+	"path/filepath"
+	"strings"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
+)
+
+// Family is one of the distributions that are k3s, or made of it.
+type Family struct {
+	Name string // of the program
+	unit string
+	data string   // folder of its state
+	list []string // words that print the names of the images that there are
+
+	own        []string // lines of the configuration that the others do not have
+	interfaces []string // of the network that it makes
+	leaves     []string // folders that only its uninstallation removes
+}
+
+// K3s keeps its datastore in etcd from the start: only so can it be kept by its own command, and be shared later.
+var K3s = Family{
+	Name: "k3s", unit: "k3s", data: "/var/lib/rancher/k3s",
+	list:       []string{"ctr", "images", "list", "-q"},
+	own:        []string{"cluster-init: true", "https-listen-port: PORT"},
+	interfaces: []string{"flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "kube-ipvs0"},
+	leaves:     []string{"/run/flannel"},
+}
+
+// Minors lists the minor versions that the configuration here was written for.
+func Minors() []string { return []string{"v1.35", "v1.36"} }
+
+func (f Family) etc() string { return "/etc/rancher/" + f.Name }
+
+// Kubeconfig is the administrator's, as the program writes it.
+func (f Family) Kubeconfig() string { return filepath.Join(f.etc(), f.Name+".yaml") }
+
+func (f Family) kind() solo.Kind {
+	return solo.Kind{
+		Name: f.Name, Unit: f.unit, Kubeconfig: f.Kubeconfig(),
+		Images: f.data + "/agent/images", Once: ".cache.json", Record: f.data + "/agent/containerd/holdfast-imports.json",
+		List:      f.list,
+		Snapshot:  func(name string) []string { return []string{"etcd-snapshot", "save", "--name", name} },
+		Kill:      f.kill(),
+		Traces:    []string{f.data + "/server", f.data + "/agent/etc", system.UnitDir + f.unit + ".service"},
+		Uninstall: f.Name + "-uninstall.sh",
+		Leaves:    append([]string{f.etc(), "/etc/rancher/node", "/run/k3s", f.data, "/var/lib/kubelet", "/var/lib/cni"}, f.leaves...),
+	}
+}
+
+// kill does what k3s-killall.sh and rke2-killall.sh are documented to do once
+// the unit is stopped: it ends containers, mounts, the network of pods and the
+// rules of kube-proxy and of CNI plugins.
+func (f Family) kill() string {
+	return strings.NewReplacer("DATA", f.data, "INTERFACES", strings.Join(append([]string{"cni0"}, f.interfaces...), " ")).Replace(killScript)
+}
+
+const killScript = `
+tree() {
+	for pid in "$@"; do
+		echo "$pid"
+		tree $(cat /proc/"$pid"/task/*/children 2>/dev/null)
+	done
+}
+shims=$(grep -lsaE '^DATA/data/[^/]*/bin/containerd-shim' /proc/[0-9]*/cmdline | cut -d/ -f3)
+kill -9 $(tree $shims) 2>/dev/null
+for below in /run/k3s /var/lib/kubelet/pods /var/lib/kubelet/plugins /run/netns/cni-; do
+	awk -v below="$below" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort -r | while read -r point; do
+		umount -f "$point" || umount -l "$point"
+		rm -rf --one-file-system "$point"
+	done
+done
+for link in INTERFACES; do
+	ip link delete "$link" 2>/dev/null
+done
+for tables in iptables ip6tables; do
+	$tables-save 2>/dev/null | grep -v KUBE- | grep -v CNI- | grep -v cali- | grep -v cali: | grep -v CILIUM_ | grep -iv flannel | $tables-restore 2>/dev/null
+done
+for table in 'ip kube-proxy' 'ip6 kube-proxy' 'inet cni_plugins_masquerade' 'inet cni_hostport' 'ip cni_hostport'; do
+	nft delete table $table 2>/dev/null
+done
+true
+`

@@ -1,0 +1,100 @@
+package k3s
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
+)
+
+// files are the configuration and the unit, path → content.
+func (f Family) files(cfg Config, program, token, address string) map[string]string {
+	return map[string]string{
+		filepath.Join(f.etc(), "config.yaml"):     f.config(cfg, token, address),
+		filepath.Join(f.etc(), "registries.yaml"): noRegistry,
+		system.UnitDir + f.unit + ".service":      f.unitFile(program),
+	}
+}
+
+// noRegistry makes every pull fail at once: images come by digest, before the pods that need them.
+const noRegistry = `# Written by Holdfast.
+mirrors:
+  "*":
+    endpoint:
+    - "http://127.0.0.1:1"
+`
+
+// config is the configuration file. Images are not collected by the kubelet:
+// what the next pods need may be there before them.
+func (f Family) config(cfg Config, token, address string) string {
+	c := cfg.Cluster
+	lines := []string{
+		"# Written by Holdfast.",
+		fmt.Sprintf("node-name: %q", cfg.Host),
+		"node-ip: " + address,
+		"token-file: " + token,
+		"write-kubeconfig-mode: \"0600\"",
+		"cluster-cidr: " + c.PodCIDR,
+		"service-cidr: " + c.ServiceCIDR,
+		"cluster-dns: " + resolver(c.ServiceCIDR),
+		"disable-default-registry-endpoint: true",
+		"kubelet-arg:",
+		"- image-gc-high-threshold=100",
+		"- image-gc-low-threshold=99",
+	}
+	for _, line := range f.own {
+		lines = append(lines, strings.ReplaceAll(line, "PORT", fmt.Sprint(c.APIPort)))
+	}
+	if len(cfg.Disable) > 0 {
+		lines = append(lines, "disable:")
+	}
+	for _, name := range cfg.Disable {
+		lines = append(lines, "- "+name)
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// resolver is the address of the cluster's DNS: the tenth of the services', as in the program's defaults.
+func resolver(services string) string {
+	prefix, err := netip.ParsePrefix(services)
+	if err != nil {
+		return ""
+	}
+	address := prefix.Masked().Addr()
+	for range 10 {
+		address = address.Next()
+	}
+	return address.String()
+}
+
+// unitFile is the unit that the distribution's own installation makes, but for the place of the program.
+func (f Family) unitFile(program string) string {
+	return fmt.Sprintf(`# Written by Holdfast.
+[Unit]
+Description=%[1]s
+Wants=network-online.target
+After=network-online.target
+
+[Install]
+WantedBy=multi-user.target
+
+[Service]
+Type=notify
+EnvironmentFile=-/etc/default/%%N
+EnvironmentFile=-/etc/sysconfig/%%N
+KillMode=process
+Delegate=yes
+LimitNOFILE=1048576
+LimitNPROC=infinity
+LimitCORE=infinity
+TasksMax=infinity
+TimeoutStartSec=0
+Restart=always
+RestartSec=5s
+ExecStartPre=-/sbin/modprobe br_netfilter
+ExecStartPre=-/sbin/modprobe overlay
+ExecStart=%[2]s server
+`, f.Name, program)
+}

@@ -1,0 +1,78 @@
+// Package k3s makes a host a cluster of k3s, as https://docs.k3s.io has it for
+// hosts without a network: the program, its unit, its configuration file, and
+// its images as archives. Nothing is pulled, and no secret is in a command line.
+//
+// What is written here was checked against that documentation, see
+// e2e/standin/documented, and not against the program.
+package k3s
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
+	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
+	"github.com/holdfast-fleet/holdfast/durable"
+)
+
+// Config says what the node should be.
+type Config struct {
+	Dir      string // for the record and the token
+	Programs string // folder with the program
+	Images   string // folder with the archives of its images
+	Host     string // name of the node
+	Network  system.Network
+	Cluster  solo.Cluster
+	Disable  []string // parts that are not wanted
+
+	Layers  map[string]string // images of the layers, reference → digest
+	Archive containerd.Archive
+	Log     *slog.Logger // nil discards
+}
+
+// Ensure makes the host a cluster as cfg says: see [solo.Ensure].
+func (f Family) Ensure(ctx context.Context, cfg Config) error {
+	program := filepath.Join(cfg.Programs, f.Name)
+	if !system.Exists(program) {
+		return fmt.Errorf("the artifact of programs has no file %s", f.Name)
+	}
+	token := filepath.Join(cfg.Dir, "token")
+	if err := ensureToken(token); err != nil {
+		return fmt.Errorf("make the cluster's token: %w", err)
+	}
+	return solo.Ensure(ctx, solo.Config{
+		Kind: f.kind(), Dir: cfg.Dir, Program: program, Host: cfg.Host, Network: cfg.Network, Cluster: cfg.Cluster,
+		Files:    func(address string) map[string]string { return f.files(cfg, program, token, address) },
+		Archives: cfg.Images, Layers: cfg.Layers, Archive: cfg.Archive, Log: cfg.Log,
+	})
+}
+
+// Stop ends the program and all pods, and keeps the data.
+func (f Family) Stop(ctx context.Context, dir string) error { return solo.Stop(ctx, f.kind(), dir) }
+
+// Reset takes the node apart and removes what Ensure and the program made on the host, data included.
+func (f Family) Reset(ctx context.Context, dir string) error { return solo.Reset(ctx, f.kind(), dir) }
+
+// ensureToken makes the secret that nodes of the cluster would join with, and
+// that its snapshots are encrypted with, once. It never leaves the host.
+func ensureToken(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	secret := make([]byte, 32)
+	if _, err := rand.Read(secret); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return durable.WriteFile(path, []byte(hex.EncodeToString(secret)+"\n"), 0o600)
+}

@@ -1,0 +1,91 @@
+package k3s
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
+	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// TestFiles shows what is written, and holds it against the documentation.
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	for _, f := range []Family{K3s} {
+		t.Run(f.Name, func(t *testing.T) {
+			t.Parallel()
+			table, err := documented.Load(f.Name)
+			require.NoError(t, err)
+			token := filepath.Join(t.TempDir(), "token")
+			require.NoError(t, ensureToken(token))
+			cfg := Config{Host: "store-042-a", Disable: []string{"coredns", "metrics-server"},
+				Cluster: solo.Cluster{PodCIDR: "10.42.0.0/16", ServiceCIDR: "10.43.0.0/16", APIPort: 6443}}
+			files := f.files(cfg, "/opt/bin/"+f.Name, token, "10.0.0.42")
+			for path, text := range files {
+				name := strings.ReplaceAll(strings.TrimPrefix(path, "/etc/"), "/", "-")
+				golden(t, name, strings.ReplaceAll(text, token, "TOKEN"))
+				switch filepath.Base(path) {
+				case "config.yaml":
+					_, err = table.YAML("key", []byte(text))
+				case "registries.yaml":
+					_, err = table.YAML("registry", []byte(text))
+				default:
+					err = table.Unit(text)
+				}
+				require.NoError(t, err)
+				if !strings.HasSuffix(path, ".service") {
+					require.NoError(t, table.Check("path", path, ""))
+				}
+			}
+			kind := f.kind()
+			for _, words := range [][]string{kind.Snapshot("holdfast-before-v1.36.4-k3s1")} {
+				_, err := table.Command(words)
+				require.NoError(t, err)
+			}
+			require.NoError(t, table.Check("path", kind.Kubeconfig, ""))
+			require.NoError(t, table.Check("path", kind.Images+"/"+kind.Once, ""))
+			require.NoError(t, table.Check("path", kind.Images+"/holdfast-layers.tar", ""))
+		})
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), got)
+}
+
+func TestTheTokenIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "k3s", "token")
+	require.NoError(t, ensureToken(file))
+	first, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Len(t, strings.TrimSpace(string(first)), 64)
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	require.NoError(t, ensureToken(file))
+	again, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+}
+
+func TestTheResolverIsTheTenthOfTheServices(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "10.43.0.10", resolver("10.43.0.0/16"))
+	require.Equal(t, "172.20.8.10", resolver("172.20.8.0/22"))
+}

@@ -1,0 +1,120 @@
+package solo
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
+	"github.com/holdfast-fleet/holdfast/durable"
+)
+
+// record is what this package did on the host: the difference between a
+// cluster of ours and one that must not be touched.
+type record struct {
+	Step     step    `json:"step"`
+	Cluster  Cluster `json:"cluster"`
+	Program  string  `json:"program"`            // that runs it, or will
+	Address  string  `json:"address"`            // of the node
+	Snapshot string  `json:"snapshot,omitempty"` // of the datastore before an upgrade that is not over
+}
+
+type step string
+
+const (
+	stepInstall step = "install" // begun, never ready
+	stepUpgrade step = "upgrade" // begun, and the datastore is kept
+	stepReady   step = "ready"
+)
+
+func (n *node) recordFile() string { return filepath.Join(n.Dir, "record.json") }
+
+func (n *node) readRecord() (record, error) {
+	data, err := os.ReadFile(n.recordFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return record{}, nil
+	}
+	if err != nil {
+		return record{}, err
+	}
+	var rec record
+	if err := json.Unmarshal(data, &rec); err != nil || rec.Step != stepInstall && rec.Step != stepUpgrade && rec.Step != stepReady {
+		return record{}, fmt.Errorf("%s is damaged, so it cannot be told what was done on this host: %w", n.recordFile(), errors.Join(err, errors.New("unknown step")))
+	}
+	return rec, nil
+}
+
+func (n *node) writeRecord(rec record) error {
+	data, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(n.Dir, 0o700); err != nil {
+		return err
+	}
+	return durable.WriteFile(n.recordFile(), append(data, '\n'), 0o600)
+}
+
+// mayChange refuses what would harm a cluster that is there.
+func (n *node) mayChange(rec record) error {
+	if err := system.CheckSystemd(); err != nil {
+		return err
+	}
+	switch rec.Step {
+	case "":
+		return n.foreign()
+	case stepInstall:
+		return nil
+	}
+	return mayBecome(rec.Cluster, n.Cluster)
+}
+
+// foreign refuses a host on which something else made a cluster.
+func (n *node) foreign() error {
+	for _, path := range append([]string{n.link()}, n.Traces...) {
+		if system.Exists(path) {
+			return system.Refuse(fmt.Sprintf("there is a %s on this host that Holdfast did not make: %s exists", n.Name, path),
+				"if it is not needed any more, remove it with: "+n.Uninstall)
+		}
+	}
+	return nil
+}
+
+// mayBecome tells whether a cluster that has data takes other settings.
+func mayBecome(was, is Cluster) error {
+	if was.PodCIDR != is.PodCIDR || was.ServiceCIDR != is.ServiceCIDR || was.APIPort != is.APIPort {
+		return system.Refuse(fmt.Sprintf("networks and port of a cluster cannot change: it was made with pods in %s, services in %s, port %d", was.PodCIDR, was.ServiceCIDR, was.APIPort),
+			"set them back, or make the cluster anew")
+	}
+	before, after := minor(was.Version), minor(is.Version)
+	switch {
+	case after < before:
+		return system.Refuse(fmt.Sprintf("the cluster runs %s and the fleet says %s: what is in its datastore may be unreadable to an older minor version", was.Version, is.Version),
+			"set the version back to v1."+strconv.Itoa(before)+", or restore a snapshot by hand")
+	case after > before+1:
+		return system.Refuse(fmt.Sprintf("the cluster runs %s and the fleet says %s: Kubernetes goes up one minor version at a time", was.Version, is.Version),
+			"let the fleet say a version of v1."+strconv.Itoa(before+1)+" first")
+	}
+	return nil
+}
+
+// minor is the second number of a version that was checked when it was loaded.
+func minor(version string) int {
+	parts := strings.SplitN(version, ".", 3)
+	if len(parts) < 2 {
+		return 0
+	}
+	number, err := strconv.Atoi(parts[1])
+	if err != nil {
+		return 0
+	}
+	return number
+}
+
+// tag writes a version as tags of images do, and file names better do, too.
+func tag(version string) string { return strings.ReplaceAll(version, "+", "-") }

@@ -1,0 +1,235 @@
+// Package solo runs distributions that are one program in one unit of systemd,
+// on hosts that are a whole site. What they have their own is a [Kind].
+package solo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
+)
+
+// Kind is what one of the distributions calls its things, and where it keeps them.
+type Kind struct {
+	Name       string // of the program, too
+	Unit       string // without .service
+	Kubeconfig string // the administrator's, as the program writes it
+	Images     string // folder that archives of images are imported from
+	Once       string // file there that, where it exists, has each imported once, not at each start; may be empty
+	Record     string // file among containerd's data that says which of the layers' images were imported
+
+	List     []string                   // words after the program: print the names of the images that there are
+	Snapshot func(name string) []string // words after the program: keep the datastore as it is
+	Kill     string                     // script that ends the pods and what they leave, data not included
+
+	Traces    []string // what is there where something else made a cluster
+	Uninstall string   // what such a cluster is removed with
+	Leaves    []string // folders that an uninstallation empties
+	Reset     []string // words after the program that do so, too; may be empty
+}
+
+// Config says what the node should be.
+type Config struct {
+	Kind
+	Dir     string // for this package's own record
+	Program string // path of the program: its content decides the path
+	Host    string // name of the node
+	Network system.Network
+	Cluster Cluster
+
+	Files    func(address string) map[string]string // configuration and unit, path → content, for a node's address
+	Archives string                                 // folder of the archives of the distribution's own images: its content decides the path
+	Layers   map[string]string                      // images of the layers, reference → digest
+	Archive  containerd.Archive
+	Log      *slog.Logger // nil discards
+}
+
+// Cluster is what a cluster is made with.
+type Cluster struct {
+	Version     string `json:"version"`
+	PodCIDR     string `json:"podCIDR"`
+	ServiceCIDR string `json:"serviceCIDR"`
+	APIPort     int    `json:"apiPort"`
+}
+
+// patience is for what a slow machine takes to start a cluster, images included.
+const patience = 10 * time.Minute
+
+// Ensure makes the host a cluster as cfg says, and returns once the API and the
+// node are ready. It is cheap when nothing changed, goes on where it was cut
+// off, and changes nothing of a cluster that it did not make.
+func Ensure(ctx context.Context, cfg Config) error {
+	n := newNode(cfg)
+	rec, err := n.readRecord()
+	if err != nil {
+		return err
+	}
+	if err := n.mayChange(rec); err != nil {
+		return err
+	}
+	address, err := n.address(rec)
+	if err != nil {
+		return err
+	}
+	n.files = n.Files(address)
+	if rec.Step == stepReady && rec.Cluster == n.Cluster && n.upToDate() && n.healthy(ctx) == nil {
+		return nil
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if rec.Step == stepInstall && rec.Cluster != n.Cluster {
+		// Nothing can have been put into a cluster that was never ready.
+		if err := n.uninstall(ctx); err != nil {
+			return err
+		}
+	}
+	if err := n.placeArchives(); err != nil {
+		return fmt.Errorf("place the images of %s: %w", n.Name, err)
+	}
+	if rec, err = n.begin(ctx, rec, address); err != nil {
+		return err
+	}
+	if err := n.run(ctx); err != nil {
+		return err
+	}
+	count, err := n.folder().Import(ctx, n.Archive, n.Layers)
+	if err != nil {
+		return err
+	}
+	rec.Step, rec.Snapshot = stepReady, ""
+	if err := errors.Join(n.writeRecord(rec), n.dropArchives()); err != nil {
+		return err
+	}
+	n.log.Info("node is ready", "version", n.Cluster.Version, "images", count, "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+type node struct {
+	Config
+	log   *slog.Logger
+	files map[string]string
+}
+
+func newNode(cfg Config) *node {
+	n := &node{Config: cfg, log: cfg.Log}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	return n
+}
+
+// address is the one that the cluster was made with, or will be.
+func (n *node) address(rec record) (string, error) {
+	if rec.Address == "" {
+		return n.Network.Find()
+	}
+	if want := n.Network.Address; want != "" && want != rec.Address {
+		return "", system.Refuse(fmt.Sprintf("the cluster was made on the address %s and the fleet says %s: a control plane keeps its address", rec.Address, want),
+			"set spec.network back in the host's file, or make the cluster anew")
+	}
+	return rec.Address, nil
+}
+
+// link is where people look for the program.
+func (n *node) link() string { return "/usr/local/bin/" + n.Name }
+
+func (n *node) upToDate() bool {
+	have, err := os.Readlink(n.link())
+	return err == nil && have == n.Program && system.Holds(n.files) && n.archivesPlaced() && n.folder().Has(n.Layers)
+}
+
+// healthy tells whether API and node are ready.
+func (n *node) healthy(ctx context.Context) error {
+	server, err := kubeapi.Open(n.Kubeconfig, n.Cluster.APIPort)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	if err := server.Ready(ctx); err != nil {
+		return err
+	}
+	return server.NodeReady(ctx, n.Host)
+}
+
+// begin records what is about to be done, and keeps the datastore of a cluster
+// that gets another version.
+func (n *node) begin(ctx context.Context, rec record, address string) (record, error) {
+	switch {
+	case rec.Step == "":
+		rec = record{Step: stepInstall, Address: address}
+		n.log.Info("cluster is made", "version", n.Cluster.Version)
+	case rec.Step == stepInstall:
+		n.log.Info("an installation was cut off; going on with it")
+	case rec.Snapshot == "" && rec.Cluster.Version != n.Cluster.Version:
+		if err := n.snapshot(ctx, &rec); err != nil {
+			return rec, fmt.Errorf("keep the datastore before an upgrade to %s: %w", n.Cluster.Version, err)
+		}
+	}
+	rec.Cluster, rec.Program = n.Cluster, n.Program
+	return rec, n.writeRecord(rec)
+}
+
+// snapshot has the program that runs keep the datastore.
+func (n *node) snapshot(ctx context.Context, rec *record) error {
+	if err := system.Systemctl(ctx, "start", n.Unit+".service"); err != nil {
+		return err
+	}
+	if err := n.await(ctx); err != nil {
+		return err
+	}
+	name := "holdfast-before-" + tag(n.Cluster.Version)
+	if _, err := n.call(ctx, rec.Program, "snapshot", n.Snapshot(name)); err != nil {
+		return err
+	}
+	n.log.Info("datastore is kept", "snapshot", name, "from", rec.Cluster.Version, "to", n.Cluster.Version)
+	rec.Step, rec.Snapshot = stepUpgrade, name
+	return nil
+}
+
+// call runs a program of the distribution as a unit of its own.
+func (n *node) call(ctx context.Context, program, what string, words []string) (string, error) {
+	return system.Run(ctx, "holdfast-"+n.Name+"-"+what, []string{"PATH=" + system.Path}, append([]string{program}, words...)...)
+}
+
+func (n *node) folder() containerd.Folder {
+	return containerd.Folder{Path: n.Images, Record: n.Record, List: func(ctx context.Context) (string, error) {
+		return n.call(ctx, n.Program, "images", n.List)
+	}}
+}
+
+// run makes the unit run the program, and returns when its API and the node are ready.
+func (n *node) run(ctx context.Context) error {
+	changed, err := system.Write(n.files)
+	if err != nil {
+		return err
+	}
+	if err := system.Link(n.link(), n.Program); err != nil {
+		return err
+	}
+	verb := "start"
+	if len(changed) > 0 {
+		verb = "restart"
+		if err := system.Systemctl(ctx, "daemon-reload"); err != nil {
+			return err
+		}
+	}
+	err = errors.Join(system.Systemctl(ctx, "enable", n.Unit+".service"), system.Systemctl(ctx, verb, n.Unit+".service"))
+	if err == nil {
+		err = n.await(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("start %s: %w%s", n.Name, err, n.lastWords())
+	}
+	return nil
+}
+
+// unitFile is the path of the unit.
+func (k Kind) unitFile() string { return filepath.Join(system.UnitDir, k.Unit+".service") }

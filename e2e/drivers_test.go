@@ -1,0 +1,103 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"archive/tar"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/e2e/testhost"
+)
+
+// TestEachDriver plays what every driver must do with each of them. Of kubeadm
+// the other stories say the same, so it is played only when asked for.
+func TestEachDriver(t *testing.T) {
+	stories, err := filepath.Glob("drivers/*.txt")
+	require.NoError(t, err)
+	require.NotEmpty(t, stories)
+	for _, k := range []kit{kubeadmKit, k3sKit} {
+		for _, file := range stories {
+			t.Run(k.name+"/"+strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+				if k.name == kubeadmKit.name && os.Getenv("ALL") == "" {
+					t.Skip("only with ALL=1")
+				}
+				if !testhost.Inside(t, "../build/hosts") {
+					return
+				}
+				play(t, file, k)
+			})
+		}
+	}
+}
+
+var k3sKit = kit{
+	name: "k3s", versions: []string{"v1.36.3+k3s1", "v1.36.3+k3s2"}, spec: "  disable: [traefik, servicelb]\n",
+	add: func(hq *headquarters) error { return hq.addStandIns("docker.io/rancher/mirrored-pause:3.6") },
+	vars: map[string]string{
+		"UNIT": "k3s", "BEGUN": "/etc/rancher/k3s/config.yaml", "PROGRAM": "k3s", "MARK": "'standin v1.36.3+k3s1'", "KUBECTL": "k3s kubectl",
+		"SNAPSHOTS": "/var/lib/rancher/k3s/server/db/snapshots/holdfast-before-v1.36.3-k3s2-*",
+		"LEAVES":    "/etc/rancher/* /var/lib/rancher/* /run/k3s /var/lib/kubelet/* /usr/local/bin/k3s /etc/systemd/system/k3s.service",
+	},
+}
+
+// addStandIns puts stand-ins of the kit's versions into the content, and what
+// those run on the disks of new hosts, where the real ones bring it along.
+func (hq *headquarters) addStandIns(pause string) error {
+	programs := filepath.Join(hq.stage(), "usr/lib")
+	if err := os.MkdirAll(programs, 0o755); err != nil {
+		return err
+	}
+	if _, err := hq.run("cp", "-rL", filepath.Join(hq.build, "embedded"), filepath.Join(programs, "standin")); err != nil {
+		return err
+	}
+	for _, version := range hq.kit.versions {
+		dir := filepath.Join(hq.dir, version)
+		program, images := filepath.Join(dir, hq.kit.name), filepath.Join(dir, hq.kit.name+"-images.tar")
+		tag := strings.ReplaceAll(version, "+", "-")
+		if err := errors.Join(hq.writeStandIn(program, version), writePause(images, hq.build, pause, version),
+			hq.addContent("holdfast.dev/"+hq.kit.name+"/programs:"+tag, program),
+			hq.addContent("holdfast.dev/"+hq.kit.name+"/images:"+tag, images)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeStandIn makes a stand-in of a version: the program, and a line at its end.
+func (hq *headquarters) writeStandIn(file, version string) error {
+	data, err := os.ReadFile(filepath.Join(hq.build, "e2e/standin"))
+	if err != nil {
+		return err
+	}
+	return hq.write(file, string(data)+"\nstandin "+version+"\n", 0o755)
+}
+
+// writePause writes an archive of the one image that a stand-in needs, another for each version.
+func writePause(file, build, ref, version string) (err error) {
+	out, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	archive := tar.NewWriter(out)
+	data, err := layer(map[string]string{"pause": programs(build)["pause"]}, nil)
+	if err != nil {
+		return err
+	}
+	img, err := addImage(archive, ref, data, []string{"/pause"})
+	if err != nil {
+		return err
+	}
+	manifest, err := json.Marshal([]image{img})
+	if err != nil {
+		return err
+	}
+	return errors.Join(put(archive, "manifest.json", manifest), put(archive, "version", []byte(version)), archive.Close())
+}

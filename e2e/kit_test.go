@@ -1,0 +1,72 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// kit is a distribution that stories are played with.
+type kit struct {
+	name     string                    // type of the Distribution
+	versions []string                  // those that headquarters has content of, the oldest first
+	spec     string                    // more lines of the Distribution
+	add      func(*headquarters) error // puts its content on the disks of new hosts
+
+	vars map[string]string // what stories call its things
+}
+
+var kubeadmKit = kit{
+	name: "kubeadm", versions: []string{version}, spec: "  imageRepository: " + repository + "\n", add: addKubeadm,
+	vars: map[string]string{
+		"UNIT": "kubelet", "BEGUN": "/etc/kubernetes/manifests/kube-apiserver.yaml", "PROGRAM": "kubeadm", "MARK": "kubeadm.k8s.io",
+		"KUBECTL": "/var/lib/holdfast/kubeadm/bin/*/kubectl --kubeconfig=/etc/kubernetes/admin.conf",
+		"LEAVES":  "/etc/kubernetes/* /var/lib/etcd/* /var/lib/containerd/* /var/lib/kubelet/*",
+	},
+}
+
+// setenv tells a story what the kit calls things.
+func (k kit) setenv(env *testscript.Env) {
+	env.Setenv("KIND", k.name)
+	env.Setenv("VERSION", k.versions[0])
+	env.Setenv("NEXT", k.versions[len(k.versions)-1])
+	for name, value := range k.vars {
+		env.Setenv(name, value)
+	}
+}
+
+// condition knows [upgrades]: whether there is a version to go to.
+func (k kit) condition(name string) (bool, error) {
+	return name == "upgrades" && len(k.versions) > 1, nil
+}
+
+// addKubeadm makes the programs and images of kubeadm's Kubernetes.
+func addKubeadm(hq *headquarters) error {
+	archive := filepath.Join(hq.dir, "images.tar")
+	if err := writeImages(archive, hq.build, hq.tree); err != nil {
+		return err
+	}
+	names := filepath.Join(hq.dir, "programs")
+	if err := os.Mkdir(names, 0o755); err != nil {
+		return err
+	}
+	files := []string{"holdfast.dev/kubeadm/programs:" + version}
+	for _, name := range []string{"kubeadm", "kubelet", "kubectl"} {
+		if err := os.Symlink(filepath.Join(hq.build, "embedded/kube"), filepath.Join(names, name)); err != nil {
+			return err
+		}
+		files = append(files, filepath.Join(names, name))
+	}
+	for _, name := range []string{"containerd", "containerd-shim-runc-v2", "ctr", "runc", "bridge", "host-local", "loopback", "portmap"} {
+		files = append(files, filepath.Join(hq.build, "embedded", name))
+	}
+	for _, args := range [][]string{files, {"--archive", archive}} {
+		if err := hq.addContent(args...); err != nil {
+			return err
+		}
+	}
+	return os.Remove(archive)
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
+)
+
+// like is a distribution of the family of k3s.
+type like struct {
+	table *documented.Table
+	name  string
+	unit  string
+	pause string // image of the pods' sandboxes
+	port  string // of the API, where the configuration says none
+	ctr   string // place of a client of its containerd, where there is one
+}
+
+var family = map[string]like{
+	"k3s": {name: "k3s", unit: "k3s", pause: "docker.io/rancher/mirrored-pause:3.6", port: "6443"},
+}
+
+func (l like) etc(file string) string  { return filepath.Join("/etc/rancher", l.name, file) }
+func (l like) data(file string) string { return filepath.Join("/var/lib/rancher", l.name, file) }
+
+func (l like) commands() map[string]func(context.Context, documented.Command) error {
+	return map[string]func(context.Context, documented.Command) error{
+		"--version": l.printVersion, "server": l.server, "etcd-snapshot save": l.snapshot,
+		"ctr images list": func(_ context.Context, cmd documented.Command) error {
+			args := []string{"--address=/run/k3s/containerd.sock", "--namespace=k8s.io", "images", "list"}
+			for flag := range cmd.Flags {
+				args = append(args, flag)
+			}
+			return become(programs+"/ctr", args...)
+		},
+		"kubectl": func(_ context.Context, cmd documented.Command) error {
+			return become(programs+"/kube", append([]string{"kubectl", "--kubeconfig=" + l.etc(l.name+".yaml")}, cmd.Rest...)...)
+		},
+	}
+}
+
+func (l like) printVersion(context.Context, documented.Command) error {
+	v, err := version()
+	if err == nil {
+		_, err = fmt.Printf("%s version %s\n", l.name, v)
+	}
+	return err
+}
+
+// settings checks all that a server reads when it starts.
+func (l like) settings() (documented.Settings, error) {
+	config, err := os.ReadFile(l.etc("config.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	s, err := l.table.YAML("key", config)
+	if err != nil {
+		return nil, err
+	}
+	registries, err := os.ReadFile(l.etc("registries.yaml"))
+	if err == nil {
+		_, err = l.table.YAML("registry", registries)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	unit, missing := os.ReadFile("/etc/systemd/system/" + l.unit + ".service")
+	return s, errors.Join(err, missing, l.table.Unit(string(unit)), l.places(), l.check(s))
+}
+
+// places refuses files where only documented ones are read.
+func (l like) places() error {
+	var errs []error
+	for _, pattern := range []string{l.etc("*"), l.etc("*/*"), l.data("agent/images/*")} {
+		found, err := filepath.Glob(pattern)
+		errs = append(errs, err)
+		for _, file := range found {
+			if strings.HasSuffix(file, ".partial") && filepath.Base(file)[0] == '.' {
+				continue // not there yet
+			}
+			errs = append(errs, l.table.Check("path", file, ""))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// check is what the real ones are known to refuse.
+func (l like) check(s documented.Settings) error {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return err
+	}
+	if want := s.First("node-ip"); want != "" && !slices.ContainsFunc(addresses, func(a net.Addr) bool { return strings.HasPrefix(a.String(), want+"/") }) {
+		return fmt.Errorf("%s: no interface has the node-ip %s", l.name, want)
+	}
+	services, err := netip.ParsePrefix(s.First("service-cidr"))
+	if err != nil {
+		return err
+	}
+	if dns, err := netip.ParseAddr(s.First("cluster-dns")); err != nil || !services.Contains(dns) {
+		return fmt.Errorf("%s: cluster-dns %s is not in service-cidr %s", l.name, dns, services)
+	}
+	return l.token(s.First("token-file"))
+}
+
+// token refuses another than the cluster was made with: the datastore is encrypted by it.
+func (l like) token(file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	token := strings.TrimSpace(string(data))
+	if token == "" || strings.HasPrefix(token, "K10") {
+		return fmt.Errorf("%s: the first server takes a short token", l.name)
+	}
+	sum := sha256.Sum256([]byte(token))
+	full := "K10" + hex.EncodeToString(sum[:]) + "::server:" + token + "\n"
+	have, err := os.ReadFile(l.data("server/token"))
+	switch {
+	case err == nil && string(have) != full:
+		return fmt.Errorf("%s: bootstrap data already found and encrypted with different token", l.name)
+	case err == nil || !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return errors.Join(os.MkdirAll(l.data("server"), 0o700), os.WriteFile(l.data("server/token"), []byte(full), 0o600))
+}
+
+// apiPort is where the API listens.
+func (l like) apiPort(s documented.Settings) (int, error) {
+	port := s.First("https-listen-port")
+	if port == "" {
+		port = l.port
+	}
+	return strconv.Atoi(port)
+}
+
+// firstNode is the network of the pods of a cluster's first node.
+func firstNode(cidr string) (string, error) {
+	prefix, err := netip.ParsePrefix(cidr)
+	if err != nil {
+		return "", err
+	}
+	return netip.PrefixFrom(prefix.Addr(), max(24, prefix.Bits())).String(), nil
+}

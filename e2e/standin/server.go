@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/embedded"
+	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
+)
+
+// server runs the cluster until it is told to end. Pods go on then, as documented.
+func (l like) server(ctx context.Context, _ documented.Command) error {
+	s, err := l.settings()
+	if err != nil {
+		return err
+	}
+	if err := l.layOut(); err != nil {
+		return err
+	}
+	port, err := l.apiPort(s)
+	if err != nil {
+		return err
+	}
+	pods, err := firstNode(s.First("cluster-cidr"))
+	if err != nil {
+		return err
+	}
+	c := cluster{images: l.data("agent/images"), check: l.places, cfg: embedded.Config{
+		Dir: l.data("standin"), Bin: l.data("data/standin/bin"), Host: s.First("node-name"), PodCIDR: pods, ServiceCIDR: s.First("service-cidr"),
+		APIPort: port, Bridge: "cni0", Pause: l.pause, Lifeline: true, Log: slog.Default(),
+	}}
+	if err := c.start(ctx); err != nil {
+		return err
+	}
+	if err := writeKubeconfig(c.cfg.Dir, l.etc(l.name+".yaml")); err != nil {
+		return err
+	}
+	return c.serve(ctx)
+}
+
+// layOut has what the cluster leaves lie where the real one leaves it.
+func (l like) layOut() error {
+	dir := l.data("standin")
+	for _, folder := range []string{"/run/k3s/containerd", "/var/lib/kubelet", dir + "/data", l.data("data/standin/bin"), l.data("agent/containerd"), l.data("bin"), l.data("agent/images")} {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return err
+		}
+	}
+	links := map[string]string{
+		dir + "/run": "/run/k3s", dir + "/data/kubelet": "/var/lib/kubelet",
+		"/run/k3s/containerd/containerd.sock": "../containerd.sock",
+	}
+	if l.ctr != "" {
+		links[l.ctr] = programs + "/ctr"
+	}
+	names, err := os.ReadDir(programs)
+	if err != nil {
+		return err
+	}
+	for _, e := range names {
+		if e.Name() != shim {
+			links[l.data("data/standin/bin/"+e.Name())] = programs + "/" + e.Name()
+		}
+	}
+	for link, target := range links {
+		if err := os.Symlink(target, link); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
+	data, err := os.ReadFile(programs + "/" + shim)
+	if err != nil || sameSize(l.data("data/standin/bin/"+shim), len(data)) {
+		return err
+	}
+	return os.WriteFile(l.data("data/standin/bin/"+shim), data, 0o755)
+}
+
+// shim is looked for by its path, so it must not be a link.
+const shim = "containerd-shim-runc-v2"
+
+func sameSize(file string, size int) bool {
+	info, err := os.Stat(file)
+	return err == nil && info.Size() == int64(size)
+}
+
+// cluster is the embedded Kubernetes, with the archives that its images come from.
+type cluster struct {
+	cfg    embedded.Config
+	images string       // folder of archives
+	check  func() error // refuses what should not be in it
+}
+
+// start brings the cluster up, the images that are there first.
+func (c *cluster) start(ctx context.Context) error {
+	archives, err := findArchives(c.images)
+	if err != nil {
+		return err
+	}
+	if len(archives) == 0 {
+		return fmt.Errorf("no archive of images in %s, and no network to pull them from", c.images)
+	}
+	return c.take(ctx, archives)
+}
+
+// take imports archives one by one.
+func (c *cluster) take(ctx context.Context, archives []archive) error {
+	c.cfg.Images = map[string]string{}
+	for _, a := range archives {
+		c.cfg.Archive = a
+		c.cfg.Images[a.path] = a.stamp
+		if _, err := embedded.Ensure(ctx, c.cfg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serve says that the cluster is ready, and imports what archives come, until ctx ends.
+func (c *cluster) serve(ctx context.Context) error {
+	if err := notify("READY=1"); err != nil {
+		return err
+	}
+	tick := time.NewTicker(300 * time.Millisecond)
+	defer tick.Stop()
+	for seen := len(c.cfg.Images); ; {
+		select {
+		case <-ctx.Done():
+			return c.halt()
+		case <-tick.C:
+		}
+		archives, err := findArchives(c.images)
+		if err == nil && (len(archives) != seen || !c.took(archives)) {
+			seen = len(archives)
+			err = errors.Join(c.check(), c.take(ctx, archives))
+		}
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// halt ends the cluster, whose API server would wait for its clients for longer than the real one does.
+func (c *cluster) halt() error {
+	asked, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if embedded.Halt(asked, c.cfg.Dir) == nil {
+		return nil
+	}
+	killed, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return embedded.Halt(killed, c.cfg.Dir)
+}
+
+func (c *cluster) took(archives []archive) bool {
+	for _, a := range archives {
+		if c.cfg.Images[a.path] != a.stamp {
+			return false
+		}
+	}
+	return true
+}
+
+// notify tells systemd something, see sd_notify(3).
+func notify(state string) error {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if socket == "" {
+		return nil
+	}
+	conn, err := net.Dial("unixgram", socket)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.Write([]byte(state))
+	return err
+}
+
+// snapshot keeps the datastore in a file.
+func (l like) snapshot(ctx context.Context, cmd documented.Command) error {
+	name := cmd.Flags["--name"]
+	if name == "" {
+		name = "on-demand"
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(l.data("server/db/snapshots"), fmt.Sprintf("%s-%s-%d", name, host, time.Now().Unix()))
+	if err := l.table.Check("path", file, ""); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	if err := saveEtcd(ctx, l.data("standin"), file); err != nil {
+		return err
+	}
+	_, err = fmt.Printf("Snapshot %s saved.\n", filepath.Base(file))
+	return err
+}
