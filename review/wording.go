@@ -18,6 +18,8 @@ func (c *Change) title() string {
 		text += " is removed"
 	case HostAdded, SiteAdded:
 		text += " is new"
+	case Profile:
+		text = c.profiles()
 	default:
 		text += c.brief()
 	}
@@ -27,6 +29,19 @@ func (c *Change) title() string {
 		text += " (layer " + c.Layer + ")"
 	}
 	return shorten(clean(text), 300)
+}
+
+// profiles says which profile follows which, and of the same one, at which pins.
+func (c *Change) profiles() string {
+	var old, current string
+	for _, f := range c.Fields {
+		old, current = strings.Trim(textOf(f.Old), `"`), strings.Trim(textOf(f.New), `"`)
+	}
+	name, pin, pinned := strings.Cut(old, " at ")
+	if other, to, too := strings.Cut(current, " at "); pinned && too && name == other {
+		return fmt.Sprintf("%s %s → %s", name, pin, to)
+	}
+	return old + " → " + current
 }
 
 // brief is the one field that changes, if it can be said in a few words.

@@ -3,7 +3,7 @@
 # themselves: what is installed for them here is not started, now or at boot.
 set -euo pipefail
 
-packages=(gcc libc6-dev libseccomp-dev pkg-config git gnupg openssh-client openssh-server nginx-light iproute2 nftables curl procps systemd
+packages=(gcc libc6-dev libseccomp-dev pkg-config git gnupg openssh-client openssh-server nginx-light iproute2 nftables curl jq procps systemd
 	systemd-container mmdebstrap chromium-headless-shell fonts-dejavu-core)
 declare -A services=([openssh-server]=ssh [nginx-light]=nginx)
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -42,6 +43,7 @@ func github(ts *testscript.TestScript, neg bool, args []string) {
 	known := map[string]string{"github.base_ref": "main", "github.event.pull_request.head.sha": headOf(ts),
 		"github.event.number": "7", "github.token": "secret", "runner.temp": temp}
 	ts.Setenv("RUNNER_TEMP", temp)
+	ts.Setenv("GITHUB_REPOSITORY", "shops/fleet")
 	setAll(ts, known, w.Env)
 	var err error
 	for _, job := range w.Jobs {
@@ -90,17 +92,7 @@ func gitlab(ts *testscript.TestScript, neg bool, args []string) {
 	if rules := p.Fleet.Rules; len(rules) != 1 || rules[0].If != `$CI_PIPELINE_SOURCE == "merge_request_event"` {
 		ts.Fatalf("not a pipeline of merge requests")
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || r.URL.Path != "/api/v4/projects/5/merge_requests/7/notes" || r.Header.Get("PRIVATE-TOKEN") != "secret" {
-			http.Error(w, "no such thing", http.StatusNotFound)
-			return
-		}
-		if err := os.WriteFile(ts.MkAbs(args[0]), []byte(r.FormValue("body")), 0o600); err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.WriteHeader(http.StatusCreated)
-	}))
+	server := httptest.NewServer(gitlabNotes(ts.MkAbs(args[0])))
 	defer server.Close()
 	setAll(ts, nil, p.Fleet.Variables)
 	setAll(ts, nil, map[string]string{"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main", "CI_COMMIT_SHA": headOf(ts), "CI_PROJECT_ID": "5",
@@ -112,6 +104,52 @@ func gitlab(ts *testscript.TestScript, neg bool, args []string) {
 		err = errors.Join(err, missing)
 	}
 	judge(ts, neg, err)
+}
+
+// gitlabNotes answers as https://docs.gitlab.com/api/notes says, of a merge request
+// that somebody else has commented, too. What the pipeline notes is kept in a file.
+func gitlabNotes(file string) http.Handler {
+	mux := http.NewServeMux()
+	const notes = "/api/v4/projects/5/merge_requests/7/notes"
+	type author struct {
+		ID int `json:"id"`
+	}
+	type note struct {
+		ID     int    `json:"id"`
+		Author author `json:"author"`
+		Body   string `json:"body"`
+	}
+	mux.HandleFunc("GET /api/v4/user", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"id": 3, "username": "project_5_bot"}`) })
+	mux.HandleFunc("GET "+notes, func(w http.ResponseWriter, r *http.Request) {
+		list := []note{{1, author{3}, "Something else that the token says"}, {2, author{4}, "### Holdfast: is what I like\n\"}]"}}
+		if data, err := os.ReadFile(file); err == nil {
+			list = append(list, note{11, author{3}, string(data)})
+		}
+		_ = json.NewEncoder(w).Encode(list)
+	})
+	keep := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			_, err := os.Stat(file)
+			if there := err == nil; there != (r.Method == http.MethodPut) {
+				http.Error(w, "a second note", http.StatusConflict)
+				return
+			}
+			if err := os.WriteFile(file, []byte(r.FormValue("body")), 0o600); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+			w.WriteHeader(status)
+		}
+	}
+	mux.HandleFunc("POST "+notes, keep(http.StatusCreated))
+	mux.HandleFunc("PUT "+notes+"/11", keep(http.StatusOK))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("PRIVATE-TOKEN") != "secret" {
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func readPipeline(ts *testscript.TestScript, args []string, file string, to any) {
