@@ -131,6 +131,7 @@ func (s *scan) chartFiles(at place, dir string, c *types.HelmChart) (chart.Files
 }
 
 func (s *scan) chartFolder(at place, dir, below string, ignored func(string, fs.FileInfo) bool, into chart.Files) {
+	s.folders[dir] = true
 	entries, err := fs.ReadDir(s.fsys, path.Join(dir, below))
 	if err != nil {
 		s.problem(at, path.Base(dir), "", "%s", oneLine(err))

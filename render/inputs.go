@@ -116,37 +116,55 @@ func (r *Renderer) hold(site *fleet.Site) (letGo func()) {
 	}
 }
 
+// findInput finds out what a kustomization reads, or remembers it as long as the
+// folders that it read from stay as they are.
 func (r *Renderer) findInput(dir string, at reach, f files) (*input, error) {
-	name := f.folders(dir)
-	if name != "" {
-		if found, ok := r.memo.Get(name); ok {
-			if words := strings.Split(string(found), "\n"); len(words) >= 2 {
-				return &input{dir: dir, reach: at, files: f, key: words[0], file: words[1], bases: words[2:]}, nil
+	trace := strings.Join([]string{"folders", dir, at.profile, at.site}, "\x00")
+	if known, ok := r.memo.Get(trace); ok {
+		if name := inputName(dir, at, f, strings.Split(string(known), "\n")); name != "" {
+			if found, ok := r.memo.Get(name); ok {
+				if words := strings.Split(string(found), "\n"); len(words) >= 2 {
+					return &input{dir: dir, reach: at, files: f, key: words[0], file: words[1], bases: words[2:]}, nil
+				}
 			}
 		}
 	}
 	in, err := scanInput(dir, at, f)
-	if err == nil && name != "" {
+	if err != nil {
+		return in, err
+	}
+	folders := in.scan.outermost()
+	if name := inputName(dir, at, f, folders); name != "" {
+		r.memo.Put(trace, []byte(strings.Join(folders, "\n")))
 		r.memo.Put(name, []byte(strings.Join(append([]string{in.key, in.file}, in.bases...), "\n")))
 	}
 	return in, err
 }
 
-// folders names the content of all folders in reach; it is empty if that is not known.
-func (f files) folders(dir string) string {
-	name := "input " + dir
-	for _, folder := range []string{f.at.profile, "bases", f.at.site} {
-		var digest string
-		var err error
-		if folder != "" {
-			digest, err = f.digest(folder)
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+// inputName names what a kustomization reads by the content of all folders that it
+// reads from; it is empty if that is not known.
+func inputName(dir string, at reach, f files, folders []string) string {
+	name := strings.Join([]string{"input", dir, at.profile, at.site}, "\x00")
+	for _, folder := range folders {
+		digest, err := f.digest(folder)
+		if err != nil {
 			return ""
 		}
 		name += "\x00" + folder + " " + digest
 	}
 	return name
+}
+
+// outermost are the folders that were read from, without those that lie in others.
+func (s *scan) outermost() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(s.folders)), func(dir string) bool {
+		for above := path.Dir(dir); above != "."; above = path.Dir(above) {
+			if s.folders[above] {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 func scanInput(dir string, at reach, f files) (*input, error) {

@@ -1,12 +1,17 @@
 package render
 
 import (
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/memo"
 )
 
 // scanned scans what is below root, as that of a profile in bases/p.
@@ -77,4 +82,53 @@ func TestWhatIsPassedOn(t *testing.T) {
 			require.Equal(t, tt.want, scanned(t, root, "bases/p").scan.passesOn("bases/p"))
 		})
 	}
+}
+
+// counted counts which files of a tree are opened.
+type counted struct {
+	*memo.Tree
+	mu     sync.Mutex
+	opened []string
+}
+
+func (c *counted) Open(name string) (fs.File, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.opened = append(c.opened, name)
+	return c.Tree.Open(name)
+}
+
+func (c *counted) ReadFile(name string) ([]byte, error) { return fs.ReadFile(struct{ fs.FS }{c}, name) }
+
+// What a layer reads from decides whether it is looked through again, not what else
+// is in its profile.
+func TestALayerIsScannedAgainIfWhatItReadsFromChanges(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	texts := small()
+	texts["profiles/p/profile.yaml"] = head + "Profile\nspec:\n  layers: [{name: web}, {name: b}]\n"
+	texts["profiles/p/addons/b/kustomization.yaml"] = "resources: [../../../../bases/b]\n"
+	writeTree(t, root, texts)
+	store, err := memo.Open(t.TempDir(), "1", 1<<30)
+	require.NoError(t, err)
+	defer store.Close()
+	opened := func() []string {
+		tree := &counted{Tree: memo.Dir(root)}
+		f := load(t, tree)
+		tree.opened = nil
+		r := New(tree, Options{Memo: store})
+		defer r.Close()
+		for _, s := range f.Sites {
+			_, err := r.Site(s)
+			require.NoError(t, err)
+		}
+		slices.Sort(tree.opened)
+		return slices.Compact(tree.opened)
+	}
+	require.NotEmpty(t, opened())
+	require.Empty(t, opened())
+	writeTree(t, root, map[string]string{"bases/b/b.yaml": texts["bases/b/b.yaml"] + "spec: {ports: [{port: 80}]}\n", "bases/other/one.yaml": "x"})
+	require.Equal(t, []string{"bases/b/b.yaml", "bases/b/kustomization.yaml", "profiles/p/addons/b/kustomization.yaml"}, opened())
+	writeTree(t, root, map[string]string{"profiles/p/addons/web/kustomization.yaml": "# anew\nresources: [one.yaml]\n"})
+	require.Equal(t, []string{"profiles/p/addons/web/kustomization.yaml", "profiles/p/addons/web/one.yaml", "sites/s2/addons/web/kustomization.yaml"}, opened())
 }

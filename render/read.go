@@ -3,6 +3,7 @@ package render
 import (
 	"errors"
 	"io/fs"
+	"path"
 
 	"go.yaml.in/yaml/v3"
 
@@ -59,6 +60,7 @@ func (s *scan) read(full string, at place, written string, as use) ([]byte, bool
 			return data, true
 		}
 	}
+	s.folders[path.Dir(full)] = true
 	info, err := s.lstat(full)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -34,6 +34,7 @@ type scan struct {
 	names    filesys.FileSystem // takes those that kustomize takes
 	total    int
 	visited  map[string]bool   // folders
+	folders  map[string]bool   // that were looked into
 	trail    []string          // of folders that led here
 	openapi  bool              // one of the kustomizations changes kustomize's schema
 	sealed   map[string][]byte // SOPS documents, by path; texts has what is carried in their place
@@ -53,7 +54,7 @@ type place struct {
 }
 
 func newScan(fsys files, r reach) *scan {
-	return &scan{fsys: fsys, reach: r, names: filesys.MakeFsInMemory(), mem: map[string][]byte{}, texts: map[string][]byte{}, visited: map[string]bool{},
+	return &scan{fsys: fsys, reach: r, names: filesys.MakeFsInMemory(), mem: map[string][]byte{}, texts: map[string][]byte{}, visited: map[string]bool{}, folders: map[string]bool{},
 		sealed: map[string][]byte{}, uses: map[string]use{}, kustomizations: map[string]*declared{}}
 }
 
@@ -95,7 +96,7 @@ func (s *scan) kustomization(dir string, from place, ref string) {
 	if s.visited[dir] {
 		return
 	}
-	s.visited[dir] = true
+	s.visited[dir], s.folders[dir] = true, true
 	s.trail = append(s.trail, dir)
 	defer func() { s.trail = s.trail[:len(s.trail)-1] }()
 	var names []string
