@@ -50,7 +50,7 @@ fuzz: ## fuzz every parser of outside bytes, one after the other (FUZZTIME=30s e
 	done
 
 kill: embedded ## kill the agent at every point of a story, and see it recover (minutes)
-	HOLDFAST_KILL=all go test -count=1 -v -timeout 1h -run '^TestKillPoints$$' ./reconciler/kube
+	HOLDFAST_KILL=all go test -count=1 -v -timeout 1h -parallel 4 -run '^TestKillPoints$$' ./reconciler/kube
 
 mutate: ## take each check of trust out of the source, and see its test fail (minutes; WRITE=1 writes docs/reference/attacks.md)
 	@cd tools && go build -o ../build/mutate ./mutate

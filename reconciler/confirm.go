@@ -24,7 +24,7 @@ func (s *session) keep(t target) error {
 	if s.confirmed != nil && s.confirmed.Commit.Revision == t.Commit.Revision {
 		return nil
 	}
-	t.Commit.Since = time.Now().UTC().Truncate(time.Millisecond)
+	t.Commit.Since = s.Now().UTC().Truncate(time.Millisecond)
 	if err := s.saveConfirmed(t); err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (s *session) verify(ctx context.Context) gitsource.Revision {
 	rev, err := s.Source.Verify(ctx)
 	s.rec.finish(PhaseVerify, err)
 	alarms := gitsource.Alarms(err)
-	stale, err := s.fresh.look(heard{rev.Commit(), rev.Heartbeat(), time.Now(), time.Since(s.started)})
+	stale, err := s.fresh.look(heard{rev.Commit(), rev.Heartbeat(), s.Now(), time.Since(s.started)})
 	if err != nil {
 		s.Log.Error("age of the news not kept", "error", err)
 	}

@@ -64,7 +64,7 @@ func (s *session) round(ctx context.Context, rev gitsource.Revision, next time.D
 	t, soon, err := s.converge(ctx, rev)
 	leader := s.office.settle()
 	if !soon.IsZero() {
-		next = min(next, max(time.Until(soon), time.Second))
+		next = min(next, max(soon.Sub(s.Now()), time.Second))
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -218,7 +218,7 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 	if err != nil {
 		return s.confirmed, fmt.Errorf("render %s for %s: %w", rev.Short(), host.Name, err)
 	}
-	commit := Commit{Revision: rev.Commit(), Signer: rev.Signer().Name, Since: time.Now().UTC().Truncate(time.Millisecond)}
+	commit := Commit{Revision: rev.Commit(), Signer: rev.Signer().Name, Since: s.Now().UTC().Truncate(time.Millisecond)}
 	s.rendered = &target{
 		Commit: commit, Desired: desired, Members: bootstrap.Members(host.Site), Prune: host.Site.Prune,
 		Suspended: host.Site.Suspended, Maintenance: host.Site.Maintenance, Urgent: s.urgent(rev, host.Site),

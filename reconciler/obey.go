@@ -108,13 +108,13 @@ func (s *session) retry(layer string) {
 // 0 if none stands.
 func (s *session) lookAtPauses() time.Duration {
 	var next time.Duration
-	now := time.Now()
+	now := s.Now()
 	standing := slices.DeleteFunc(s.pauses, func(o orders.Order) bool {
 		key := o.Layer + " " + o.At.String()
 		if s.knownFor[key].IsZero() {
-			s.knownFor[key] = now
+			s.knownFor[key] = time.Now()
 		}
-		ran := now.Sub(s.knownFor[key])
+		ran := time.Since(s.knownFor[key])
 		if o.Over(now, ran) {
 			s.remove(o)
 			return true

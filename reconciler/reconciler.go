@@ -85,6 +85,7 @@ type Reconciler struct {
 	Interval    time.Duration    // between polls of the sources, jittered by a tenth; default one minute
 	Verify      time.Duration    // between looks at every object, jittered by a tenth; default ten minutes
 	Log         *slog.Logger     // nil discards
+	Now         func() time.Time // the wall clock, by which nothing goes but what commits and people date; nil: the machine's
 	Memo        Memo             // nil: each revision is loaded and rendered from nothing
 	Worker      func() *exec.Cmd // does [render.Work], so that no chart can take the agent down; nil: it renders charts itself
 }
@@ -158,6 +159,9 @@ func (r *Reconciler) session() *session {
 	if s.Verify <= 0 {
 		s.Verify = 10 * time.Minute
 	}
+	if s.Now == nil {
+		s.Now = time.Now
+	}
 	var err error
 	if s.confirmed, err = loadConfirmed(s.Dir); err != nil {
 		s.Log.Error("last confirmed revision not readable", "error", err)
@@ -181,7 +185,7 @@ func (r *Reconciler) session() *session {
 	if s.rotation, err = openRotation(r, s.Log); err != nil {
 		s.Log.Error("which sources are proven is not readable", "error", err)
 	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
+	now := s.Now().UTC().Truncate(time.Millisecond)
 	first := Status{
 		Fingerprint: s.Fingerprint,
 		Agent:       s.agentStatus(now),
@@ -197,7 +201,7 @@ func (r *Reconciler) session() *session {
 		first.Sources = before.Sources
 	}
 	s.rec = newRecorder(s.Dir, first, s.Log)
-	s.rec.disk = s.Disk
+	s.rec.disk, s.rec.now = s.Disk, s.Now
 	return s
 }
 

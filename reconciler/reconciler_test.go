@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,6 +40,8 @@ type stage struct {
 
 	interval time.Duration // 0: a short one
 	disk     durable.Disk
+	now      func() time.Time // nil: the machine's clock
+	log      *slog.Logger     // nil discards
 }
 
 func newStage(t *testing.T) *stage {
@@ -128,7 +131,7 @@ func (s *stage) start() {
 	store, err := content.Open(filepath.Join(s.dir, "content"))
 	require.NoError(s.t, err)
 	r := reconciler.Reconciler{
-		Dir: s.dir, Disk: s.disk, Identity: s.id.PublicKey(), Fingerprint: s.id.Fingerprint(), Source: repo, Content: store,
+		Dir: s.dir, Disk: s.disk, Now: s.now, Log: s.log, Identity: s.id.PublicKey(), Fingerprint: s.id.Fingerprint(), Source: repo, Content: store,
 		Staged: staged, Login: s.id.Signer(), Secrets: opens,
 		Interval: cmp.Or(s.interval, 50*time.Millisecond),
 		Driver:   func(string) (reconciler.Driver, error) { return s.driver, nil },

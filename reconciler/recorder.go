@@ -23,26 +23,29 @@ type recorder struct {
 	dir  string
 	disk durable.Disk
 	log  *slog.Logger
+	now  func() time.Time
 
 	mu      sync.Mutex
 	status  Status
 	changed chan struct{} // one slot
 	written []byte        // the status last written, but for its UpdatedAt
+	failing bool          // the last write did
 }
 
 const (
 	writeInterval = 50 * time.Millisecond
-	lazyWrite     = time.Minute // between writes for nothing but when sources were asked
+	lazyWrite     = time.Minute     // between writes for nothing but when sources were asked
+	writeAgain    = 2 * time.Second // after one that failed
 )
 
 func newRecorder(dir string, first Status, log *slog.Logger) *recorder {
-	return &recorder{dir: dir, status: first, log: log, changed: make(chan struct{}, 1)}
+	return &recorder{dir: dir, status: first, log: log, now: time.Now, changed: make(chan struct{}, 1)}
 }
 
 // update changes the status; fn gets the time to stamp it with.
 func (r *recorder) update(fn func(s *Status, now time.Time)) {
 	r.mu.Lock()
-	fn(&r.status, time.Now().UTC().Truncate(time.Millisecond))
+	fn(&r.status, r.now().UTC().Truncate(time.Millisecond))
 	r.mu.Unlock()
 	select {
 	case r.changed <- struct{}{}:
@@ -131,6 +134,9 @@ func (r *recorder) snapshot() Status {
 func (r *recorder) run(ctx context.Context) {
 	lazy := time.NewTicker(lazyWrite)
 	defer lazy.Stop()
+	again := time.NewTimer(writeAgain)
+	again.Stop()
+	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -140,6 +146,11 @@ func (r *recorder) run(ctx context.Context) {
 			r.write()
 		case <-lazy.C:
 			r.write()
+		case <-again.C:
+			r.write()
+		}
+		if r.failing {
+			again.Reset(writeAgain)
 		}
 		select {
 		case <-ctx.Done():
@@ -154,13 +165,19 @@ func (r *recorder) write() {
 	if err == nil && bytes.Equal(plain, r.written) {
 		return
 	}
-	r.written = plain
-	s.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
+	s.UpdatedAt = r.now().UTC().Truncate(time.Millisecond)
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err == nil {
 		err = r.disk.WriteFile(filepath.Join(r.dir, StatusFile), append(data, '\n'), 0o644)
 	}
-	if err != nil {
-		r.log.Error("status not written", "error", err)
+	switch {
+	case err == nil:
+		r.written = plain
+		if r.failing {
+			r.log.Info("status written again")
+		}
+	case !r.failing:
+		r.log.Error("status not written: what is to be read is old", "error", err)
 	}
+	r.failing = err != nil
 }

@@ -24,7 +24,7 @@ type Waiting struct {
 // maintenance windows, what it was brought to last; nil while all is suspended.
 // soon is when that may be another; zero if only a commit or a person changes it.
 func (s *session) permit(rev gitsource.Revision, t *target) (permitted *target, soon time.Time) {
-	now := time.Now()
+	now := s.Now()
 	if rev.Time().After(now) {
 		now = rev.Time() // a clock that is behind what was signed already is wrong
 	}

@@ -124,7 +124,7 @@ func (s *session) judge(t target, l render.Layer, err error, unhealthy bool) {
 // condemn finds a layer bad, which replaces one that it can be put back to.
 func (s *session) condemn(t target, l render.Layer, err error) {
 	old := s.replaced(l)
-	v := Verdict{Layer: l.Name, Digest: l.Digest, To: old.Digest, Revision: t.Commit.Revision, Why: err.Error(), Since: time.Now().UTC().Truncate(time.Millisecond)}
+	v := Verdict{Layer: l.Name, Digest: l.Digest, To: old.Digest, Revision: t.Commit.Revision, Why: err.Error(), Since: s.Now().UTC().Truncate(time.Millisecond)}
 	if err := s.verdicts.add(v); err != nil {
 		s.Log.Error("verdict not kept: it is forgotten when the agent restarts", "layer", l.Name, "error", err)
 	}

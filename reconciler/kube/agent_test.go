@@ -49,6 +49,7 @@ type agentConfig struct {
 	Dir, Kubeconfig, Source, Anchor string
 	Hurry                           bool          // holds its Lease for seconds
 	Up                              time.Duration // how much longer the machine has been up than it has
+	Wrong                           time.Duration // its wall clock is off by so much
 	KillAt                          int           // the nth thing that it does; 0: none
 	KillWhen                        string        // it does this; empty: never
 }
@@ -92,6 +93,7 @@ func runAgent(text string) error {
 	r := reconciler.Reconciler{
 		Dir: c.Dir, Identity: id.PublicKey(), Fingerprint: id.Fingerprint(), Source: repo, Staged: sources,
 		Login: id.Signer(), Secrets: opens, Content: store, Interval: 200 * time.Millisecond, Log: log,
+		Now: func() time.Time { return time.Now().Add(c.Wrong).Round(0) },
 		Disk: durable.Disk{Before: func(change durable.Change) error {
 			if name := filepath.Base(change.Path); change.Op != durable.Write && !strings.Contains(name, reconciler.StatusFile) { // which decides nothing
 				k.point(fmt.Sprintf("disk: %s %s", change.Op, name))
@@ -271,6 +273,6 @@ func (f *fleetOf) until(host, what string, want func(reconciler.Status) bool) re
 
 func runs(commit string) func(reconciler.Status) bool {
 	return func(st reconciler.Status) bool {
-		return st.Healthy() && st.Confirmed != nil && st.Confirmed.Revision == commit && st.Accepted.Revision == commit
+		return st.Healthy() && st.Confirmed != nil && st.Confirmed.Revision == commit && st.Accepted != nil && st.Accepted.Revision == commit
 	}
 }

@@ -64,7 +64,7 @@ func TestOneHostOfASiteApplies(t *testing.T) {
 	agents := map[string]*exec.Cmd{}
 	up := map[string]time.Duration{"a": 0, "b": 1000 * time.Hour, "c": time.Minute}
 	start := func(host string) {
-		agents[host] = f.start(host, agentConfig{Kubeconfig: server.kubeconfig, Hurry: true, Up: up[host]})
+		agents[host] = f.start(host, agentConfig{Kubeconfig: server.kubeconfig, Hurry: true, Up: up[host], Wrong: 1000*up[host] - time.Hour})
 	}
 	all := slices.Sorted(maps.Keys(up))
 	first := f.commit("first", page("one"))
