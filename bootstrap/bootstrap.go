@@ -12,13 +12,15 @@ import (
 	"github.com/holdfast-fleet/holdfast/bootstrap/k3s"
 	"github.com/holdfast-fleet/holdfast/content"
 	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 // Request is what a host should run, with the bytes for it.
 type Request struct {
-	Dir          string // of the distribution on this host: absolute, short, its own
-	Host         string // name of the node
-	Members      []Member
+	Dir          string         // of the distribution on this host: absolute, short, its own
+	Host         string         // name of the node
+	Members      []peers.Member // active hosts of the site, this one among them
+	Peers        Peers          // reaches the others
 	Distribution fleet.Distribution
 	Content      map[string]string // reference → digest of what Needs lists
 	Images       map[string]string // reference → digest of the layers' images, imported before pods need them
@@ -26,31 +28,20 @@ type Request struct {
 	Log          *slog.Logger // nil discards
 }
 
-// Member is an active host of a site, which its cluster is made of.
-type Member struct {
-	Name     string        `json:"name"`
-	Identity string        `json:"identity"` // public key as in authorized_keys
-	Role     fleet.Role    `json:"role"`
-	Network  fleet.Network `json:"network"`
-}
-
-// Members lists those of a site, in declared order.
-func Members(site *fleet.Site) []Member {
-	var list []Member
-	for _, h := range site.Active() {
-		list = append(list, Member{h.Name, h.Identity, h.Role, h.Network})
-	}
-	return list
+// Peers asks other hosts of the site; package peers implements it.
+type Peers interface {
+	Cluster(ctx context.Context, of peers.Member) (peers.Cluster, error)
+	Join(ctx context.Context, through peers.Member) (peers.Material, error)
 }
 
 // self is the member that the request is for.
-func (r Request) self() Member {
+func (r Request) self() peers.Member {
 	for _, m := range r.Members {
 		if m.Name == r.Host {
 			return m
 		}
 	}
-	return Member{Name: r.Host, Role: fleet.ControlPlane}
+	return peers.Member{Name: r.Host, Role: fleet.ControlPlane}
 }
 
 // Access is how to reach the cluster.

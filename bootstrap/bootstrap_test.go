@@ -2,6 +2,7 @@ package bootstrap_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -71,6 +72,35 @@ func TestAVersionThatNoDriverKnowsIsRefused(t *testing.T) {
 				require.ErrorAs(t, onHost, &hint)
 				require.Contains(t, hint.Hint(), tt.hint)
 			}
+		})
+	}
+}
+
+func TestHostsThatAreTooManyForOneCluster(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		kind, pods string
+		hosts      int
+		want, hint string
+	}{
+		{fleet.Embedded, "10.244.0.0/24", 1, "", ""},
+		{fleet.Embedded, "10.244.0.0/24", 2, "a cluster of type embedded has one host, and the site has 2", "another type"},
+		{fleet.Kubeadm, "10.244.0.0/16", 200, "", ""},
+		{fleet.Kubeadm, "10.244.0.0/22", 4, "", ""},
+		{fleet.Kubeadm, "10.244.0.0/22", 5, "podCIDR 10.244.0.0/22 has networks for the pods of 4 nodes, a /24 each, and the site has 5 hosts", "/21 or larger"},
+		{fleet.Kubeadm, "10.244.0.0/24", 2, "for the pods of 1 nodes", "/23 or larger"},
+	} {
+		t.Run(fmt.Sprint(tt.kind, tt.hosts), func(t *testing.T) {
+			t.Parallel()
+			err := bootstrap.CheckHosts(fleet.Distribution{Type: tt.kind, PodCIDR: tt.pods}, tt.hosts)
+			if tt.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tt.want)
+			var hinted interface{ Hint() string }
+			require.ErrorAs(t, err, &hinted)
+			require.Contains(t, hinted.Hint(), tt.hint)
 		})
 	}
 }

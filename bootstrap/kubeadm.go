@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeadm"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 // kubeadmDriver runs upstream Kubernetes as kubeadm sets it up, see package kubeadm.
@@ -22,8 +23,8 @@ func (kubeadmDriver) Needs(d fleet.Distribution) []string {
 	return append([]string{kubeadmPrograms(d)}, kubeadm.Images(clusterOf(d))...)
 }
 
-// Shares is false until hosts can join a cluster.
-func (kubeadmDriver) Shares() bool { return false }
+// Shares is true: hosts join the cluster of their site, see package peers.
+func (kubeadmDriver) Shares() bool { return true }
 
 func kubeadmPrograms(d fleet.Distribution) string {
 	return "holdfast.dev/kubeadm/programs:" + d.Version
@@ -38,8 +39,12 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 	if err := Check(d); err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
+	if err := CheckHosts(d, len(req.Members)); err != nil {
+		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
+	}
 	cfg := kubeadm.Config{
-		Dir: req.Dir, Host: req.Host, Network: system.Network(req.self().Network), Cluster: clusterOf(d), Images: map[string]string{}, Archive: req.Store, Log: req.Log,
+		Dir: req.Dir, Host: req.Host, Worker: req.self().Role == fleet.Worker, Network: system.Network(req.self().Network),
+		Members: req.Members, Peers: req.Peers, Cluster: clusterOf(d), Images: map[string]string{}, Archive: req.Store, Log: req.Log,
 	}
 	for ref, digest := range req.Images {
 		cfg.Images[ref] = digest
@@ -62,8 +67,17 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 	if err := kubeadm.Ensure(ctx, cfg); err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
+	if cfg.Worker { // what it may do in its cluster is its kubelet's
+		return Access{}, removeOthers(filepath.Dir(bin), filepath.Base(bin))
+	}
 	access, err := accessBy(kubeadm.Kubeconfig)
 	return access, errors.Join(err, removeOthers(filepath.Dir(bin), filepath.Base(bin)))
+}
+
+// Local answers the other hosts of the site for the distribution that runs in the
+// agent's data folder.
+func Local(dataDir string) peers.Local {
+	return &kubeadm.Local{Dir: filepath.Join(dataDir, fleet.Kubeadm)}
 }
 
 func (kubeadmDriver) Stop(ctx context.Context, dir string) error { return kubeadm.Stop(ctx, dir) }

@@ -197,19 +197,22 @@ func (hq *headquarters) commit(message string) error {
 	return nil
 }
 
+// host is what a commit registers.
+type host struct{ site, name, key, address, role string }
+
 // register adds a host by the key that it shows. A host of that name gets the new key, as one that was installed again.
-func (hq *headquarters) register(site, host, key string) error {
-	file := filepath.Join(hq.fleet(), site, "hosts", host+".yaml")
+func (hq *headquarters) register(h host) error {
+	file := filepath.Join(hq.fleet(), h.site, "hosts", h.name+".yaml")
 	data, err := os.ReadFile(file)
 	switch {
 	case err == nil:
-		data = regexp.MustCompile(`(?m)^  identity: .*$`).ReplaceAll(data, []byte("  identity: "+key))
+		data = regexp.MustCompile(`(?m)^  identity: .*$`).ReplaceAll(data, []byte("  identity: "+h.key))
 		err = os.WriteFile(file, data, 0o644)
 	case errors.Is(err, os.ErrNotExist):
-		_, err = hq.holdfast("register", "--fleet", hq.fleet(), "--site", site, "--host", host, "--key", key)
+		_, err = hq.holdfast("register", "--fleet", hq.fleet(), "--site", h.site, "--host", h.name, "--role", h.role, "--address", h.address, "--key", h.key)
 	}
 	if err != nil {
 		return err
 	}
-	return hq.commit("Register " + host)
+	return hq.commit("Register " + h.name)
 }

@@ -62,8 +62,11 @@ func play(t *testing.T, file string, k kit) {
 			"commit":   s.commit,
 			"version":  s.version,
 			"settled":  s.settled,
+			"set":      s.set,
 			"on":       s.on,
 			"until":    s.until,
+			"kubectl":  s.kubectl,
+			"answers":  s.answers,
 		},
 	})
 }
@@ -118,13 +121,17 @@ func (s *story) mend(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(s.lan.Mend(s.host(ts, args).Name))
 }
 
-// register HOST SITE NAME registers a host under a name by a commit.
+// register HOST SITE NAME [ROLE] registers a host under a name by a commit.
 func (s *story) register(ts *testscript.TestScript, _ bool, args []string) {
 	ctx, cancel := s.context()
 	defer cancel()
 	key, err := s.host(ts, args).Eventually(ctx, "cat", "/var/lib/holdfast/identity/host_key.pub")
 	ts.Check(err)
-	ts.Check(s.hq.register(args[1], args[2], strings.TrimSpace(key)))
+	entry := host{site: args[1], name: args[2], key: strings.TrimSpace(key), address: s.host(ts, args).Address, role: "control-plane"}
+	if len(args) > 3 {
+		entry.role = args[3]
+	}
+	ts.Check(s.hq.register(entry))
 }
 
 // commit MESSAGE signs and pushes what changed in the clone of the fleet.
@@ -137,6 +144,13 @@ func (s *story) version(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(s.hq.chooseDistribution(args[0]))
 	ts.Check(s.hq.lock())
 	ts.Check(s.hq.commit("Run " + args[0]))
+}
+
+// set SITE VARIABLE=VALUE sets a variable by a commit.
+func (s *story) set(ts *testscript.TestScript, _ bool, args []string) {
+	_, err := s.hq.holdfast(append([]string{"set", "--fleet", s.hq.fleet()}, args...)...)
+	ts.Check(err)
+	ts.Check(s.hq.commit("Set " + strings.Join(args, " ")))
 }
 
 // settled HOST waits until it runs the newest commit and has nothing left to do.
@@ -179,6 +193,26 @@ func (s *story) until(ts *testscript.TestScript, _ bool, args []string) {
 	_, _ = ts.Stdout().Write([]byte(out))
 	if err != nil {
 		ts.Fatalf("%v: %s", err, out)
+	}
+}
+
+// kubectl HOST ARGS... asks the cluster from a control-plane host of it.
+func (s *story) kubectl(ts *testscript.TestScript, neg bool, args []string) {
+	s.on(ts, neg, append([]string{args[0], "sh", "-c", administer + ` "$@"`, "kubectl"}, args[1:]...))
+}
+
+const administer = `exec /var/lib/holdfast/kubeadm/bin/*/kubectl --kubeconfig=/etc/kubernetes/admin.conf`
+
+// answers HOST CONTROL TEXT waits until the web app, at its service's address,
+// which a control-plane host tells, answers HOST with the text.
+func (s *story) answers(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := s.context()
+	defer cancel()
+	address, err := s.host(ts, args[1:]).Eventually(ctx, "sh", "-c", administer+" -n shop get service web -o jsonpath={.spec.clusterIP}")
+	ts.Check(err)
+	out, err := s.host(ts, args).Eventually(ctx, "sh", "-c", `curl -sf --max-time 5 "http://$1" | grep "$2"`, "sh", address, args[2])
+	if err != nil {
+		ts.Fatalf("%s hears nothing of %q from http://%s: %v: %s", args[0], args[2], address, err, out)
 	}
 }
 

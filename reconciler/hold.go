@@ -8,10 +8,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/orders"
+	"github.com/holdfast-fleet/holdfast/peers"
 	"github.com/holdfast-fleet/holdfast/render"
 	"github.com/holdfast-fleet/holdfast/selfupdate"
 )
@@ -220,7 +220,7 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 	}
 	commit := Commit{Revision: rev.Commit(), Signer: rev.Signer().Name, Since: s.Now().UTC().Truncate(time.Millisecond)}
 	s.rendered = &target{
-		Commit: commit, Desired: desired, Members: bootstrap.Members(host.Site), Prune: host.Site.Prune,
+		Commit: commit, Desired: desired, Members: peers.Members(host.Site), Prune: host.Site.Prune,
 		Suspended: host.Site.Suspended, Maintenance: host.Site.Maintenance, Urgent: s.urgent(rev, host.Site),
 	}
 	s.renderedAt = time.Now()
@@ -255,15 +255,18 @@ func (s *session) load(rev gitsource.Revision) (*fleet.Host, error) {
 	}
 	host, err := f.HostByIdentity(s.Identity)
 	if errors.Is(err, fleet.ErrNoHost) && s.confirmed != nil {
+		s.admitPeers("", nil)
 		return nil, ErrFrozen
 	}
 	if err != nil {
 		return nil, &Unregistered{Fingerprint: s.Fingerprint, err: err}
 	}
 	if host.State == fleet.Removed {
+		s.admitPeers("", nil)
 		return nil, fmt.Errorf("%s: state removed is not carried out by this version; %w", host.File, ErrFrozen)
 	}
 	s.rotation.declare(rev, host.Site.Sources)
+	s.admitPeers(host.Name, peers.Members(host.Site))
 	return host, nil
 }
 

@@ -30,6 +30,7 @@ func (s *session) bootstrap(ctx context.Context, t target) error {
 		Dir:          s.Dir + "/" + dist.Type,
 		Host:         t.Desired.Host,
 		Members:      t.Members,
+		Peers:        s.Peers,
 		Distribution: dist,
 		Content:      t.Desired.Node.Content,
 		Images:       locked(t.Desired.Cluster.Images),

@@ -80,6 +80,7 @@ type Reconciler struct {
 	Login       ssh.Signer         // what the host is known by
 	Secrets     secrets.Identity   // opens what is encrypted to this host
 	Content     *content.Store
+	Peers       Peers // nil: nobody asks this host, and it asks nobody
 	Driver      func(kind string) (Driver, error)
 	Connect     func(kubeconfig string) (Cluster, error)
 	Interval    time.Duration    // between polls of the sources, jittered by a tenth; default one minute
@@ -202,6 +203,9 @@ func (r *Reconciler) session() *session {
 	}
 	s.rec = newRecorder(s.Dir, first, s.Log)
 	s.rec.disk, s.rec.now = s.Disk, s.Now
+	if s.confirmed != nil { // until a revision says otherwise
+		s.admitPeers(s.confirmed.Desired.Host, s.confirmed.Members)
+	}
 	return s
 }
 

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/peers"
 	"github.com/holdfast-fleet/holdfast/render"
 )
 
@@ -22,11 +22,11 @@ const (
 
 // A target is one rendering of one revision.
 type target struct {
-	Commit  Commit             `json:"commit"`
-	Desired render.Desired     `json:"desired"`
-	Members []bootstrap.Member `json:"members"`          // of the site
-	Prune   fleet.Prune        `json:"prune"`            // what the site allows
-	Intents intents            `json:"intents,omitzero"` // what commits allow
+	Commit  Commit         `json:"commit"`
+	Desired render.Desired `json:"desired"`
+	Members []peers.Member `json:"members"`          // of the site
+	Prune   fleet.Prune    `json:"prune"`            // what the site allows
+	Intents intents        `json:"intents,omitzero"` // what commits allow
 
 	Suspended   []fleet.Suspension `json:"suspended,omitempty"`
 	Maintenance fleet.Maintenance  `json:"maintenance,omitzero"`
@@ -35,12 +35,12 @@ type target struct {
 
 // worker tells whether the host never applies.
 func (t *target) worker() bool {
-	return slices.ContainsFunc(t.Members, func(m bootstrap.Member) bool { return m.Name == t.Desired.Host && m.Role == fleet.Worker })
+	return slices.ContainsFunc(t.Members, func(m peers.Member) bool { return m.Name == t.Desired.Host && m.Role == fleet.Worker })
 }
 
 // shared tells whether other hosts of the site may apply, too.
 func (t *target) shared() bool {
-	return slices.ContainsFunc(t.Members, func(m bootstrap.Member) bool { return m.Name != t.Desired.Host && m.Role == fleet.ControlPlane })
+	return slices.ContainsFunc(t.Members, func(m peers.Member) bool { return m.Name != t.Desired.Host && m.Role == fleet.ControlPlane })
 }
 
 // loadConfirmed returns the last confirmed target, kept complete so that it

@@ -32,7 +32,7 @@ func Lint(s State, o LintOptions) (Report, error) {
 	l.whole = l.whole && err == nil
 	errs = append(errs, l.found.add(err)...)
 	errs = append(errs, l.objects()...)
-	l.severalHosts()
+	errs = append(errs, l.severalHosts()...)
 	l.trust()
 	errs = append(errs, l.policies(), l.sources())
 	used, err := l.usage()
@@ -68,18 +68,26 @@ func (l *linter) report(p fleet.Problem) {
 	}
 }
 
-// severalHosts notes sites that today's agents do not run.
-func (l *linter) severalHosts() {
-	p := fleet.Problem{Rule: fleet.RuleSeveralHosts, Msg: "the site has several active hosts, which today's agents do not join to one cluster: they keep what they have",
-		Tip: "register one host a site, or wait with the others"}
+// severalHosts checks that sites of several hosts can be one cluster.
+func (l *linter) severalHosts() []error {
+	var errs []error
 	for _, site := range l.fleet.Sites {
-		if active := site.Active(); len(active) > 1 {
-			if p.File == "" {
-				p.File = active[1].File
-			}
-			l.found.at(site.Name, p)
+		active := site.Active()
+		if len(active) < 2 || l.options.CheckHosts == nil {
+			continue
+		}
+		node, err := l.renderer.Node(site)
+		if err != nil {
+			continue // it is told of where all renders
+		}
+		d, err := fleet.ParseDistribution(node.Distribution)
+		if err != nil {
+			errs = append(errs, err)
+		} else if err := l.options.CheckHosts(d, len(active)); err != nil {
+			l.found.at(site.Name, fleet.Problem{File: active[1].File, Rule: fleet.RuleSeveralHosts, Msg: err.Error(), Tip: hintOf(err)})
 		}
 	}
+	return errs
 }
 
 // objects checks what the sites render to, or remembers what came of it.

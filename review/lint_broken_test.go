@@ -39,7 +39,7 @@ func brokenFiles() []broken {
 		{fleet.RuleDuplicateIdentity, "", and(file(hostsOf+"b.yaml", host(keyOfA, "  state: removed\n"))), hostsOf + "b.yaml:4", "", ""},
 		{fleet.RuleControlPlaneCount, "", file(hostsOf+"a.yaml", host(keyOfA, "  role: worker\n")), hostsOf + "a.yaml", "no control-plane host", "role"},
 		{fleet.RuleHostAddress, "", file(hostsOf+"b.yaml", host(keyOfB, "  role: worker\n")), hostsOf + "a.yaml", "where to find a", "spec.network.address"},
-		{fleet.RuleSeveralHosts, "", and(file(hostsOf+"a.yaml", host(keyOfA, "  network: {address: 10.0.0.11}\n")), file(hostsOf+"b.yaml", host(keyOfB, "  role: worker\n"))), hostsOf + "b.yaml", "several active hosts", "one host a site"},
+		{fleet.RuleSeveralHosts, "", and(file(hostsOf+"a.yaml", host(keyOfA, "  network: {address: 10.0.0.11}\n")), file(hostsOf+"b.yaml", host(keyOfB, "  role: worker\n"))), hostsOf + "b.yaml", "one host alone, not 2", "another type"},
 		{fleet.RuleSourceFile, "", file(siteFile, sound()[siteFile]+"  sources: [{git: 'https://git.example.com/f.git', credentials: sites/git.yaml}]\n"), siteFile + ":5", "sites/git.yaml", ""},
 		{fleet.RuleSourceCredentials, "", and(file("sites/git.yaml", sops), file(siteFile, sound()[siteFile]+"  sources: [{git: 'https://git.example.com/f.git', credentials: sites/git.yaml}]\n")),
 			siteFile + ":5", "a cannot open sites/git.yaml", "holdfast secrets rotate sites/git.yaml"},

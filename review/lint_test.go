@@ -91,7 +91,7 @@ func with(edits map[string]string) fstest.MapFS {
 func look(t *testing.T, fsys fstest.MapFS) Report {
 	t.Helper()
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
-	r, err := Lint(State{FS: fsys}, LintOptions{Options: Options{Check: notOf137}, Now: now, Needs: func(d fleet.Distribution) []string { return []string{"program:" + d.Version} }})
+	r, err := Lint(State{FS: fsys}, LintOptions{Options: Options{Check: notOf137, CheckHosts: oneHost}, Now: now, Needs: func(d fleet.Distribution) []string { return []string{"program:" + d.Version} }})
 	require.NoError(t, err)
 	return r
 }
@@ -108,6 +108,19 @@ type unknown137 struct{}
 
 func (unknown137) Error() string { return "no v1.37" }
 func (unknown137) Hint() string  { return "take v1.36" }
+
+// oneHost is a driver whose hosts cannot join each other.
+func oneHost(_ fleet.Distribution, hosts int) error {
+	if hosts > 1 {
+		return &lonely{hosts}
+	}
+	return nil
+}
+
+type lonely struct{ hosts int }
+
+func (l *lonely) Error() string { return fmt.Sprintf("one host alone, not %d", l.hosts) }
+func (*lonely) Hint() string    { return "choose another type" }
 
 // change replaces a part of a file of the sound fleet.
 func change(file, old, new string) map[string]string {

@@ -22,7 +22,9 @@ type Options struct {
 	Memo   fleet.Memo                     // of loading and rendering, to be faster
 	Worker func() *exec.Cmd               // as of [render.Options]
 	Check  func(fleet.Distribution) error // whether hosts can run it; nil: they can
-	Allow  fleet.Permits                  // what the commits from base to head allow
+	// CheckHosts tells whether so many hosts can be one cluster of it; nil: they can.
+	CheckHosts func(d fleet.Distribution, hosts int) error
+	Allow      fleet.Permits // what the commits from base to head allow
 }
 
 // Changes is what hosts do differently between two states of their fleet.

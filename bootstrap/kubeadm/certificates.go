@@ -65,6 +65,9 @@ func (n *node) certificatesEnd() (time.Time, error) {
 // certificatesDue tells whether it is time to renew them. The kubelet renews its own,
 // unless it was off until that ended.
 func (n *node) certificatesDue(now time.Time) bool {
+	if n.Worker { // it has no other
+		return false
+	}
 	end, err := n.certificatesEnd()
 	return err != nil || now.Add(n.renewBefore()).After(end) || kubeletOver(now)
 }

@@ -83,35 +83,25 @@ SystemdCgroup = %[4]t
 }
 
 func (n *node) writeConfig(address string) (path string, err error) {
-	path = filepath.Join(n.Dir, "kubeadm.yaml")
-	return path, durable.WriteFile(path, []byte(n.config(thisMachine(), address)), 0o600)
+	return n.keep("kubeadm.yaml", n.config(thisMachine(), address))
+}
+
+// keep writes a file for kubeadm to read.
+func (n *node) keep(name, text string) (path string, err error) {
+	path = filepath.Join(n.Dir, name)
+	return path, durable.WriteFile(path, []byte(text), 0o600)
 }
 
 // config is kubeadm's, see https://kubernetes.io/docs/reference/config-api/kubeadm-config.v1beta4/,
 // with the kubelet's and kube-proxy's. Images are not collected by the kubelet: what the next pods need may be there before them.
+// Each node finds the API on its own loopback, so the cluster's endpoint need not change when hosts come and go.
 // Pods are evicted for what is left of a disk, not for a share of it: a site goes on until it is really full.
 func (n *node) config(m machine, address string) string {
-	// kubeadm refuses version 1 of cgroups unless told to skip all of that check.
-	driver, skip, score := "cgroupfs", "SystemVerification", 0
-	if m.cgroupV2 {
-		driver, skip = "systemd", ""
-	}
-	if m.adjusts {
-		score = -999
-	}
 	c, tags := n.Cluster, tagsOf(n.Cluster.Version)
 	return fmt.Sprintf(`apiVersion: kubeadm.k8s.io/v1beta4
 kind: InitConfiguration
-nodeRegistration:
-  name: %[1]s
-  criSocket: %[2]s
-  imagePullPolicy: Never
-  taints: []
-  ignorePreflightErrors: [%[12]s]
-  kubeletExtraArgs:
-  - {name: node-ip, value: "%[13]s"} # else it asks the DNS, which may not be there
-localAPIEndpoint:
-  advertiseAddress: %[13]s
+%[1]slocalAPIEndpoint:
+  advertiseAddress: %[2]s
   bindPort: %[3]d
 ---
 apiVersion: kubeadm.k8s.io/v1beta4
@@ -119,7 +109,7 @@ kind: ClusterConfiguration
 clusterName: holdfast
 kubernetesVersion: %[4]s
 imageRepository: %[5]s
-controlPlaneEndpoint: ""
+controlPlaneEndpoint: 127.0.0.1:%[3]d
 networking:
   podSubnet: %[6]s
   serviceSubnet: %[7]s
@@ -134,9 +124,9 @@ etcd:
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 cgroupDriver: %[10]s
+oomScoreAdj: %[11]d
 failCgroupV1: false
 failSwapOn: false
-oomScoreAdj: %[11]d
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 evictionHard: {memory.available: 100Mi, nodefs.available: 500Mi, nodefs.inodesFree: 1%%, imagefs.available: 500Mi}
@@ -147,5 +137,60 @@ mode: nftables
 clusterCIDR: %[6]s
 oomScoreAdj: %[11]d
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
-`, n.Host, criSocket, c.APIPort, c.Version, c.Repository, c.PodCIDR, c.ServiceCIDR, tags.coredns, tags.etcd, driver, score, skip, address)
+`, n.registration(m, address), address, c.APIPort, c.Version, c.Repository, c.PodCIDR, c.ServiceCIDR, tags.coredns, tags.etcd, m.cgroupDriver(), m.oomScore())
+}
+
+// registration is how the node introduces itself. kubeadm refuses version 1 of
+// cgroups unless told to skip all of that check.
+func (n *node) registration(m machine, address string) string {
+	skip := "SystemVerification"
+	if m.cgroupV2 {
+		skip = ""
+	}
+	return fmt.Sprintf(`nodeRegistration:
+  name: %s
+  criSocket: %s
+  imagePullPolicy: Never
+  taints: []
+  ignorePreflightErrors: [%s]
+  kubeletExtraArgs:
+  - {name: node-ip, value: "%s"} # else it asks the DNS, which may not be there
+`, n.Host, criSocket, skip, address)
+}
+
+// joinConfig is kubeadm's for a host that joins a cluster, which it finds, and is
+// let in by, through the kubeconfig. The cluster's kubelets are configured alike
+// but for what depends on the machine.
+func (n *node) joinConfig(m machine, address, kubeconfig string) string {
+	control := ""
+	if !n.Worker {
+		control = fmt.Sprintf("controlPlane:\n  localAPIEndpoint: {advertiseAddress: %s, bindPort: %d}\n", address, n.Cluster.APIPort)
+	}
+	return fmt.Sprintf(`apiVersion: kubeadm.k8s.io/v1beta4
+kind: JoinConfiguration
+%sdiscovery:
+  file: {kubeConfigPath: %s}
+patches: {directory: %s}
+%s`, n.registration(m, address), kubeconfig, n.patchDir(), control)
+}
+
+func (n *node) patchDir() string { return filepath.Join(n.Dir, "patches") }
+
+// patches are what this machine changes of the cluster's kubelet configuration, path → content.
+func (n *node) patches(m machine) map[string]string {
+	return map[string]string{filepath.Join(n.patchDir(), "kubeletconfiguration+merge.yaml"): fmt.Sprintf("cgroupDriver: %s\noomScoreAdj: %d\n", m.cgroupDriver(), m.oomScore())}
+}
+
+func (m machine) cgroupDriver() string {
+	if m.cgroupV2 {
+		return "systemd"
+	}
+	return "cgroupfs"
+}
+
+func (m machine) oomScore() int {
+	if m.adjusts {
+		return -999
+	}
+	return 0
 }

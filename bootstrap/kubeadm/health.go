@@ -2,26 +2,57 @@ package kubeadm
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
 )
 
-// localAPI is what listens on this host for the cluster's API, with the administrator's rights.
+// localAPI is what listens on this host for the cluster's API, with the rights of
+// the administrator or, on a worker, of its kubelet.
 func (n *node) localAPI() (*kubeapi.Server, error) {
-	return kubeapi.Open(Kubeconfig, n.Cluster.APIPort)
+	if !n.Worker {
+		return kubeapi.Open(Kubeconfig, n.Cluster.APIPort)
+	}
+	authority, err := authorityOf(pkiDir + "/ca.crt")
+	if err != nil {
+		return nil, err
+	}
+	own, err := tls.LoadX509KeyPair(kubeletClient, kubeletClient)
+	if err != nil {
+		return nil, err
+	}
+	return kubeapi.New(n.localEndpoint(), authority, own), nil
 }
 
-// healthy asks the API server and the kubelet.
-func (n *node) healthy(ctx context.Context) error {
-	server, err := n.localAPI()
+func authorityOf(file string) (*x509.CertPool, error) {
+	data, err := os.ReadFile(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer server.Close()
-	if err := server.Ready(ctx); err != nil {
-		return err
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, errors.New(file + " holds no certificate")
+	}
+	return pool, nil
+}
+
+// healthy asks the kubelet and, on a host of the control plane, the API server. A
+// worker whose control plane is gone is healthy: its pods go on.
+func (n *node) healthy(ctx context.Context) error {
+	if !n.Worker {
+		server, err := n.localAPI()
+		if err != nil {
+			return err
+		}
+		defer server.Close()
+		if err := server.Ready(ctx); err != nil {
+			return err
+		}
 	}
 	kubelet := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	return kubeapi.Get(ctx, &kubelet, "http://127.0.0.1:10248/healthz", nil)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
+	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 // Kubeconfig is the administrator's, as kubeadm writes it.
@@ -29,6 +30,9 @@ type Config struct {
 	Bin  string // folder of the programs: see [Programs]
 	Host string // name of the node
 
+	Worker  bool           // not of the control plane
+	Members []peers.Member // active hosts of the site, in declared order, this one among them
+	Peers   Peers          // reaches the others
 	Network system.Network
 	Cluster Cluster
 
@@ -36,6 +40,12 @@ type Config struct {
 	Images  map[string]string // reference → digest, imported before pods need them
 	Archive containerd.Archive
 	Log     *slog.Logger // nil discards
+}
+
+// Peers asks other hosts of the site.
+type Peers interface {
+	Cluster(ctx context.Context, of peers.Member) (peers.Cluster, error)
+	Join(ctx context.Context, through peers.Member) (peers.Material, error)
 }
 
 // Cluster is what a cluster is made with.
@@ -69,14 +79,14 @@ func Ensure(ctx context.Context, cfg Config) error {
 	}
 	due := rec.Step == stepReady && (rec.Renewing || n.certificatesDue(time.Now()))
 	if rec.Step == stepReady && rec.Cluster == cfg.Cluster && n.upToDate() && !due && n.healthy(ctx) == nil {
-		return nil
+		return n.tend(ctx)
 	}
 	began := time.Now()
 	if err := n.runtimeRuns(ctx); err != nil {
 		return fmt.Errorf("start containerd: %w", err)
 	}
 	if rec.Step != stepReady {
-		if err := n.initialise(ctx, rec); err != nil {
+		if err := n.begin(ctx, rec); err != nil {
 			return err
 		}
 	}
@@ -84,6 +94,9 @@ func Ensure(ctx context.Context, cfg Config) error {
 		if err := n.renewCertificates(ctx, rec); err != nil {
 			return fmt.Errorf("renew certificates: %w", err)
 		}
+	}
+	if err := n.relayRuns(ctx); err != nil {
+		return fmt.Errorf("start the relay to the control plane: %w", err)
 	}
 	if err := n.kubeletRuns(ctx); err != nil {
 		return fmt.Errorf("start the kubelet: %w", err)
@@ -133,6 +146,10 @@ func (n *node) mayChange(rec record) error {
 		}
 		return nil
 	}
+	if rec.Step == stepReady && rec.Worker != n.Worker {
+		return system.Refuse("the role of a host cannot change while it is part of its cluster",
+			"set the role back; or take the host out with state: removed, and register it anew in its new role")
+	}
 	was, want := rec.Cluster, n.Cluster
 	if rec.Step != stepReady || was == want {
 		return nil
@@ -143,38 +160,6 @@ func (n *node) mayChange(rec record) error {
 	}
 	return system.Refuse(fmt.Sprintf("networks, port and image repository of a cluster cannot change: it was made with %+v", was),
 		"set them back, or make the cluster anew")
-}
-
-// initialise makes the cluster. What a cut-off attempt left is removed first:
-// nothing can have been put into a cluster that was never ready.
-func (n *node) initialise(ctx context.Context, rec record) error {
-	if rec.Step == stepInit {
-		n.log.Info("an initialisation was cut off; starting it again")
-		if err := n.kubeadm(ctx, "reset", "reset", "--force", "--cri-socket="+criSocket); err != nil {
-			return err
-		}
-	}
-	address, err := n.Network.Find()
-	if err != nil {
-		return err
-	}
-	rec = record{Step: stepInit, Cluster: n.Cluster, Bin: n.Bin, Address: address}
-	if err := n.writeRecord(rec); err != nil {
-		return err
-	}
-	config, err := n.writeConfig(address)
-	if err != nil {
-		return err
-	}
-	if err := n.kubeletUnit(ctx); err != nil {
-		return err
-	}
-	n.log.Info("kubeadm init", "version", n.Cluster.Version)
-	if err := n.kubeadm(ctx, "init", "init", "--config="+config); err != nil {
-		return err
-	}
-	rec.Step = stepReady
-	return n.writeRecord(rec)
 }
 
 // kubeadm runs the program in a unit of its own.

@@ -25,16 +25,33 @@ func TestConfiguration(t *testing.T) {
 	for name, m := range map[string]machine{"cgroup-v2": {cgroupV2: true, adjusts: true}, "cgroup-v1-in-a-container": {}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			golden := filepath.Join("testdata", name+".yaml")
-			got := testNode(t).config(m, "10.0.0.42")
-			if *update {
-				require.NoError(t, os.WriteFile(golden, []byte(got), 0o644))
-			}
-			want, err := os.ReadFile(golden)
-			require.NoError(t, err)
-			require.Equal(t, string(want), got)
+			golden(t, name+".yaml", testNode(t).config(m, "10.0.0.42"))
 		})
 	}
+}
+
+// TestConfigurationOfJoining shows that of hosts which join in either role.
+func TestConfigurationOfJoining(t *testing.T) {
+	t.Parallel()
+	for name, worker := range map[string]bool{"join-worker": true, "join-control-plane": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := testNode(t)
+			n.Dir, n.Worker = "/var/lib/holdfast/kubeadm", worker
+			golden(t, name+".yaml", n.joinConfig(machine{cgroupV2: true}, "10.0.0.42", "/etc/kubernetes/admin.conf"))
+		})
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), got)
 }
 
 func TestImagesAreThoseOfTheVersion(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
@@ -19,27 +18,26 @@ const (
 	networkUnit = "holdfast-network.service"
 )
 
+// tend keeps up with what changes around a node that is as it should be.
+func (n *node) tend(ctx context.Context) error {
+	if len(n.Members) < 2 {
+		return nil
+	}
+	return errors.Join(n.relayRuns(ctx), n.networked(ctx))
+}
+
 // networked gives pods the network that the cluster chose for this node, and
 // the host a route to the pods of each other node, which are on the same LAN.
 func (n *node) networked(ctx context.Context) error {
-	server, err := n.localAPI()
+	list := n.nodes
+	if n.Worker {
+		list = n.theirNodes
+	}
+	nodes, err := list(ctx)
 	if err != nil {
 		return err
 	}
-	defer server.Close()
-	var list struct{ Items []kubeapi.Node }
-	if err := server.Get(ctx, "/api/v1/nodes", &list); err != nil {
-		return err
-	}
-	own, routes := "", map[string]string{}
-	for _, item := range list.Items {
-		switch {
-		case item.Metadata.Name == n.Host:
-			own = item.Spec.PodCIDR
-		case item.Spec.PodCIDR != "" && item.Address() != "":
-			routes[item.Spec.PodCIDR] = item.Address()
-		}
-	}
+	own, routes := routesOf(n.Host, nodes)
 	if own == "" {
 		return errors.New("the cluster has not given this node a network for its pods yet")
 	}

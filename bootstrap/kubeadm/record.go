@@ -15,6 +15,7 @@ import (
 // cluster that must not be touched and the ruins of an attempt.
 type record struct {
 	Step    step    `json:"step"`
+	Worker  bool    `json:"worker,omitempty"`
 	Cluster Cluster `json:"cluster"`
 	Bin     string  `json:"bin"`     // of the programs that it was made with
 	Address string  `json:"address"` // of the node: a control plane keeps the one that it was made with
@@ -25,8 +26,9 @@ type record struct {
 type step string
 
 const (
-	stepInit  step = "init"  // begun
-	stepReady step = "ready" // the cluster was made, once
+	stepInit  step = "init"  // a cluster was begun
+	stepJoin  step = "join"  // another's was being joined
+	stepReady step = "ready" // the host was a node, once
 )
 
 func (n *node) recordFile() string { return filepath.Join(n.Dir, "record.json") }
@@ -40,7 +42,7 @@ func (n *node) readRecord() (record, error) {
 		return record{}, err
 	}
 	var rec record
-	if err := json.Unmarshal(data, &rec); err != nil || (rec.Step != stepInit && rec.Step != stepReady) {
+	if err := json.Unmarshal(data, &rec); err != nil || (rec.Step != stepInit && rec.Step != stepJoin && rec.Step != stepReady) {
 		return record{}, fmt.Errorf("%s is damaged, so it cannot be told what was done on this host: %w", n.recordFile(), errors.Join(err, errors.New("unknown step")))
 	}
 	return rec, nil

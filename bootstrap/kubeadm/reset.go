@@ -11,7 +11,7 @@ import (
 
 // Stop ends the kubelet, all pods and containerd, and keeps the data.
 func Stop(ctx context.Context, dir string) error {
-	n, err := made(dir)
+	n, _, err := made(dir)
 	if n == nil {
 		return err
 	}
@@ -24,15 +24,15 @@ func Stop(ctx context.Context, dir string) error {
 	return system.Systemctl(ctx, "stop", "containerd.service")
 }
 
-// made returns the node whose record is in dir, or nil where there is none.
-func made(dir string) (*node, error) {
+// made returns the node whose record is in dir, with the record, or nil where there is none.
+func made(dir string) (*node, record, error) {
 	n := newNode(Config{Dir: dir})
 	rec, err := n.readRecord()
 	if err != nil || rec.Step == "" {
-		return nil, err
+		return nil, rec, err
 	}
-	n.Bin, n.Cluster = rec.Bin, rec.Cluster
-	return n, nil
+	n.Bin, n.Cluster, n.Worker = rec.Bin, rec.Cluster, rec.Worker
+	return n, rec, nil
 }
 
 // endPods kills the tasks of all containers.
@@ -49,7 +49,7 @@ func (n *node) endPods(ctx context.Context) error {
 
 // Reset takes the node apart and removes what Ensure made on the host, data included.
 func Reset(ctx context.Context, dir string) error {
-	n, err := made(dir)
+	n, _, err := made(dir)
 	if n == nil {
 		return err
 	}
@@ -57,14 +57,14 @@ func Reset(ctx context.Context, dir string) error {
 		return err
 	}
 	var errs []error
-	for _, unit := range []string{"kubelet.service", "containerd.service", networkUnit} {
+	for _, unit := range []string{"kubelet.service", "containerd.service", networkUnit, relayUnit} {
 		if system.Exists(system.UnitDir + unit) {
 			errs = append(errs, system.Systemctl(ctx, "disable", "--now", unit))
 		}
 	}
 	_, err = system.Run(ctx, "holdfast-kubeadm-network", nil, "sh", "-c", "nft delete table ip holdfast; ip link delete cni0; ip route flush proto 84; true")
 	errs = append(errs, err)
-	for _, files := range []map[string]string{n.runtimeFiles(), n.kubeletFiles(), n.networkFiles("", nil)} {
+	for _, files := range []map[string]string{n.runtimeFiles(), n.kubeletFiles(), n.networkFiles("", nil), {system.UnitDir + relayUnit: ""}} {
 		for path := range files {
 			errs = append(errs, os.RemoveAll(path))
 		}

@@ -13,6 +13,7 @@ import (
 const (
 	socket    = "/run/containerd/containerd.sock"
 	criSocket = "unix://" + socket
+	pkiDir    = "/etc/kubernetes/pki"
 )
 
 func (n *node) runtime() containerd.Runtime {
@@ -35,7 +36,8 @@ func (n *node) kubeletFiles() map[string]string {
 
 // upToDate tells whether every file is as it should be and every image is there.
 func (n *node) upToDate() bool {
-	return system.Holds(n.runtimeFiles()) && system.Holds(n.kubeletFiles()) && n.runtime().Has(n.Images) && system.Exists(networkFile)
+	return system.Holds(n.runtimeFiles()) && system.Holds(n.kubeletFiles()) && n.runtime().Has(n.Images) && system.Exists(networkFile) &&
+		(!n.Worker || system.Exists(system.UnitDir+relayUnit))
 }
 
 // runtimeRuns brings containerd up, with the images that pods will need.

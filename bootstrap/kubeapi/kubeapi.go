@@ -2,6 +2,7 @@
 package kubeapi
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -43,11 +44,14 @@ func Open(kubeconfig string, port int) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{admin}, ServerName: "kubernetes", MinVersion: tls.VersionTLS12}}
-	return &Server{
-		base:   "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
-		client: http.Client{Timeout: 5 * time.Second, Transport: transport},
-	}, nil
+	return New(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), pool, admin), nil
+}
+
+// New asks at an address, as who has the certificate; the server shows one of the
+// authority for the name kubernetes.
+func New(address string, authority *x509.CertPool, own tls.Certificate) *Server {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authority, Certificates: []tls.Certificate{own}, ServerName: "kubernetes", MinVersion: tls.VersionTLS12}}
+	return &Server{base: "https://" + address, client: http.Client{Timeout: 5 * time.Second, Transport: transport}}
 }
 
 // Close ends its connections.
@@ -93,19 +97,34 @@ func (s *Server) NodeReady(ctx context.Context, name string) error {
 	if err := s.Get(ctx, "/api/v1/nodes/"+name, &own); err != nil {
 		return err
 	}
-	for _, c := range own.Status.Conditions {
-		if c.Type == "Ready" && c.Status == "True" {
-			return nil
-		} else if c.Type == "Ready" {
-			return fmt.Errorf("node %s is not ready: %s", name, c.Message)
-		}
+	if ready, message := own.Ready(); !ready {
+		return fmt.Errorf("node %s is not ready: %s", name, message)
 	}
-	return errors.New("node " + name + " is not ready: its kubelet has not said anything yet")
+	return nil
+}
+
+// Nodes lists the cluster's.
+func (s *Server) Nodes(ctx context.Context) ([]Node, error) {
+	var list struct{ Items []Node }
+	err := s.Get(ctx, "/api/v1/nodes", &list)
+	return list.Items, err
 }
 
 // Get asks for a path and reads the answer into what is not nil.
 func (s *Server) Get(ctx context.Context, path string, into any) error {
 	return Get(ctx, &s.client, s.base+path, into)
+}
+
+// Delete removes the object of a path; one that is not there is removed.
+func (s *Server) Delete(ctx context.Context, path string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, s.base+path, nil)
+	if err != nil {
+		return err
+	}
+	if err := ask(&s.client, req, nil); !NotFound(err) {
+		return err
+	}
+	return nil
 }
 
 // Get asks an address and reads the answer, if it is a good one, into what is not nil.
@@ -114,6 +133,24 @@ func Get(ctx context.Context, client *http.Client, url string, into any) error {
 	if err != nil {
 		return err
 	}
+	return ask(client, req, into)
+}
+
+// Post sends a value to an address and reads the answer likewise.
+func Post(ctx context.Context, client *http.Client, url string, value, into any) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	return ask(client, req, into)
+}
+
+func ask(client *http.Client, req *http.Request, into any) error {
 	resp, err := client.Do(req)
 	if err != nil {
 		return err
@@ -121,12 +158,26 @@ func Get(ctx context.Context, client *http.Client, url string, into any) error {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s: %s", url, resp.Status, system.Reason(string(body)))
+		return &statusError{resp.StatusCode, fmt.Sprintf("%s: %s: %s", req.URL, resp.Status, system.Reason(string(body)))}
 	}
 	if err == nil && into != nil {
 		err = json.Unmarshal(body, into)
 	}
 	return err
+}
+
+// statusError is an answer that is no good one.
+type statusError struct {
+	code int
+	text string
+}
+
+func (e *statusError) Error() string { return e.text }
+
+// NotFound tells whether the server answered that it has no such object.
+func NotFound(err error) bool {
+	var answer *statusError
+	return errors.As(err, &answer) && answer.code == http.StatusNotFound
 }
 
 // Node is what is read of a Node.
@@ -147,4 +198,14 @@ func (o *Node) Address() string {
 		}
 	}
 	return ""
+}
+
+// Ready tells whether its kubelet says so, and what it says otherwise.
+func (o *Node) Ready() (ready bool, message string) {
+	for _, c := range o.Status.Conditions {
+		if c.Type == "Ready" {
+			return c.Status == "True", c.Message
+		}
+	}
+	return false, "its kubelet has not said anything yet"
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/events"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/identity"
+	"github.com/holdfast-fleet/holdfast/peers"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/reconciler/kube"
 	"github.com/holdfast-fleet/holdfast/secrets"
@@ -154,10 +155,13 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	}
 	serveMetrics(ctx, opts.dataDir, opts.metrics, log)
 	log.Info("agent started", "version", version, "key", id.Fingerprint(), "data", opts.dataDir)
+	server := &peers.Server{Key: id.PrivateKey(), Local: bootstrap.Local(opts.dataDir), Log: log}
+	defer server.Close()
 	r := reconciler.Reconciler{
 		Dir: opts.dataDir, Identity: id.PublicKey(), Fingerprint: id.Fingerprint(), Version: version,
 		Source: repo, Staged: opts.sources, Login: id.Signer(), Secrets: opens, Content: store, Interval: opts.interval, Log: log, Worker: renderWorkerCmd,
 		Driver:  func(kind string) (reconciler.Driver, error) { return bootstrap.For(kind) },
+		Peers:   neighbours{server, &peers.Client{Key: id.PrivateKey()}},
 		Connect: func(kubeconfig string) (reconciler.Cluster, error) { return kube.Connect(kubeconfig, log) },
 	}
 	if kept := openMemoIn(filepath.Join(opts.dataDir, "cache"), hostCache); kept != nil {
@@ -191,6 +195,12 @@ func (o *agentOptions) open(anchor, recovery *trust.Keyring, log *slog.Logger) (
 		return nil, &tipError{fmt.Errorf("another agent runs with data in %s", o.dataDir), "stop it first, or give this one another --data-dir"}
 	}
 	return repo, err
+}
+
+// neighbours are the other hosts of the site.
+type neighbours struct {
+	*peers.Server
+	*peers.Client
 }
 
 // keys reads the anchor and, if there are any, the keys for recovery.

@@ -52,7 +52,7 @@ something does, 2 everything else.`,
 			root.AddCommand(cmd)
 		}
 	}
-	root.AddCommand(newRenderWorkerCmd(), newServerKeeperCmd())
+	root.AddCommand(newRenderWorkerCmd(), newServerKeeperCmd(), newRelayCmd())
 	root.SetHelpCommandGroupID("self")
 	root.SetCompletionCommandGroupID("self")
 	root.InitDefaultCompletionCmd()

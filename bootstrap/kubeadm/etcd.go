@@ -1,0 +1,61 @@
+package kubeadm
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+)
+
+// etcd speaks to this host's member of etcd, over the gateway to its gRPC API, see
+// https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/.
+type etcd struct{ http.Client }
+
+const etcdURL = "https://127.0.0.1:2379/v3/cluster/member/"
+
+func localEtcd() (*etcd, error) {
+	authority, err := authorityOf(pkiDir + "/etcd/ca.crt")
+	if err != nil {
+		return nil, err
+	}
+	own, err := tls.LoadX509KeyPair(pkiDir+"/apiserver-etcd-client.crt", pkiDir+"/apiserver-etcd-client.key")
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authority, Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS12}}
+	return &etcd{http.Client{Timeout: 10 * time.Second, Transport: transport}}, nil
+}
+
+// member is one of the cluster's; the gateway writes numbers of 64 bits as text.
+type member struct {
+	ID   string `json:"ID"`
+	Name string `json:"name"`
+}
+
+func (e *etcd) members(ctx context.Context) ([]member, error) {
+	var list struct{ Members []member }
+	err := kubeapi.Post(ctx, &e.Client, etcdURL+"list", struct{}{}, &list)
+	return list.Members, err
+}
+
+// remove takes the member of that name out, if there is one. etcd itself refuses
+// where too few of those that answer would be left.
+func (e *etcd) remove(ctx context.Context, name string) (removed bool, err error) {
+	list, err := e.members(ctx)
+	if err != nil {
+		return false, fmt.Errorf("list the members of etcd: %w", err)
+	}
+	for _, m := range list {
+		if m.Name != name {
+			continue
+		}
+		if err := kubeapi.Post(ctx, &e.Client, etcdURL+"remove", map[string]string{"ID": m.ID}, nil); err != nil {
+			return removed, fmt.Errorf("remove %s from etcd: %w", name, err)
+		}
+		removed = true
+	}
+	return removed, nil
+}

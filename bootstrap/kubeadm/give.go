@@ -1,0 +1,147 @@
+package kubeadm
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/peers"
+)
+
+// Local answers the other hosts of the site for the node in Dir.
+type Local struct {
+	Dir string
+
+	mu      sync.Mutex
+	joining string // control-plane host that was given what it takes, and is not a node yet
+	since   time.Time
+}
+
+// joinTime is how long a host of the control plane may take before another may join.
+const joinTime = 5 * time.Minute
+
+// errNotReady tells a peer to ask another, or later.
+var errNotReady = errors.New("is not a control-plane node that others can join through just now")
+
+// Cluster tells what this host knows of the cluster.
+func (l *Local) Cluster(ctx context.Context) (peers.Cluster, error) {
+	n, rec, err := made(l.Dir)
+	if err != nil || n == nil {
+		return peers.Cluster{}, err
+	}
+	known := peers.Cluster{Known: true}
+	if rec.Step != stepReady || rec.Worker || n.healthy(ctx) != nil {
+		return known, nil
+	}
+	nodes, err := n.nodes(ctx)
+	if err != nil {
+		return known, nil //nolint:nilerr // it is not healthy, then
+	}
+	known.Gives, known.Nodes = true, nodes
+	return known, nil
+}
+
+// Give lets the member join. What it was before in the cluster is removed first: it
+// asks because it is not any more.
+func (l *Local) Give(ctx context.Context, to peers.Member) (peers.Material, error) {
+	n, rec, err := made(l.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if n == nil || rec.Step != stepReady || rec.Worker || n.healthy(ctx) != nil {
+		return nil, errNotReady
+	}
+	if to.Role != fleet.Worker {
+		if err := l.reserve(ctx, n, to.Name); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.forget(ctx, to.Name); err != nil {
+		return nil, err
+	}
+	if to.Role == fleet.Worker {
+		return introduce(to.Name)
+	}
+	return readPKI()
+}
+
+// reserve lets one host join the control plane at a time: each changes the members
+// of etcd.
+func (l *Local) reserve(ctx context.Context, n *node, name string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.joining != "" && l.joining != name && time.Since(l.since) < joinTime {
+		server, err := n.localAPI()
+		if err != nil {
+			return err
+		}
+		defer server.Close()
+		if server.NodeReady(ctx, l.joining) != nil {
+			return fmt.Errorf("%s joins the control plane just now: one at a time", l.joining)
+		}
+	}
+	l.joining, l.since = name, time.Now()
+	return nil
+}
+
+func readPKI() (peers.Material, error) {
+	material := peers.Material{}
+	for _, name := range pkiFiles {
+		data, err := os.ReadFile(filepath.Join(pkiDir, name))
+		if err != nil {
+			return nil, err
+		}
+		material[name] = data
+	}
+	return material, nil
+}
+
+// introduce makes what a worker's kubelet asks for its own certificate with: a
+// certificate for an hour, of the group that kubeadm lets do so.
+func introduce(name string) (peers.Material, error) {
+	authority, err := tls.LoadX509KeyPair(filepath.Join(pkiDir, "ca.crt"), filepath.Join(pkiDir, "ca.key"))
+	if err != nil {
+		return nil, err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, err
+	}
+	template := x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: "holdfast:join:" + name, Organization: []string{"system:bootstrappers:kubeadm:default-node-token"}},
+		NotBefore:    authority.Leaf.NotBefore, NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &template, authority.Leaf, key.Public(), authority.PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	private, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	ca, err := os.ReadFile(filepath.Join(pkiDir, "ca.crt"))
+	return peers.Material{
+		"ca.crt":   ca,
+		"join.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		"join.key": pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}),
+	}, err
+}

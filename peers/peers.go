@@ -1,0 +1,66 @@
+// Package peers lets the hosts of a site tell each other what they know of its
+// cluster, and give what joining it takes, over their own network.
+//
+// They speak TLS 1.3, each with the key that the fleet registers it by: a host
+// answers, and asks, only machines whose keys the verified revision lists as
+// active hosts of its own site. Nothing of a stranger is read beyond its key.
+package peers
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// Port is the TCP port that hosts of sites with several hosts listen on.
+const Port = 5270
+
+// Member is an active host of a site.
+type Member struct {
+	Name     string        `json:"name"`
+	Identity string        `json:"identity"` // public key as in authorized_keys
+	Role     fleet.Role    `json:"role"`
+	Network  fleet.Network `json:"network"`
+}
+
+// Members lists those of a site, in declared order.
+func Members(site *fleet.Site) []Member {
+	var list []Member
+	for _, h := range site.Active() {
+		list = append(list, Member{h.Name, h.Identity, h.Role, h.Network})
+	}
+	return list
+}
+
+// Cluster is what a host knows of its site's cluster.
+type Cluster struct {
+	Known bool   `json:"known"`           // it is part of one, or began to be
+	Gives bool   `json:"gives"`           // it is of the control plane and can let others join
+	Nodes []Node `json:"nodes,omitempty"` // of one that gives
+}
+
+// Node is a node of the cluster, and where its pods are.
+type Node struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	Pods    string `json:"pods"` // network, like 10.244.1.0/24
+}
+
+// Material is what joining takes: files by their names.
+type Material map[string][]byte
+
+// Local is what a host answers its peers with.
+type Local interface {
+	Cluster(ctx context.Context) (Cluster, error)
+	// Give returns what the member needs to join in its role.
+	Give(ctx context.Context, to Member) (Material, error)
+}
+
+// RefusedError is a peer's answer that it does not give what it was asked for.
+type RefusedError struct {
+	Peer   string
+	Reason string
+}
+
+func (e *RefusedError) Error() string { return fmt.Sprintf("%s: %s", e.Peer, e.Reason) }
