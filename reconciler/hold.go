@@ -218,7 +218,10 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 	if err != nil {
 		return s.confirmed, fmt.Errorf("render %s for %s: %w", rev.Short(), host.Name, err)
 	}
-	commit := Commit{Revision: rev.Commit(), Signer: rev.Signer().Name, Since: s.Now().UTC().Truncate(time.Millisecond)}
+	commit := Commit{
+		Revision: rev.Commit(), Signer: rev.Signer().Name, Since: s.Now().UTC().Truncate(time.Millisecond),
+		Cluster: desired.Cluster.Digest, Node: desired.Node.Digest,
+	}
 	s.rendered = &target{
 		Commit: commit, Desired: desired, Members: peers.Members(host.Site), Prune: host.Site.Prune,
 		Suspended: host.Site.Suspended, Maintenance: host.Site.Maintenance, Urgent: s.urgent(rev, host.Site),

@@ -87,6 +87,10 @@ type Commit struct {
 	Signer   string    `json:"signer"`
 	Since    time.Time `json:"since"` // accepted or confirmed
 
+	// Cluster and Node are the digests of what was rendered of it; of Confirmed only.
+	Cluster string `json:"cluster,omitempty"`
+	Node    string `json:"node,omitempty"`
+
 	// Reset says that a person on the host chose the revision; of Accepted only.
 	Reset *gitsource.Override `json:"reset,omitempty"`
 }

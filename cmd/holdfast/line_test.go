@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -21,6 +22,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
 	"github.com/holdfast-fleet/holdfast/identity"
 	"github.com/holdfast-fleet/holdfast/reconciler"
+	"github.com/holdfast-fleet/holdfast/render"
 )
 
 // A line is the whole of Holdfast around one host: a fleet in a real repository
@@ -183,6 +185,31 @@ func (l *line) kubectl(args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// reportsWhatHeadquartersSays compares the digests in a host's status with those
+// that commands at headquarters compute of the commit that it runs.
+func (l *line) reportsWhatHeadquartersSays(st reconciler.Status, host string) {
+	l.t.Helper()
+	require.Equal(l.t, l.repo.Head(), st.Confirmed.Revision)
+	var said []hostDigests
+	require.NoError(l.t, json.Unmarshal([]byte(l.holdfast("render", host, "--fleet", l.repo.Dir, "--digests", "-o", "json")), &said))
+	require.Len(l.t, said, 1)
+	require.Equal(l.t, said[0].Cluster, st.Confirmed.Cluster)
+	require.Equal(l.t, said[0].Node, st.Confirmed.Node)
+	var reported []render.LayerDigest
+	for _, layer := range st.Layers {
+		reported = append(reported, render.LayerDigest{Name: layer.Name, Digest: layer.Digest})
+	}
+	require.ElementsMatch(l.t, said[0].Layers, reported)
+
+	var whole render.Desired
+	require.NoError(l.t, json.Unmarshal([]byte(l.holdfast("render", host, "--fleet", l.repo.Dir, "-o", "json")), &whole))
+	require.Equal(l.t, st.Confirmed.Cluster, whole.Cluster.Digest)
+	require.Equal(l.t, st.Confirmed.Node, whole.Node.Digest)
+	for _, layer := range whole.Cluster.Layers {
+		require.Contains(l.t, reported, render.LayerDigest{Name: layer.Name, Digest: layer.Digest})
+	}
+}
+
 func TestTheWholeLine(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
@@ -198,12 +225,11 @@ func TestTheWholeLine(t *testing.T) {
 	st := l.runs(registered)
 	require.Len(t, st.Layers, 4)
 	require.Equal(t, "EUR", l.kubectl("-n", "shop", "get", "pricelists", "-o", "jsonpath={.items[0].spec.currency}"), "a custom resource of a CRD of the same commit")
-	digest := st.Layers[0].Digest
-	require.Contains(t, l.holdfast("render", "store-042-a", "--fleet", l.repo.Dir, "-o", "json"), digest, "headquarters computes the digest that the host reports")
+	l.reportsWhatHeadquartersSays(st, "store-042-a")
 
 	l.edit("sites/emea/store-042/site.yaml", "Guten Tag", "Moin")
 	changed := l.commit("Greet as they do up north")
-	l.runs(changed)
+	l.reportsWhatHeadquartersSays(l.runs(changed), "store-042-a")
 	require.Contains(t, l.kubectl("-n", "shop", "get", "deployment", "web", "-o", "yaml"), "Moin")
 
 	l.kubectl("-n", "shop", "delete", "service", "web")
