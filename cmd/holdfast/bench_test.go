@@ -75,7 +75,24 @@ func BenchmarkIdle(b *testing.B) {
 		b.ReportMetric(busy["VmHWM"], "peak-rss-MB")
 		l.stop()
 	}
+	l.growTen(b)
 	b.ReportMetric(0, "ns/op")
+}
+
+// growTen measures the memory of an agent that has ten times as many objects, while
+// it applies them and an idle minute later.
+func (l *benchLine) growTen(b *testing.B) {
+	b.Helper()
+	l.opts.interval = time.Second
+	l.startProcess()
+	l.push(l.server(), benchFleet{namespace: "ours", layers: 10 * benchLayers})
+	busy := l.agent.memory(b)
+	time.Sleep(time.Minute)
+	idle := l.agent.memory(b)
+	b.ReportMetric(idle["VmRSS"], "5000-rss-MB")
+	b.ReportMetric(idle["RssAnon"], "5000-anon-MB")
+	b.ReportMetric(busy["VmHWM"], "5000-peak-rss-MB")
+	l.stop()
 }
 
 // sample is one push and what it took.

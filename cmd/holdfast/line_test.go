@@ -150,14 +150,14 @@ func (l *line) start() {
 
 func (l *line) until(what string, want func(reconciler.Status) bool) reconciler.Status {
 	l.t.Helper()
-	deadline := time.Now().Add(90 * time.Second)
+	deadline := time.Now().Add(5 * time.Minute)
 	for {
 		st, err := reconciler.ReadStatus(l.opts.dataDir)
 		if err == nil && want(st) {
 			return st
 		}
 		if time.Now().After(deadline) {
-			l.t.Fatalf("not within 90 s: %s\nstatus %+v", what, st)
+			l.t.Fatalf("not within 5 minutes: %s\nstatus %+v", what, st)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

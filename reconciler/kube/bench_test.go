@@ -118,9 +118,15 @@ func benchmarkObjects(n int, value string) []string {
 	}
 }
 
-// bareApply is the floor: what the server needs for equal objects, sent by plain
-// server-side apply over client-go's dynamic client by as many workers.
+// bareApply is the floor: what the server needs for equal objects.
 func bareApply(b *testing.B, server *apiServer, namespace string) time.Duration {
+	b.Helper()
+	return bareApplyOf(b, server, namespace, benchmarkLayers(b, &stand{site: namespace}, "1"))
+}
+
+// bareApplyOf sends the objects of layers by plain server-side apply over client-go's
+// dynamic client, by as many workers as a [Cluster] has.
+func bareApplyOf(b *testing.B, server *apiServer, namespace string, layers []render.Layer) time.Duration {
 	b.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", server.kubeconfig)
 	require.NoError(b, err)
@@ -131,8 +137,6 @@ func bareApply(b *testing.B, server *apiServer, namespace string) time.Duration 
 	_, err = client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}).Patch(b.Context(), ns.Name, types.ApplyPatchType,
 		[]byte(`{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "`+ns.Name+`"}}`), metav1.PatchOptions{FieldManager: "bare"})
 	require.NoError(b, err)
-	s := &stand{site: namespace}
-	layers := benchmarkLayers(b, s, "1")
 	resources := map[string]schema.GroupVersionResource{
 		"ServiceAccount": {Version: "v1", Resource: "serviceaccounts"},
 		"Service":        {Version: "v1", Resource: "services"},

@@ -49,6 +49,7 @@ func TestCluster(t *testing.T) {
 		"an invalid change deletes nothing":                          testInvalidChange,
 		"a namespace being deleted is named":                         testTerminatingNamespace,
 		"a big ConfigMap":                                            testBigConfigMap,
+		"a layer of five thousand objects":                           testLargeLayer,
 		"stringData of a Secret":                                     testStringData,
 		"sealed Secrets":                                             testSealedSecrets,
 		"a namespace on a cluster-wide object":                       testClusterWide,
