@@ -86,6 +86,8 @@ func For(kind string) (Driver, error) {
 		return kubeadmDriver{}, nil
 	case fleet.K3s:
 		return k3sDriver{k3s.K3s}, nil
+	case fleet.RKE2:
+		return k3sDriver{k3s.RKE2}, nil
 	default:
 		return nil, fmt.Errorf("no driver runs distributions of type %q; there are %s", kind, strings.Join(fleet.DistributionTypes, ", "))
 	}

@@ -22,7 +22,7 @@ func TestEachDriver(t *testing.T) {
 	stories, err := filepath.Glob("drivers/*.txt")
 	require.NoError(t, err)
 	require.NotEmpty(t, stories)
-	for _, k := range []kit{kubeadmKit, k3sKit} {
+	for _, k := range []kit{kubeadmKit, k3sKit, rke2Kit} {
 		for _, file := range stories {
 			t.Run(k.name+"/"+strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 				if k.name == kubeadmKit.name && os.Getenv("ALL") == "" {
@@ -44,6 +44,17 @@ var k3sKit = kit{
 		"UNIT": "k3s", "BEGUN": "/etc/rancher/k3s/config.yaml", "PROGRAM": "k3s", "MARK": "'standin v1.36.3+k3s1'", "KUBECTL": "k3s kubectl",
 		"SNAPSHOTS": "/var/lib/rancher/k3s/server/db/snapshots/holdfast-before-v1.36.3-k3s2-*",
 		"LEAVES":    "/etc/rancher/* /var/lib/rancher/* /run/k3s /var/lib/kubelet/* /usr/local/bin/k3s /etc/systemd/system/k3s.service",
+	},
+}
+
+var rke2Kit = kit{
+	name: "rke2", versions: []string{"v1.36.3+rke2r1", "v1.36.3+rke2r2"}, spec: "  disable: [ingress-controller]\n",
+	add: func(hq *headquarters) error { return hq.addStandIns("docker.io/rancher/mirrored-pause:3.6") },
+	vars: map[string]string{
+		"UNIT": "rke2-server", "BEGUN": "/etc/rancher/rke2/config.yaml", "PROGRAM": "rke2", "MARK": "'standin v1.36.3+rke2r1'",
+		"KUBECTL":   "/var/lib/rancher/rke2/bin/kubectl --kubeconfig /etc/rancher/rke2/rke2.yaml",
+		"SNAPSHOTS": "/var/lib/rancher/rke2/server/db/snapshots/holdfast-before-v1.36.3-rke2r2-*",
+		"LEAVES":    "/etc/rancher/* /var/lib/rancher/* /run/k3s /var/lib/kubelet/* /usr/local/bin/rke2 /etc/systemd/system/rke2-server.service",
 	},
 }
 

@@ -12,10 +12,12 @@ import (
 type Family struct {
 	Name string // of the program
 	unit string
-	data string   // folder of its state
-	list []string // words that print the names of the images that there are
+	data string // folder of its state
+	list string // command that prints the names of the images that there are
 
 	own        []string // lines of the configuration that the others do not have
+	unitOwn    []string // and of the unit
+	traces     []string // where else it may have been installed
 	interfaces []string // of the network that it makes
 	leaves     []string // folders that only its uninstallation removes
 }
@@ -23,10 +25,25 @@ type Family struct {
 // K3s keeps its datastore in etcd from the start: only so can it be kept by its own command, and be shared later.
 var K3s = Family{
 	Name: "k3s", unit: "k3s", data: "/var/lib/rancher/k3s",
-	list:       []string{"ctr", "images", "list", "-q"},
+	list:       "PROGRAM ctr images list -q",
 	own:        []string{"cluster-init: true", "https-listen-port: PORT"},
 	interfaces: []string{"flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "kube-ipvs0"},
 	leaves:     []string{"/run/flannel"},
+}
+
+// RKE2 runs its control plane in pods, and its parts bring names of their own.
+var RKE2 = Family{
+	Name: "rke2", unit: "rke2-server", data: "/var/lib/rancher/rke2",
+	list: "/var/lib/rancher/rke2/bin/ctr --address /run/k3s/containerd/containerd.sock --namespace k8s.io images list -q",
+	unitOwn: []string{
+		`ExecStopPost=-/bin/sh -c "systemd-cgls /system.slice/%n | grep -Eo '[0-9]+ (containerd|kubelet)' | awk '{print $1}' | xargs -r kill"`,
+	},
+	traces: []string{"/usr/local/lib/systemd/system/rke2-server.service", "/usr/lib/systemd/system/rke2-server.service"},
+	interfaces: []string{
+		"flannel.1", "flannel.4096", "flannel-v6.1", "flannel-v6.4096", "flannel-wg", "flannel-wg-v6", "vxlan.calico", "vxlan-v6.calico",
+		"cilium_vxlan", "cilium_net", "cilium_wg0", "kube-ipvs0", "nodelocaldns",
+	},
+	leaves: []string{"/etc/cni", "/opt/cni/bin", "/var/log/pods", "/var/log/containers", "/var/log/calico"},
 }
 
 // Minors lists the minor versions that the configuration here was written for.
@@ -41,10 +58,10 @@ func (f Family) kind() solo.Kind {
 	return solo.Kind{
 		Name: f.Name, Unit: f.unit, Kubeconfig: f.Kubeconfig(),
 		Images: f.data + "/agent/images", Once: ".cache.json", Record: f.data + "/agent/containerd/holdfast-imports.json",
-		List:      f.list,
+		List:      func(program string) []string { return strings.Fields(strings.ReplaceAll(f.list, "PROGRAM", program)) },
 		Snapshot:  func(name string) []string { return []string{"etcd-snapshot", "save", "--name", name} },
 		Kill:      f.kill(),
-		Traces:    []string{f.data + "/server", f.data + "/agent/etc", system.UnitDir + f.unit + ".service"},
+		Traces:    append([]string{f.data + "/server", f.data + "/agent/etc", system.UnitDir + f.unit + ".service"}, f.traces...),
 		Uninstall: f.Name + "-uninstall.sh",
 		Leaves:    append([]string{f.etc(), "/etc/rancher/node", "/run/k3s", f.data, "/var/lib/kubelet", "/var/lib/cni"}, f.leaves...),
 	}
@@ -74,6 +91,9 @@ for below in /run/k3s /var/lib/kubelet/pods /var/lib/kubelet/plugins /run/netns/
 done
 for link in INTERFACES; do
 	ip link delete "$link" 2>/dev/null
+done
+for part in etcd kube-apiserver kube-controller-manager cloud-controller-manager kube-scheduler kube-proxy; do
+	rm -f "DATA/agent/pod-manifests/$part.yaml"
 done
 for tables in iptables ip6tables; do
 	$tables-save 2>/dev/null | grep -v KUBE- | grep -v CNI- | grep -v cali- | grep -v cali: | grep -v CILIUM_ | grep -iv flannel | $tables-restore 2>/dev/null

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
@@ -47,13 +48,23 @@ func (f Family) config(cfg Config, token, address string) string {
 	for _, line := range f.own {
 		lines = append(lines, strings.ReplaceAll(line, "PORT", fmt.Sprint(c.APIPort)))
 	}
-	if len(cfg.Disable) > 0 {
+	return strings.Join(append(lines, disabled(cfg.Disable)...), "\n") + "\n"
+}
+
+// disabled are the lines for parts that are not wanted. Which ingress controller
+// RKE2 brings along depends on its version; none is said in a key of its own.
+func disabled(names []string) (lines []string) {
+	const ingress = "ingress-controller"
+	if slices.Contains(names, ingress) {
+		lines = append(lines, ingress+": none")
+	}
+	if names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == ingress }); len(names) > 0 {
 		lines = append(lines, "disable:")
 	}
-	for _, name := range cfg.Disable {
+	for _, name := range names {
 		lines = append(lines, "- "+name)
 	}
-	return strings.Join(lines, "\n") + "\n"
+	return lines
 }
 
 // resolver is the address of the cluster's DNS: the tenth of the services', as in the program's defaults.
@@ -96,5 +107,5 @@ RestartSec=5s
 ExecStartPre=-/sbin/modprobe br_netfilter
 ExecStartPre=-/sbin/modprobe overlay
 ExecStart=%[2]s server
-`, f.Name, program)
+%[3]s`, f.Name, program, strings.Join(append(f.unitOwn, ""), "\n"))
 }

@@ -1,5 +1,5 @@
-// Package k3s makes a host a cluster of k3s, as https://docs.k3s.io has it for
-// hosts without a network: the program, its unit, its configuration file, and
+// Package k3s makes a host a cluster of k3s, or of RKE2, which is made of it, as
+// https://docs.k3s.io and https://docs.rke2.io have it for hosts without a network: the program, its unit, its configuration file, and
 // its images as archives. Nothing is pulled, and no secret is in a command line.
 //
 // What is written here was checked against that documentation, see

@@ -18,14 +18,14 @@ var update = flag.Bool("update", false, "write the golden files")
 // TestFiles shows what is written, and holds it against the documentation.
 func TestFiles(t *testing.T) {
 	t.Parallel()
-	for _, f := range []Family{K3s} {
+	for _, f := range []Family{K3s, RKE2} {
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
 			table, err := documented.Load(f.Name)
 			require.NoError(t, err)
 			token := filepath.Join(t.TempDir(), "token")
 			require.NoError(t, ensureToken(token))
-			cfg := Config{Host: "store-042-a", Disable: []string{"coredns", "metrics-server"},
+			cfg := Config{Host: "store-042-a", Disable: map[string][]string{"k3s": {"traefik", "servicelb"}, "rke2": {"rke2-metrics-server", "ingress-controller"}}[f.Name],
 				Cluster: solo.Cluster{PodCIDR: "10.42.0.0/16", ServiceCIDR: "10.43.0.0/16", APIPort: 6443}}
 			files := f.files(cfg, "/opt/bin/"+f.Name, token, "10.0.0.42")
 			for path, text := range files {
@@ -45,10 +45,14 @@ func TestFiles(t *testing.T) {
 				}
 			}
 			kind := f.kind()
-			for _, words := range [][]string{kind.Snapshot("holdfast-before-v1.36.4-k3s1")} {
-				_, err := table.Command(words)
-				require.NoError(t, err)
+			_, err = table.Command(kind.Snapshot("holdfast-before-v1.36.4-k3s1"))
+			require.NoError(t, err)
+			if list := kind.List("/opt/bin/" + f.Name); list[0] == "/opt/bin/"+f.Name {
+				_, err = table.Command(list[1:])
+			} else {
+				err = table.Check("path", list[0], "")
 			}
+			require.NoError(t, err)
 			require.NoError(t, table.Check("path", kind.Kubeconfig, ""))
 			require.NoError(t, table.Check("path", kind.Images+"/"+kind.Once, ""))
 			require.NoError(t, table.Check("path", kind.Images+"/holdfast-layers.tar", ""))

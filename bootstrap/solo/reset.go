@@ -46,7 +46,7 @@ func (n *node) stop(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := n.call(ctx, "/bin/sh", "kill", []string{"-c", n.Kill})
+	_, err := n.call(ctx, "kill", []string{"/bin/sh", "-c", n.Kill})
 	return err
 }
 
@@ -56,7 +56,7 @@ func (n *node) uninstall(ctx context.Context) error {
 		return err
 	}
 	if len(n.Reset) > 0 && system.Exists(n.unitFile()) {
-		if _, err := n.call(ctx, n.Program, "reset", n.Reset); err != nil {
+		if _, err := n.call(ctx, "reset", append([]string{n.Program}, n.Reset...)); err != nil {
 			return err
 		}
 	}

@@ -25,9 +25,9 @@ type Kind struct {
 	Once       string // file there that, where it exists, has each imported once, not at each start; may be empty
 	Record     string // file among containerd's data that says which of the layers' images were imported
 
-	List     []string                   // words after the program: print the names of the images that there are
-	Snapshot func(name string) []string // words after the program: keep the datastore as it is
-	Kill     string                     // script that ends the pods and what they leave, data not included
+	List     func(program string) []string // a command that prints the names of the images that there are
+	Snapshot func(name string) []string    // words after the program: keep the datastore as it is
+	Kill     string                        // script that ends the pods and what they leave, data not included
 
 	Traces    []string // what is there where something else made a cluster
 	Uninstall string   // what such a cluster is removed with
@@ -186,7 +186,7 @@ func (n *node) snapshot(ctx context.Context, rec *record) error {
 		return err
 	}
 	name := "holdfast-before-" + tag(n.Cluster.Version)
-	if _, err := n.call(ctx, rec.Program, "snapshot", n.Snapshot(name)); err != nil {
+	if _, err := n.call(ctx, "snapshot", append([]string{rec.Program}, n.Snapshot(name)...)); err != nil {
 		return err
 	}
 	n.log.Info("datastore is kept", "snapshot", name, "from", rec.Cluster.Version, "to", n.Cluster.Version)
@@ -194,14 +194,14 @@ func (n *node) snapshot(ctx context.Context, rec *record) error {
 	return nil
 }
 
-// call runs a program of the distribution as a unit of its own.
-func (n *node) call(ctx context.Context, program, what string, words []string) (string, error) {
-	return system.Run(ctx, "holdfast-"+n.Name+"-"+what, []string{"PATH=" + system.Path}, append([]string{program}, words...)...)
+// call runs a command of the distribution as a unit of its own.
+func (n *node) call(ctx context.Context, what string, command []string) (string, error) {
+	return system.Run(ctx, "holdfast-"+n.Name+"-"+what, []string{"PATH=" + system.Path}, command...)
 }
 
 func (n *node) folder() containerd.Folder {
 	return containerd.Folder{Path: n.Images, Record: n.Record, List: func(ctx context.Context) (string, error) {
-		return n.call(ctx, n.Program, "images", n.List)
+		return n.call(ctx, "images", n.List(n.Program))
 	}}
 }
 

@@ -25,11 +25,11 @@ type like struct {
 	unit  string
 	pause string // image of the pods' sandboxes
 	port  string // of the API, where the configuration says none
-	ctr   string // place of a client of its containerd, where there is one
 }
 
 var family = map[string]like{
-	"k3s": {name: "k3s", unit: "k3s", pause: "docker.io/rancher/mirrored-pause:3.6", port: "6443"},
+	"k3s":  {name: "k3s", unit: "k3s", pause: "docker.io/rancher/mirrored-pause:3.6", port: "6443"},
+	"rke2": {name: "rke2", unit: "rke2-server", pause: "docker.io/rancher/mirrored-pause:3.6", port: "6443"},
 }
 
 func (l like) etc(file string) string  { return filepath.Join("/etc/rancher", l.name, file) }

@@ -56,8 +56,8 @@ func (l like) layOut() error {
 		dir + "/run": "/run/k3s", dir + "/data/kubelet": "/var/lib/kubelet",
 		"/run/k3s/containerd/containerd.sock": "../containerd.sock",
 	}
-	if l.ctr != "" {
-		links[l.ctr] = programs + "/ctr"
+	if l.name == "rke2" {
+		links[l.data("bin/ctr")], links[l.data("bin/kubectl")] = programs+"/ctr", programs+"/kube"
 	}
 	names, err := os.ReadDir(programs)
 	if err != nil {
