@@ -139,9 +139,6 @@ func (n *node) check() error {
 	if n.Host == "" || n.Bin == "" {
 		return errors.New("host name and programs are required")
 	}
-	if n.Bridge == "" {
-		n.Bridge = bridgeOf(n.Dir)
-	}
 	if n.PodCIDR == "" {
 		n.PodCIDR = "10.244.0.0/24"
 	}
@@ -189,7 +186,7 @@ func (n *node) render(processes []process) (nodeFile, error) {
 	spec := nodeFile{Dir: n.Dir, Processes: processes}
 	if !n.ControlPlane {
 		spec.Cgroup = cgroupOf(n.Dir)
-		spec.Network = &nodeNetwork{Bridge: n.Bridge, Address: n.address, Services: n.ServiceCIDR}
+		spec.Network = &nodeNetwork{Bridge: n.bridge(), Address: n.address, Services: n.ServiceCIDR}
 	}
 	for i, p := range processes {
 		sum := sha256.New()

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,6 +14,9 @@ func (n *node) nodeIP() string {
 	ip, _, _ := strings.Cut(n.address, "/")
 	return ip
 }
+
+// bridge is the interface that pods are behind.
+func (n *node) bridge() string { return cmp.Or(n.Bridge, bridgeOf(n.Dir)) }
 
 func (n *node) containerdSocket() string { return n.path("run", "containerd.sock") }
 
@@ -166,7 +170,7 @@ func (n *node) networkConfig() string {
 		"name":       cgroupOf(n.Dir),
 		"plugins": []object{
 			{
-				"type": "bridge", "bridge": n.Bridge, "isGateway": true, "hairpinMode": true,
+				"type": "bridge", "bridge": n.bridge(), "isGateway": true, "hairpinMode": true,
 				"ipMasq": true, "ipMasqBackend": "nftables",
 				"ipam": object{
 					"type": "host-local", "dataDir": n.path("data", "cni"),
