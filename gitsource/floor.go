@@ -57,21 +57,9 @@ type floorFiles struct {
 // read returns nil if there is no floor yet. A copy that is lost, damaged or
 // older than the other is written again.
 func (f floorFiles) read() (*floor, error) {
-	var newest *floor
-	var damage error
-	var copies [2]*floor
-	for i, path := range f.paths {
-		one, err := readFloor(path)
-		if err != nil && !errors.Is(err, errFloorDamaged) {
-			return nil, err
-		}
-		damage = errors.Join(damage, err)
-		if copies[i] = one; one != nil && (newest == nil || one.Serial > newest.Serial) {
-			newest = one
-		}
-	}
-	if newest == nil && damage != nil {
-		return nil, &hinted{fmt.Errorf("%w: %w", errFloorLost, damage), resetTip}
+	newest, copies, err := f.look()
+	if err != nil {
+		return nil, err
 	}
 	for i, path := range f.paths {
 		if newest == nil || copies[i] != nil && copies[i].Serial == newest.Serial {
@@ -83,6 +71,25 @@ func (f floorFiles) read() (*floor, error) {
 		}
 	}
 	return newest, nil
+}
+
+// look reads both copies, and changes nothing.
+func (f floorFiles) look() (newest *floor, copies [2]*floor, err error) {
+	var damage error
+	for i, path := range f.paths {
+		one, err := readFloor(path)
+		if err != nil && !errors.Is(err, errFloorDamaged) {
+			return nil, copies, err
+		}
+		damage = errors.Join(damage, err)
+		if copies[i] = one; one != nil && (newest == nil || one.Serial > newest.Serial) {
+			newest = one
+		}
+	}
+	if newest == nil && damage != nil {
+		return nil, copies, &hinted{fmt.Errorf("%w: %w", errFloorLost, damage), resetTip}
+	}
+	return newest, copies, nil
 }
 
 // write makes fl durable, twice.

@@ -59,7 +59,7 @@ func (r *Repository) fetchBundlesOnce(ctx context.Context) (err error, again boo
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for path, file := range r.files {
-		if !present[path] {
+		if !present[path] && !r.taken[path] {
 			delete(r.files, path)
 			delete(r.candidates, path)
 		} else if file.waits(r.mirror) {

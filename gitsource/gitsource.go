@@ -101,6 +101,7 @@ type Repository struct {
 	floorErr   error // the state file cannot be read
 	candidates map[string]*candidate
 	files      map[string]*bundleFile // by path
+	taken      map[string]bool        // bundles that are in no folder, by path
 	olderSeen  map[string]bool        // digests of bundles reported as older
 	checked    plumbing.Hash          // tree that was read completely since the start
 	trusts     map[plumbing.Hash]*trustFolder
@@ -142,7 +143,7 @@ func Open(o Options) (*Repository, error) {
 	}
 	r := &Repository{
 		branch: o.Branch, dir: o.Dir, anchor: o.Anchor, recover: o.Recovery, bundles: o.BundleDirs, log: o.Log, limits: defaultLimits(), grown: growth{packs: 256, bytes: 64 << 20},
-		candidates: make(map[string]*candidate), files: make(map[string]*bundleFile),
+		candidates: make(map[string]*candidate), files: make(map[string]*bundleFile), taken: make(map[string]bool),
 		olderSeen: make(map[string]bool), trusts: make(map[plumbing.Hash]*trustFolder),
 		disk: o.Disk, floors: o.floorFiles(), clock: o.Clock,
 	}
@@ -252,6 +253,9 @@ func (r *Repository) Close() error {
 	defer r.open.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.lock == nil { // it was only looked at
+		return r.mirror.close()
+	}
 	return errors.Join(r.mirror.close(), unlockState(r.lock))
 }
 

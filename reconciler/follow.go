@@ -19,7 +19,7 @@ func (s *session) follow(ctx context.Context, revisions chan<- gitsource.Revisio
 		s.pulse.beat(loopFollow, patience+2*s.Interval)
 		s.rec.update(func(st *Status, _ time.Time) { st.Receiving = "" })
 		problems := s.Source.Problems()
-		next := s.verify(ctx)
+		next := s.receive(ctx)
 		s.rec.contacts(s.Source.Sources())
 		s.rec.finish(PhaseSource, s.rotation.look(errors.Join(problems, s.restoreSources())))
 		if next.Commit() != "" && next.Commit() != rev.Commit() {
@@ -49,6 +49,7 @@ func (s *session) asked(ctx context.Context) func(yield func() bool) {
 			}
 			close(stop)
 			end()
+			goOn = goOn && ctx.Err() == nil && yield() // what was brought by hand waits for no source
 		}
 	}
 }
@@ -64,10 +65,10 @@ func (s *session) restoreSources() error {
 	})
 }
 
-func (s *session) verify(ctx context.Context) gitsource.Revision {
-	rev, err := s.Source.Verify(ctx)
-	s.rec.finish(PhaseVerify, err)
-	alarms := gitsource.Alarms(err)
+func (s *session) verify(ctx context.Context) (gitsource.Revision, error) {
+	rev, refused := s.Source.Verify(ctx)
+	s.rec.finish(PhaseVerify, refused)
+	alarms := gitsource.Alarms(refused)
 	stale, err := s.fresh.look(heard{rev.Commit(), rev.Heartbeat(), s.Now(), time.Since(s.started)})
 	if err != nil {
 		s.Log.Error("age of the news not kept", "error", err)
@@ -84,7 +85,7 @@ func (s *session) verify(ctx context.Context) gitsource.Revision {
 			st.Accepted = &Commit{Revision: rev.Commit(), Signer: rev.Signer().Name, Since: now, Reset: rev.Override()}
 		}
 	})
-	return rev
+	return rev, refused
 }
 
 // sayReceiving is how often the log says how far a source is.

@@ -46,6 +46,10 @@ type Source interface {
 	Accepted(commit string) (gitsource.Revision, error)
 	// SetSources changes which sources are asked, also while they are followed.
 	SetSources(sources []gitsource.Source) error
+	// Take reads a bundle that somebody brought, and says which commit it has; nothing
+	// of it is trusted before Verify. Forget is for when it was judged.
+	Take(ctx context.Context, path string) (commit string, err error)
+	Forget(path string)
 	// Sources says how each source was when it was last asked.
 	Sources() []gitsource.SourceState
 	// Answers tells whether a source answered, and has the newest accepted revision.

@@ -70,14 +70,14 @@ func TestAnAlarmIsInTheStatus(t *testing.T) {
 	source := &alarming{err: errors.Join(errors.New("other"), fmt.Errorf("refused: %w", alarm))}
 	r := Reconciler{Dir: dir, Source: source}
 	s := r.session()
-	s.verify(context.Background())
+	_, _ = s.verify(context.Background())
 	s.rec.write()
 	st, err := ReadStatus(dir)
 	require.NoError(t, err)
 	require.Equal(t, []*gitsource.Diverged{alarm}, st.Diverged)
 	require.Contains(t, st.Failures[0].Hint, "trust reset")
 	source.err = nil
-	s.verify(context.Background())
+	_, _ = s.verify(context.Background())
 	require.Empty(t, s.rec.snapshot().Diverged)
 }
 

@@ -123,8 +123,11 @@ func printEvent(w io.Writer, e events.Event, output string) error {
 	}
 	at := e.At.Local().Format(time.Stamp)
 	what := printable(e.What)
-	left := at + "  " + s.paint(code, what) + strings.Repeat(" ", max(0, 18-width(what))) + "  "
-	s.row(left, strings.Repeat(" ", len(at)+4), factsOf(s, e))
+	left, facts := at+"  "+s.paint(code, what), factsOf(s, e)
+	if facts != "" {
+		left += strings.Repeat(" ", max(0, 18-width(what))) + "  "
+	}
+	s.row(left, strings.Repeat(" ", len(at)+4), facts)
 	_, err := io.WriteString(w, s.String())
 	return err
 }

@@ -95,15 +95,10 @@ func runExplainObject(ctx context.Context, w io.Writer, name, object string, opt
 	if err != nil {
 		return err
 	}
-	found, err := findObject(f.Renderer, c.site, object, opts)
+	said, _, err := explain(f.Renderer, c.site, object, opts)
 	if err != nil {
 		return err
 	}
-	e, err := f.Explain(c.site, found.layer, found.Object)
-	if err != nil {
-		return err
-	}
-	said := explainedOf(c.site, found, e)
 	if opts.log {
 		if said.Commits, err = lastCommits(ctx, clone(opts.fleet), said); err != nil {
 			return err
@@ -113,6 +108,19 @@ func runExplainObject(ctx context.Context, w io.Writer, name, object string, opt
 		return printAs(w, opts.output, said)
 	}
 	return said.print(w)
+}
+
+// explain finds an object of a site, and what made it.
+func explain(r *render.Renderer, s *fleet.Site, object string, opts explainOptions) (*explainedObject, foundObject, error) {
+	found, err := findObject(r, s, object, opts)
+	if err != nil {
+		return nil, found, err
+	}
+	e, err := r.Explain(s, found.layer, found.Object)
+	if err != nil {
+		return nil, found, err
+	}
+	return explainedOf(s, found, e), found, nil
 }
 
 func explainedOf(s *fleet.Site, found foundObject, e render.Explanation) *explainedObject {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -25,10 +26,11 @@ func (o foundObject) String() string {
 
 // findObject finds the one object of a site that is meant.
 func findObject(r *render.Renderer, s *fleet.Site, wanted string, opts explainOptions) (foundObject, error) {
-	kind, name, ok := strings.Cut(wanted, "/")
-	if !ok || kind == "" || name == "" {
-		return foundObject{}, usageError{error: fmt.Errorf("%q is not an object", wanted), tip: "name it as KIND/NAME, like deployment/web"}
+	kind, name, namespace, err := wantedObject(wanted)
+	if err != nil {
+		return foundObject{}, err
 	}
+	opts.namespace = cmp.Or(opts.namespace, namespace)
 	called, err := kindsCalled(r, s, kind)
 	if err != nil {
 		return foundObject{}, err
@@ -72,6 +74,19 @@ func findObject(r *render.Renderer, s *fleet.Site, wanted string, opts explainOp
 		which = append(which, o.String()+" in layer "+o.layer.Name)
 	}
 	return foundObject{}, &tipError{error: fmt.Errorf("site %s has more than one %s: %s", s.Name, wanted, strings.Join(which, ", ")), tip: "name the namespace with -n, or the layer with --layer"}
+}
+
+// wantedObject takes KIND/NAME apart, or KIND/NAMESPACE/NAME.
+func wantedObject(wanted string) (kind, name, namespace string, err error) {
+	parts := strings.Split(strings.Trim(wanted, "/"), "/")
+	if len(parts) == 3 {
+		namespace = parts[1]
+		parts = slices.Delete(parts, 1, 2)
+	}
+	if len(parts) != 2 || slices.Contains(parts, "") {
+		return "", "", "", usageError{error: fmt.Errorf("%q is not an object", wanted), tip: "name it as KIND/NAME, like deployment/web"}
+	}
+	return parts[0], parts[1], namespace, nil
 }
 
 func groupOf(apiVersion string) string {

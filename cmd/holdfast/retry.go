@@ -29,23 +29,6 @@ tried until a commit changes it. Use it when the cause was elsewhere and is gone
 	return cmd
 }
 
-func newSyncCmd() *cobra.Command {
-	var dataDir string
-	cmd := &cobra.Command{
-		Use:   "sync",
-		Short: "Ask the sources now, and try again what failed",
-		Long: `Ask the sources now, and try again what failed, without waiting for the next time.
-What was found bad stays so: see "holdfast retry".`,
-		Example: `  holdfast sync`,
-		Args:    noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runOnce(cmd.OutOrStdout(), dataDir, orders.Order{Verb: orders.Sync})
-		},
-	}
-	addDataDir(cmd, &dataDir)
-	return cmd
-}
-
 // runOnce leaves an order that is carried out once.
 func runOnce(w io.Writer, dataDir string, o orders.Order) error {
 	o.At = time.Now().UTC().Truncate(time.Second)

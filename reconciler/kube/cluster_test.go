@@ -69,6 +69,7 @@ func TestCluster(t *testing.T) {
 		"an autoscaler in the layer keeps its replicas":              testAutoscaler,
 		"an object that is applied once":                             testOnce,
 		"expressions of health":                                      testExpressions,
+		"an object is examined":                                      testExamine,
 		"probes":                                                     testProbes,
 		"a Job that runs is not complete":                            testJobRuns,
 		"a Job that goes when it is done":                            testFleeting,
