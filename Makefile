@@ -6,7 +6,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(V
 TEST_TIMEOUT ?= 15m
 FUZZTIME ?= 30s
 
-.PHONY: help root deps build embedded kustomize helm demo test conformance fuzz kill mutate lint bench fleet e2e hosts clean
+.PHONY: help root deps build embedded kustomize helm demo test conformance fuzz kill soak mutate lint bench fleet e2e hosts clean
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -51,6 +51,9 @@ fuzz: ## fuzz every parser of outside bytes, one after the other (FUZZTIME=30s e
 
 kill: embedded ## kill the agent at every point of a story, and see it recover (minutes)
 	HOLDFAST_KILL=all go test -count=1 -v -timeout 1h -parallel 4 -run '^TestKillPoints$$' ./reconciler/kube
+
+soak: embedded ## let anything happen to a site of three hosts, under the race detector (FOR=1h)
+	HOLDFAST_SOAK=$(or $(FOR),1h) CGO_ENABLED=1 go test -race -count=1 -v -timeout 0 -run '^TestSoak$$' ./reconciler/kube
 
 mutate: ## take each check of trust out of the source, and see its test fail (minutes; WRITE=1 writes docs/reference/attacks.md)
 	@cd tools && go build -o ../build/mutate ./mutate
