@@ -183,3 +183,13 @@ func testReady(t *testing.T, s *stand) {
 	require.NoError(t, s.other.Status().Update(t.Context(), node))
 	require.NoError(t, s.NodeReady(t.Context(), node.Name))
 }
+
+func TestAnInventoryOfALaterVersionIsRead(t *testing.T) {
+	t.Parallel()
+	inv, err := decodeInventory(map[string]string{"site": "shop", plainKey: `{
+		"site": "shop", "revision": "abc", "newest": "abd", "writer": "a", "waves": {"spring": 3},
+		"layers": {"base": [{"version": "v1", "kind": "ConfigMap", "name": "x", "uid": "1"}]}}`}, nil)
+	require.NoError(t, err)
+	require.Equal(t, reconciler.Inventory{Site: "shop", Revision: "abc", Newest: "abd", Writer: "a",
+		Layers: map[string][]reconciler.Object{"base": {{Version: "v1", Kind: "ConfigMap", Name: "x"}}}}, inv)
+}
