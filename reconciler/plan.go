@@ -113,7 +113,7 @@ func rolledBack(desired []render.Layer, kept map[string]string, verdicts []Verdi
 	bad := false
 	for _, l := range desired {
 		if why := kept[l.Name]; why != "" {
-			parts = append(parts, fmt.Sprintf("layer %s stays as last confirmed: %s", l.Name, why))
+			parts = append(parts, fmt.Sprintf("layer %s stays as last confirmed: %s", l.Name, shortly(why)))
 			bad = bad || slices.ContainsFunc(verdicts, func(v Verdict) bool { return v.Digest == l.Digest })
 		}
 	}
@@ -121,6 +121,16 @@ func rolledBack(desired []render.Layer, kept map[string]string, verdicts []Verdi
 		return nil
 	}
 	return &putBack{strings.Join(parts, "; "), bad}
+}
+
+// shortly is the beginning of what the verdict, or the layer, says in full.
+func shortly(why string) string {
+	const most = 120
+	letters := []rune(why)
+	if len(letters) <= most {
+		return why
+	}
+	return string(letters[:most]) + "…"
 }
 
 type putBack struct {

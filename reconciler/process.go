@@ -7,24 +7,30 @@ import (
 )
 
 // processOf tells a process from all others that had or will have its pid, whatever
-// the clock says: by the boot of the machine and the moment in it when the process
-// started. It is empty if there is no such process.
+// the clock says: by its name and by the moment since the machine's boot, in ticks,
+// when it started. It is empty if there is no such process. The boot has a name,
+// too, but containers that are whole machines show it differently to some units.
 func processOf(pid int) string {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return ""
 	}
-	_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
+	head, rest, found := cutLast(string(stat), ") ")
+	_, name, named := strings.Cut(head, " (")
 	fields := strings.Fields(rest) // see proc_pid_stat(5), from the third on
 	const state, started = 0, 19
-	if len(fields) <= started || fields[state] == "Z" {
+	if !found || !named || len(fields) <= started || fields[state] == "Z" {
 		return ""
 	}
-	return fmt.Sprintf("%.8s-%s", boot, fields[started])
+	return name + "-" + fields[started]
+}
+
+// cutLast is strings.Cut about the last separator: a name may hold it too.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }
 
 // Running tells whether the agent that wrote the status still runs.

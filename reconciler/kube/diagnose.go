@@ -157,7 +157,7 @@ func (c *Cluster) lastWords(ctx context.Context, pod *corev1.Pod) string {
 		if err != nil {
 			return ""
 		}
-		const lines, most = "5", 16 << 10
+		const lines, most = "30", 16 << 10
 		ctx, cancel := context.WithTimeout(ctx, diagnosis/2)
 		defer cancel()
 		text, err := raw.Get().AbsPath("/api/v1/namespaces", pod.Namespace, "pods", pod.Name, "log").
@@ -166,9 +166,27 @@ func (c *Cluster) lastWords(ctx context.Context, pod *corev1.Pod) string {
 		if err != nil || len(text) == 0 {
 			return ""
 		}
-		return fmt.Sprintf("its last words: %q", tail(string(text), 400))
+		return fmt.Sprintf("its last words: %q", wordsOf(string(text)))
 	}
 	return ""
+}
+
+// wordsOf is what tells most in the end of a log: all of it if it is short, or else its
+// last lines, after the last one that calls itself an error, which a trace or the usage
+// of a program may have left behind.
+func wordsOf(log string) string {
+	const short, end, line = 600, 300, 200
+	log = strings.TrimSpace(log)
+	if len(log) <= short {
+		return strings.ToValidUTF8(log, "")
+	}
+	last := tail(log, end)
+	for _, l := range slices.Backward(strings.Split(log[:len(log)-end], "\n")) {
+		if low := strings.ToLower(l); strings.Contains(low, "panic:") || strings.Contains(low, "error") || strings.Contains(low, "fatal") {
+			return strings.ToValidUTF8(l[:min(len(l), line)], "") + "\n" + last
+		}
+	}
+	return last
 }
 
 // tail is the end of a text.
