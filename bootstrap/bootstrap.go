@@ -88,6 +88,8 @@ func For(kind string) (Driver, error) {
 		return k3sDriver{k3s.K3s}, nil
 	case fleet.RKE2:
 		return k3sDriver{k3s.RKE2}, nil
+	case fleet.K0s:
+		return k0sDriver{}, nil
 	default:
 		return nil, fmt.Errorf("no driver runs distributions of type %q; there are %s", kind, strings.Join(fleet.DistributionTypes, ", "))
 	}

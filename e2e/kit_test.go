@@ -22,7 +22,7 @@ type kit struct {
 var kubeadmKit = kit{
 	name: "kubeadm", versions: []string{version}, spec: "  imageRepository: " + repository + "\n", add: addKubeadm,
 	vars: map[string]string{
-		"UNIT": "kubelet", "BEGUN": "/etc/kubernetes/manifests/kube-apiserver.yaml", "PROGRAM": "kubeadm", "MARK": "kubeadm.k8s.io",
+		"UNIT": "kubelet", "BEGUN": "/etc/kubernetes/manifests/kube-apiserver.yaml", "MARK": "kubeadm.k8s.io",
 		"KUBECTL": "/var/lib/holdfast/kubeadm/bin/*/kubectl --kubeconfig=/etc/kubernetes/admin.conf",
 		"LEAVES":  "/etc/kubernetes/* /var/lib/etcd/* /var/lib/containerd/* /var/lib/kubelet/*",
 	},

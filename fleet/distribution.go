@@ -15,10 +15,11 @@ const (
 	Kubeadm  = "kubeadm"
 	K3s      = "k3s"
 	RKE2     = "rke2"
+	K0s      = "k0s"
 )
 
 // DistributionTypes are all of them.
-var DistributionTypes = []string{Embedded, Kubeadm, K3s, RKE2}
+var DistributionTypes = []string{Embedded, Kubeadm, K3s, RKE2, K0s}
 
 // kinds says what the types of distributions differ in, as far as the model goes.
 var kinds = map[string]struct {
@@ -36,6 +37,9 @@ var kinds = map[string]struct {
 	// https://docs.rke2.io/reference/server_config
 	RKE2: {version: `\+rke2r[1-9][0-9]*`, like: "v1.36.3+rke2r1", pods: "10.42.0.0/16", services: "10.43.0.0/16", port: 6443,
 		disable: []string{"rke2-coredns", "rke2-metrics-server", "ingress-controller"}},
+	// https://docs.k0sproject.io/stable/configuration and https://docs.k0sproject.io/stable/cli/k0s_install_controller
+	K0s: {version: `\+k0s\.(0|[1-9][0-9]*)`, like: "v1.36.3+k0s.0", pods: "10.244.0.0/16", services: "10.96.0.0/12",
+		disable: []string{"autopilot", "coredns", "helm", "konnectivity-server", "kube-proxy", "metrics-server", "network-provider", "update-prober"}},
 }
 
 // kubernetes is how versions of Kubernetes are written, and what distributions add to them.
@@ -113,15 +117,15 @@ func (r reader) distributionFields(d *Distribution, at *distributionLines) map[s
 				r.problem(n, "the types are "+strings.Join(DistributionTypes, ", "), "unknown type of distribution %s", d.Type)
 			}
 		}},
-		"version":         {true, "Of Kubernetes, like v1.36.3; of k3s like v1.36.3+k3s1, of RKE2 like v1.36.3+rke2r1", matching(kubernetes + anyAddition + "$"), func(n *yaml.Node) { d.Version, at.version = r.text(n, "version"), n }},
+		"version":         {true, "Of Kubernetes, like v1.36.3; of k3s like v1.36.3+k3s1, of RKE2 like v1.36.3+rke2r1, of k0s like v1.36.3+k0s.0", matching(kubernetes + anyAddition + "$"), func(n *yaml.Node) { d.Version, at.version = r.text(n, "version"), n }},
 		"controlPlane":    {false, "No pods, the API alone; default false", booleanShape, func(n *yaml.Node) { d.ControlPlane = r.boolean(n, "controlPlane") }},
 		"imageRepository": {false, "Of type kubeadm, required: the images of the control plane are below it, as in kubeadm's ClusterConfiguration", textShape, func(n *yaml.Node) { d.ImageRepository = r.text(n, "imageRepository") }},
-		"disable": {false, "What the distribution brings along and should not: of type k3s coredns, servicelb, traefik, local-storage, metrics-server, runtimes; of type rke2 rke2-coredns, rke2-metrics-server, ingress-controller", listOf(nameShape), func(n *yaml.Node) {
+		"disable": {false, "What the distribution brings along and should not: of type k3s coredns, servicelb, traefik, local-storage, metrics-server, runtimes; of type rke2 rke2-coredns, rke2-metrics-server, ingress-controller; of type k0s autopilot, coredns, helm, konnectivity-server, kube-proxy, metrics-server, network-provider, update-prober", listOf(nameShape), func(n *yaml.Node) {
 			at.disable = n
 			r.items(n, "disable", func(item *yaml.Node) { d.Disable = append(d.Disable, r.text(item, "what is disabled")) })
 		}},
 		"podCIDR":     {false, "Network of the pods, of which each node gets a /24; default 10.244.0.0/16, of types k3s and rke2 10.42.0.0/16, of type embedded 10.244.0.0/24", matching(cidrPattern), func(n *yaml.Node) { d.PodCIDR = r.cidr(n, "podCIDR") }},
-		"serviceCIDR": {false, "Network of the services; default 10.96.0.0/16, of types k3s and rke2 10.43.0.0/16", matching(cidrPattern), func(n *yaml.Node) { d.ServiceCIDR = r.cidr(n, "serviceCIDR") }},
+		"serviceCIDR": {false, "Network of the services; default 10.96.0.0/16, of types k3s and rke2 10.43.0.0/16, of type k0s 10.96.0.0/12", matching(cidrPattern), func(n *yaml.Node) { d.ServiceCIDR = r.cidr(n, "serviceCIDR") }},
 		"apiPort":     {false, "Default 6443, which type rke2 cannot change", between(1, 65535), func(n *yaml.Node) { d.APIPort = r.number(n, "apiPort", 1, 65535) }},
 	}
 }

@@ -29,6 +29,8 @@ func TestParseDistribution(t *testing.T) {
 		{"nothing to disable", "{type: embedded, version: v1.36.3, disable: [traefik]}", "distribution:5: disable is not of type embedded"},
 		{"an unknown part", "{type: k3s, version: v1.36.3+k3s1, disable: [traefik, trafik]}", "distribution:5: \"trafik\" is nothing that type k3s could disable"},
 		{"a port that cannot be", "{type: rke2, version: v1.36.3+rke2r1, apiPort: 6444}", "distribution: the API of type rke2 listens on port 6443 alone"},
+		{"an addition without its dot", "{type: k0s, version: v1.36.3+k0s0}", "distribution:5: \"v1.36.3+k0s0\" is not a version of type k0s"},
+		{"a part that the cluster needs", "{type: k0s, version: v1.36.3+k0s.0, disable: [kube-scheduler]}", "distribution:5: \"kube-scheduler\" is nothing that type k0s could disable"},
 		{"a repository that nobody asks", "{type: k3s, version: v1.36.3+k3s1, imageRepository: example.com/k}", "distribution: imageRepository is of type kubeadm alone"},
 		{"an address for a network", "{type: embedded, version: v1.36.3, podCIDR: 10.0.0.1/24}", "distribution:5: podCIDR \"10.0.0.1/24\" is not a network; 10.0.0.0/24 is"},
 		{"networks that overlap", "{type: embedded, version: v1.36.3, podCIDR: 10.96.1.0/24}", "distribution: podCIDR 10.96.1.0/24 and serviceCIDR 10.96.0.0/16 overlap"},

@@ -58,48 +58,23 @@ func (f Family) kind() solo.Kind {
 	return solo.Kind{
 		Name: f.Name, Unit: f.unit, Kubeconfig: f.Kubeconfig(),
 		Images: f.data + "/agent/images", Once: ".cache.json", Record: f.data + "/agent/containerd/holdfast-imports.json",
-		List:      func(program string) []string { return strings.Fields(strings.ReplaceAll(f.list, "PROGRAM", program)) },
-		Snapshot:  func(name string) []string { return []string{"etcd-snapshot", "save", "--name", name} },
-		Kill:      f.kill(),
-		Traces:    append([]string{f.data + "/server", f.data + "/agent/etc", system.UnitDir + f.unit + ".service"}, f.traces...),
-		Uninstall: f.Name + "-uninstall.sh",
-		Leaves:    append([]string{f.etc(), "/etc/rancher/node", "/run/k3s", f.data, "/var/lib/kubelet", "/var/lib/cni"}, f.leaves...),
+		List:     func(program string) []string { return strings.Fields(strings.ReplaceAll(f.list, "PROGRAM", program)) },
+		Snapshot: func(name string) []string { return []string{"etcd-snapshot", "save", "--name", name} },
+		Shims:    f.data + "/data/[^/]*/bin/containerd-shim",
+		Mounts:   []string{"/run/k3s", "/var/lib/kubelet/pods", "/var/lib/kubelet/plugins"},
+		// This, and Leaves, is what k3s-killall.sh, rke2-killall.sh and the scripts that uninstall are documented to remove.
+		Interfaces: append([]string{"cni0"}, f.interfaces...),
+		Parts:      f.parts(),
+		Traces:     append([]string{f.data + "/server", f.data + "/agent/etc", system.UnitDir + f.unit + ".service"}, f.traces...),
+		Uninstall:  f.Name + "-uninstall.sh",
+		Leaves:     append([]string{f.etc(), "/etc/rancher/node", "/run/k3s", f.data, "/var/lib/kubelet", "/var/lib/cni"}, f.leaves...),
 	}
 }
 
-// kill does what k3s-killall.sh and rke2-killall.sh are documented to do once
-// the unit is stopped: it ends containers, mounts, the network of pods and the
-// rules of kube-proxy and of CNI plugins.
-func (f Family) kill() string {
-	return strings.NewReplacer("DATA", f.data, "INTERFACES", strings.Join(append([]string{"cni0"}, f.interfaces...), " ")).Replace(killScript)
+// parts are the pods of RKE2's control plane.
+func (f Family) parts() (files []string) {
+	for _, part := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "cloud-controller-manager", "kube-scheduler", "kube-proxy"} {
+		files = append(files, f.data+"/agent/pod-manifests/"+part+".yaml")
+	}
+	return files
 }
-
-const killScript = `
-tree() {
-	for pid in "$@"; do
-		echo "$pid"
-		tree $(cat /proc/"$pid"/task/*/children 2>/dev/null)
-	done
-}
-shims=$(grep -lsaE '^DATA/data/[^/]*/bin/containerd-shim' /proc/[0-9]*/cmdline | cut -d/ -f3)
-kill -9 $(tree $shims) 2>/dev/null
-for below in /run/k3s /var/lib/kubelet/pods /var/lib/kubelet/plugins /run/netns/cni-; do
-	awk -v below="$below" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort -r | while read -r point; do
-		umount -f "$point" || umount -l "$point"
-		rm -rf --one-file-system "$point"
-	done
-done
-for link in INTERFACES; do
-	ip link delete "$link" 2>/dev/null
-done
-for part in etcd kube-apiserver kube-controller-manager cloud-controller-manager kube-scheduler kube-proxy; do
-	rm -f "DATA/agent/pod-manifests/$part.yaml"
-done
-for tables in iptables ip6tables; do
-	$tables-save 2>/dev/null | grep -v KUBE- | grep -v CNI- | grep -v cali- | grep -v cali: | grep -v CILIUM_ | grep -iv flannel | $tables-restore 2>/dev/null
-done
-for table in 'ip kube-proxy' 'ip6 kube-proxy' 'inet cni_plugins_masquerade' 'inet cni_hostport' 'ip cni_hostport'; do
-	nft delete table $table 2>/dev/null
-done
-true
-`

@@ -46,7 +46,7 @@ func (n *node) stop(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := n.call(ctx, "kill", []string{"/bin/sh", "-c", n.Kill})
+	_, err := n.call(ctx, "kill", []string{"/bin/sh", "-c", n.killScript()})
 	return err
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
@@ -27,7 +26,11 @@ type Kind struct {
 
 	List     func(program string) []string // a command that prints the names of the images that there are
 	Snapshot func(name string) []string    // words after the program: keep the datastore as it is
-	Kill     string                        // script that ends the pods and what they leave, data not included
+
+	Shims      string   // pattern of the path of what pods run below
+	Mounts     []string // what they leave is mounted below these
+	Interfaces []string // and these are their network's
+	Parts      []string // files by which the kubelet would start parts of the distribution again
 
 	Traces    []string // what is there where something else made a cluster
 	Uninstall string   // what such a cluster is removed with
@@ -44,7 +47,8 @@ type Config struct {
 	Network system.Network
 	Cluster Cluster
 
-	Files    func(address string) map[string]string // configuration and unit, path → content, for a node's address
+	Files    func(address string) map[string]string // configuration, path → content, for a node's address; and the unit, unless:
+	Install  func(address string) []string          // words after the program: make the unit; nil where it is one of the files
 	Archives string                                 // folder of the archives of the distribution's own images: its content decides the path
 	Layers   map[string]string                      // images of the layers, reference → digest
 	Archive  containerd.Archive
@@ -79,6 +83,9 @@ func Ensure(ctx context.Context, cfg Config) error {
 		return err
 	}
 	n.files = n.Files(address)
+	if n.Install != nil {
+		n.install = append([]string{n.Program}, n.Install(address)...)
+	}
 	if rec.Step == stepReady && rec.Cluster == n.Cluster && n.upToDate() && n.healthy(ctx) == nil {
 		return nil
 	}
@@ -114,8 +121,9 @@ func Ensure(ctx context.Context, cfg Config) error {
 
 type node struct {
 	Config
-	log   *slog.Logger
-	files map[string]string
+	log     *slog.Logger
+	files   map[string]string
+	install []string
 }
 
 func newNode(cfg Config) *node {
@@ -143,7 +151,7 @@ func (n *node) link() string { return "/usr/local/bin/" + n.Name }
 
 func (n *node) upToDate() bool {
 	have, err := os.Readlink(n.link())
-	return err == nil && have == n.Program && system.Holds(n.files) && n.archivesPlaced() && n.folder().Has(n.Layers)
+	return err == nil && have == n.Program && system.Holds(n.files) && n.installed() && n.archivesPlaced() && n.folder().Has(n.Layers)
 }
 
 // healthy tells whether API and node are ready.
@@ -215,8 +223,11 @@ func (n *node) run(ctx context.Context) error {
 		return err
 	}
 	verb := "start"
-	if len(changed) > 0 {
+	if len(changed) > 0 || !n.installed() {
 		verb = "restart"
+		if err := n.makeUnit(ctx); err != nil {
+			return err
+		}
 		if err := system.Systemctl(ctx, "daemon-reload"); err != nil {
 			return err
 		}
@@ -230,6 +241,3 @@ func (n *node) run(ctx context.Context) error {
 	}
 	return nil
 }
-
-// unitFile is the path of the unit.
-func (k Kind) unitFile() string { return filepath.Join(system.UnitDir, k.Unit+".service") }

@@ -48,14 +48,14 @@ func Write(files map[string]string) (changed []string, err error) {
 	return changed, nil
 }
 
-// Place writes a file that is there whole or not at all. Until then it is
-// hidden and has another ending, for those who watch its folder.
+// Place writes a file that is there whole or not at all. Until then it is beside
+// its folder, for somebody may watch that.
 func Place(path string, write func(io.Writer) error) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	partial := filepath.Join(dir, "."+filepath.Base(path)+".partial")
+	partial := filepath.Join(filepath.Dir(dir), "."+filepath.Base(path)+".partial")
 	defer os.Remove(partial)
 	f, err := os.OpenFile(partial, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -87,9 +87,6 @@ func (l like) places() error {
 		found, err := filepath.Glob(pattern)
 		errs = append(errs, err)
 		for _, file := range found {
-			if strings.HasSuffix(file, ".partial") && filepath.Base(file)[0] == '.' {
-				continue // not there yet
-			}
 			errs = append(errs, l.table.Check("path", file, ""))
 		}
 	}

@@ -45,12 +45,12 @@ func run(ctx context.Context, name string, words []string) error {
 	if err != nil {
 		return err
 	}
-	one, known := family[name]
-	if !known {
-		return fmt.Errorf("%s is documented, but nothing here stands in for it", name)
+	commands := k0s{table}.commands()
+	if one, known := family[name]; known {
+		one.table = table
+		commands = one.commands()
 	}
-	one.table = table
-	do, known := one.commands()[cmd.Name]
+	do, known := commands[cmd.Name]
 	if !known {
 		return fmt.Errorf("%s %s is documented, but nothing here stands in for it", name, cmd.Name)
 	}

@@ -46,46 +46,15 @@ func (l like) server(ctx context.Context, _ documented.Command) error {
 
 // layOut has what the cluster leaves lie where the real one leaves it.
 func (l like) layOut() error {
-	dir := l.data("standin")
-	for _, folder := range []string{"/run/k3s/containerd", "/var/lib/kubelet", dir + "/data", l.data("data/standin/bin"), l.data("agent/containerd"), l.data("bin"), l.data("agent/images")} {
-		if err := os.MkdirAll(folder, 0o755); err != nil {
-			return err
-		}
-	}
-	links := map[string]string{
-		dir + "/run": "/run/k3s", dir + "/data/kubelet": "/var/lib/kubelet",
-		"/run/k3s/containerd/containerd.sock": "../containerd.sock",
-	}
-	if l.name == "rke2" {
-		links[l.data("bin/ctr")], links[l.data("bin/kubectl")] = programs+"/ctr", programs+"/kube"
-	}
-	names, err := os.ReadDir(programs)
+	err := layout{dir: l.data("standin"), bin: l.data("data/standin/bin"), run: "/run/k3s", kubelet: "/var/lib/kubelet"}.make()
 	if err != nil {
 		return err
 	}
-	for _, e := range names {
-		if e.Name() != shim {
-			links[l.data("data/standin/bin/"+e.Name())] = programs + "/" + e.Name()
-		}
+	links := map[string]string{"/run/k3s/containerd/containerd.sock": "../containerd.sock"}
+	if l.name == "rke2" {
+		links[l.data("bin/ctr")], links[l.data("bin/kubectl")] = programs+"/ctr", programs+"/kube"
 	}
-	for link, target := range links {
-		if err := os.Symlink(target, link); err != nil && !errors.Is(err, os.ErrExist) {
-			return err
-		}
-	}
-	data, err := os.ReadFile(programs + "/" + shim)
-	if err != nil || sameSize(l.data("data/standin/bin/"+shim), len(data)) {
-		return err
-	}
-	return os.WriteFile(l.data("data/standin/bin/"+shim), data, 0o755)
-}
-
-// shim is looked for by its path, so it must not be a link.
-const shim = "containerd-shim-runc-v2"
-
-func sameSize(file string, size int) bool {
-	info, err := os.Stat(file)
-	return err == nil && info.Size() == int64(size)
+	return errors.Join(folders("/run/k3s/containerd", l.data("agent/containerd"), l.data("bin"), l.data("agent/images")), link(links))
 }
 
 // cluster is the embedded Kubernetes, with the archives that its images come from.

@@ -65,6 +65,9 @@ func unquote(cell string) string { return strings.Trim(strings.TrimSpace(cell), 
 func (t *Table) Check(what, name, value string) error {
 	for _, r := range t.rows {
 		if r.what == what && matches(r.name, name) {
+			if r.values == "<components>" {
+				return t.components(value)
+			}
 			if err := accept(r.values, value); err != nil {
 				return fmt.Errorf("%s: %s %s: %w (%s)", t.Program, what, name, err, r.source)
 			}
@@ -72,6 +75,15 @@ func (t *Table) Check(what, name, value string) error {
 		}
 	}
 	return fmt.Errorf("%s: no documentation has the %s %s", t.Program, what, name)
+}
+
+// components checks a list of them.
+func (t *Table) components(list string) error {
+	var errs []error
+	for name := range strings.SplitSeq(list, ",") {
+		errs = append(errs, t.Check("component", "name", name))
+	}
+	return errors.Join(errs...)
 }
 
 // matches compares a name, in which a part in angle brackets stands for any.
@@ -86,18 +98,22 @@ func matches(pattern, name string) bool {
 	return regexp.MustCompile("^" + strings.Join(parts, ".+") + "$").MatchString(name)
 }
 
-var kinds = map[string]func(string) error{
-	"<cidr>":    func(v string) error { _, err := netip.ParsePrefix(v); return err },
-	"<address>": func(v string) error { _, err := netip.ParseAddr(v); return err },
-	"<port>":    func(v string) error { _, err := strconv.ParseUint(v, 10, 16); return err },
-	"<url>":     func(v string) error { _, err := url.ParseRequestURI(v); return err },
-	"<name>": func(v string) error {
-		return is(regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._]*$`).MatchString(v), "no name")
-	},
-	"<path>":   func(v string) error { return is(filepath.IsAbs(v), "no absolute path") },
-	"<folder>": folder,
-	"<secret>": secret,
-	"<any>":    func(string) error { return nil },
+// kindOf returns what checks values of a kind.
+func kindOf(name string) func(string) error {
+	return map[string]func(string) error{
+		"<cidr>":    func(v string) error { _, err := netip.ParsePrefix(v); return err },
+		"<address>": func(v string) error { _, err := netip.ParseAddr(v); return err },
+		"<port>":    func(v string) error { _, err := strconv.ParseUint(v, 10, 16); return err },
+		"<url>":     func(v string) error { _, err := url.ParseRequestURI(v); return err },
+		"<name>": func(v string) error {
+			return is(regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._]*$`).MatchString(v), "no name")
+		},
+		"<path>":          func(v string) error { return is(filepath.IsAbs(v), "no absolute path") },
+		"<folder>":        folder,
+		"<secret>":        secret,
+		"<any>":           func(string) error { return nil },
+		"<kubelet flags>": kubeletFlags,
+	}[name]
 }
 
 func is(good bool, what string) error {
@@ -105,6 +121,21 @@ func is(good bool, what string) error {
 		return nil
 	}
 	return errors.New(what)
+}
+
+// kubeletFlags are those that say which node this is.
+func kubeletFlags(text string) error {
+	for word := range strings.FieldsSeq(text) {
+		flag, value, _ := strings.Cut(word, "=")
+		check := map[string]string{"--hostname-override": "<name>", "--node-ip": "<address>"}[flag]
+		if check == "" {
+			return fmt.Errorf("%s is not one of those that are used", flag)
+		}
+		if err := kindOf(check)(value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func folder(path string) error {
@@ -126,7 +157,7 @@ func secret(path string) error {
 
 // accept holds a value against what is documented: one of some words, or a kind.
 func accept(values, value string) error {
-	if check := kinds[values]; check != nil {
+	if check := kindOf(values); check != nil {
 		if err := check(value); err != nil {
 			return fmt.Errorf("%q: %w", value, err)
 		}

@@ -1,0 +1,41 @@
+package bootstrap
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/k0s"
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// k0sDriver runs k0s, see package k0s. The program lies in DIR/bin/DIGEST and
+// its images in DIR/images/DIGEST, unpacked once.
+type k0sDriver struct{}
+
+func (k0sDriver) Minors() []string { return k0s.Minors() }
+
+// Shares is false: it has no way to join.
+func (k0sDriver) Shares() bool { return false }
+
+func (k0sDriver) Needs(d fleet.Distribution) []string { return soloNeeds(d) }
+
+func (k0sDriver) Ensure(ctx context.Context, req Request) (Access, error) {
+	bin, images, err := unpackSolo(req)
+	if err == nil {
+		err = k0s.Ensure(ctx, k0s.Config{
+			Dir: req.Dir, Programs: bin, Images: images, Host: req.Host, Network: system.Network(req.self().Network),
+			Cluster: soloCluster(req.Distribution), Disable: req.Distribution.Disable,
+			Layers: req.Images, Archive: req.Store, Log: req.Log,
+		})
+	}
+	if err != nil {
+		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
+	}
+	return Access{Kubeconfig: k0s.Kubeconfig}, removeOthers(filepath.Dir(bin), filepath.Base(bin))
+}
+
+func (k0sDriver) Stop(ctx context.Context, dir string) error { return k0s.Stop(ctx, dir) }
+
+func (k0sDriver) Reset(ctx context.Context, dir string) error { return k0s.Reset(ctx, dir) }
