@@ -122,10 +122,23 @@ func (f Fleet) profile(w *writer, n int) {
 		w.file(dir+"addons/"+LayerName(layer)+"/kustomization.yaml", kustomization("../../../../bases/"+LayerName(layer)))
 	}
 	w.file(dir+"profile.yaml", head+"Profile\nmetadata:\n  name: "+ProfileName(n)+"\nspec:\n  layers:\n"+layers+variables)
-	w.file(dir+"content.lock", head+"ContentLock\nspec:\n  distribution:\n    holdfast.dev/embedded/kubernetes:v1.36.3: "+digest("kubernetes")+
-		"\n    holdfast.dev/embedded/pause:v1.36.3: "+digest("pause")+"\n  images:\n"+images)
+	distribution := ""
+	for _, ref := range distributionRefs() {
+		distribution += "    " + ref + ": " + digest(ref) + "\n"
+	}
+	w.file(dir+"content.lock", head+"ContentLock\nspec:\n  distribution:\n"+distribution+"  images:\n"+images)
 	w.file(dir+"distribution/kustomization.yaml", kustomization("distribution.yaml"))
-	w.file(dir+"distribution/distribution.yaml", head+"Distribution\nmetadata:\n  name: "+ProfileName(n)+"\nspec:\n  type: embedded\n  version: v1.36.3\n")
+	w.file(dir+"distribution/distribution.yaml", head+"Distribution\nmetadata:\n  name: "+ProfileName(n)+"\nspec:\n  type: kubeadm\n  version: v1.36.3\n  imageRepository: registry.example.com\n  podCIDR: 10.244.0.0/16\n")
+}
+
+// distributionRefs are what kubeadm's driver needs, which several hosts can share.
+func distributionRefs() []string {
+	refs := []string{"holdfast.dev/kubeadm/programs:v1.36.3"}
+	for _, image := range []string{"coredns:v1.14.2", "etcd:3.6.8-0", "kube-apiserver:v1.36.3", "kube-controller-manager:v1.36.3",
+		"kube-proxy:v1.36.3", "kube-scheduler:v1.36.3", "pause:3.10.2"} {
+		refs = append(refs, "registry.example.com/"+image)
+	}
+	return refs
 }
 
 const variables = `  variables:
