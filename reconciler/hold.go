@@ -74,8 +74,8 @@ func (s *session) round(ctx context.Context, rev gitsource.Revision, next time.D
 		s.says("tries again", wait)
 		s.repair(ctx, t, wait)
 		return failures
-	case leader.Host != "" && !leader.Mine, s.confirmed != nil && s.confirmed.worker():
-		rest(ctx, min(next, jitter(s.Interval)))
+	case t != nil && (t.worker() || leader.Host != "" && !leader.Mine):
+		s.stand(ctx, rev, *t, min(next, jitter(s.Verify)))
 	default:
 		wait := min(next, jitter(s.Verify))
 		s.says("looks at every object", wait)
@@ -127,7 +127,7 @@ func (s *session) bring(ctx context.Context, rev gitsource.Revision, t *target, 
 	}
 	s.rec.finish(PhaseBootstrap, nil)
 	if t.worker() {
-		return nil, s.worked(*t, settles)
+		return t, s.worked(*t, settles)
 	}
 
 	s.rec.enter(PhaseApply)
@@ -135,9 +135,13 @@ func (s *session) bring(ctx context.Context, rev gitsource.Revision, t *target, 
 	if err == nil && !mine {
 		err = s.heed(ctx, rev, *t, site)
 	}
-	if err != nil || !mine {
+	switch {
+	case err != nil:
 		s.rec.finish(PhaseApply, err)
 		return nil, err
+	case !mine:
+		s.rec.finish(PhaseApply, nil)
+		return t, nil
 	}
 	s.condemnCutOff(*t)
 	desired := t.Desired.Cluster.Layers

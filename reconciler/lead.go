@@ -210,12 +210,34 @@ func (s *session) heed(ctx context.Context, rev gitsource.Revision, t target, si
 		}
 	}
 	s.rec.update(func(st *Status, now time.Time) {
-		st.Layers, st.Held = nil, nil // the leader has them
+		st.Layers, st.Held = nil, nil // the leader has them, and what it says of them
+		st.clear(PhaseConfirm)
 		if confirmed && !st.Settled && rev.Commit() == t.Commit.Revision {
 			st.Phase, st.Settled, st.Since = PhaseConfirm, true, now
 		}
 	})
 	return nil
+}
+
+// stand keeps a host ready that does not apply: it has its node kept up, and unless
+// it is a worker it heeds the leader. It returns when there is something else to do.
+func (s *session) stand(ctx context.Context, rev gitsource.Revision, t target, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	for {
+		rest(ctx, jitter(s.Interval))
+		s.pulse.beat(loopHold, patience)
+		if ctx.Err() != nil || s.bootstrap(ctx, t) != nil {
+			return
+		}
+		if t.worker() {
+			continue
+		}
+		site, err := s.cluster.Inventory(ctx, t.Desired.Site)
+		if err != nil || behind(rev, t, site) != nil || s.heed(ctx, rev, t, site) != nil {
+			return
+		}
+	}
 }
 
 // worked keeps the revision of a host that has a node, and applies nothing.

@@ -146,7 +146,7 @@ func (k *killStory) run(kills ...agentConfig) (killed int, err error) {
 func putBack(commit string) func(reconciler.Status) bool {
 	return func(st reconciler.Status) bool {
 		return st.Accepted != nil && st.Accepted.Revision == commit && slices.ContainsFunc(st.Failures, func(f reconciler.Failure) bool {
-			return f.Phase == reconciler.PhaseConfirm && strings.Contains(f.Message, "layer web stays as last confirmed")
+			return f.Phase == reconciler.PhaseConfirm && strings.Contains(f.Message, " stays as last confirmed")
 		})
 	}
 }

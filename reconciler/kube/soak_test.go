@@ -130,11 +130,11 @@ func (k *soak) goBad() {
 	k.wait("the bad layer is put back", func() string {
 		for _, h := range k.hosts {
 			st, err := reconciler.ReadStatus(k.dirs[h])
-			if err == nil && slices.ContainsFunc(st.Verdicts, func(v reconciler.Verdict) bool { return v.Revision == k.head }) {
+			if err == nil && putBack(k.head)(st) {
 				return ""
 			}
 		}
-		return "no host has a verdict"
+		return "no host says so"
 	})
 	k.publish("mend", "")
 }
