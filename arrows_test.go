@@ -17,6 +17,7 @@ const module = "github.com/holdfast-fleet/holdfast/"
 var arrows = map[string][]string{
 	"durable":            {},
 	"memo":               {},
+	"support":            {},
 	"orders":             {"durable"},
 	"events":             {"durable"},
 	"health":             {},

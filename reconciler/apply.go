@@ -75,6 +75,7 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 		return
 	}
 	if len(changes) > 0 {
+		r.tellApplied(r.target, l, changes)
 		r.Log.Info("layer applied", "layer", l.Name, "changes", len(changes), "objects", len(l.Objects))
 	}
 	if l.Wait {
@@ -101,6 +102,9 @@ func (r *layerRun) fail(ctx context.Context, l render.Layer, err error, unhealth
 		r.mu.Lock()
 		r.judge(r.target, l, err, unhealthy)
 		r.mu.Unlock()
+	}
+	if ctx.Err() == nil {
+		r.tellFailed(l, err)
 	}
 	r.end(l, LayerFailed, err)
 }

@@ -50,6 +50,7 @@ func (s *session) repairLayer(ctx context.Context, site string, layer render.Lay
 	for _, c := range changes {
 		s.Log.Info("drift repaired", append([]any{"layer", layer.Name, "object", c.Object.String(), "action", string(c.Action)}, found.blame(c.Object)...)...)
 	}
+	s.tellRepaired(layer, found, changes)
 	if err != nil && ctx.Err() == nil {
 		s.Log.Warn("drift not repaired", "layer", layer.Name, "error", err)
 	}

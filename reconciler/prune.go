@@ -173,6 +173,7 @@ func (s *session) sayHeld(held []HeldObject) {
 	s.rec.update(func(st *Status, _ time.Time) {
 		for _, h := range held {
 			if !slices.ContainsFunc(st.Held, func(o HeldObject) bool { return o.Object == h.Object && o.Why == h.Why }) {
+				s.tellHeld(h)
 				s.Log.Warn("object held", "object", h.String(), "layer", h.Layer, "why", h.Why, "do", h.Do)
 			}
 		}

@@ -93,3 +93,13 @@ func writeJSON(disk durable.Disk, path string, v any) error {
 	}
 	return disk.WriteFile(path, data, 0o600)
 }
+
+// ReadConfirmed returns what was last confirmed, as the agent wrote it to its data
+// folder; ok is false if nothing was.
+func ReadConfirmed(dir string) (commit Commit, desired render.Desired, ok bool, err error) {
+	t, err := loadConfirmed(dir)
+	if err != nil || t == nil {
+		return commit, desired, false, err
+	}
+	return t.Commit, t.Desired, true, nil
+}

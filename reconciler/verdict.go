@@ -116,7 +116,7 @@ func (s *session) judge(t target, l render.Layer, err error, unhealthy bool) {
 	s.condemn(t, l, err)
 	if sick := new(UnhealthyError); errors.As(err, &sick) {
 		for _, o := range sick.Objects {
-			s.cluster.Event(Event{Object: o.Object, Warning: true, Reason: "RolledBack", Message: "layer " + l.Name + " goes back to what was last confirmed: " + o.Why})
+			s.cluster.Event(Event{Object: o.Object, Warning: true, Reason: ReasonRolledBack, Message: "layer " + l.Name + " goes back to what was last confirmed: " + o.Why})
 		}
 	}
 }

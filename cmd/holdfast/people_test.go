@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/identity"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/reconciler/kube"
+	"github.com/holdfast-fleet/holdfast/support"
 )
 
 // tell runs a command on the host, and returns what it says and its exit code.
@@ -50,6 +51,7 @@ func TestAtThreeInTheMorning(t *testing.T) {
 	changed := l.commit("Greet as they do up north")
 	l.runs(changed)
 
+	l.until("says what comes next", func(st reconciler.Status) bool { return st.Settled && st.Next != nil })
 	out := l.says("status")
 	require.Contains(t, out, "healthy for ")
 	require.Contains(t, out, "next       looks at every object in ")
@@ -57,7 +59,6 @@ func TestAtThreeInTheMorning(t *testing.T) {
 	require.Contains(t, l.says("status", "--objects"), "Deployment shop/web")
 
 	out = l.says("explain", "Deployment", "shop/web")
-	t.Log(out)
 	require.Contains(t, out, "health     healthy, made ")
 	require.Contains(t, out, "revision   "+changed[:12]+"  signed by platform@example.com; confirmed")
 	require.Contains(t, out, "bases/web/deployment.yaml:")
@@ -76,15 +77,24 @@ func TestAtThreeInTheMorning(t *testing.T) {
 	l.until("repairs the deletion", func(st reconciler.Status) bool { return st.Repairs > 0 })
 	require.Contains(t, l.says("events"), "drift repaired")
 
+	pack := filepath.Join(t.TempDir(), "support.tar.gz")
+	l.says("support-bundle", "-o", pack)
+	files, _ := unpack(t, pack)
+	require.Contains(t, files["cluster.txt"], "WARNING AT")
+
 	l.stop()
 	driver, err := bootstrap.For("embedded")
 	require.NoError(t, err)
 	require.NoError(t, driver.Stop(t.Context(), l.cluster()))
+	l.says("support-bundle", "-o", pack)
+	files, _ = unpack(t, pack)
+	require.Contains(t, files["events.jsonl"], "revision confirmed")
+	require.Contains(t, files["status.txt"], "does not answer")
+	require.Contains(t, files[support.ListFile], "cluster.txt (nodes, pods and warnings): ")
 	out, code := l.tell("explain", "deployment/web", "-n", "shop")
 	require.Zero(t, code)
 	require.Contains(t, out, "health     not known: the cluster does not answer")
 	require.Contains(t, out, "bases/web/deployment.yaml:", "where it comes from is known all the same")
-	t.Log(l.says("events", "-n", "0"))
 	events := strings.Split(strings.TrimSpace(l.says("events", "-n", "0")), "\n")
 	require.True(t, slices.ContainsFunc(events, func(e string) bool {
 		return strings.Contains(e, "revision confirmed") && strings.Contains(e, changed[:12])

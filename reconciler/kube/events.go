@@ -73,7 +73,7 @@ func (q *events) take(e reconciler.Event, now time.Time) bool {
 		}
 		s.told = now
 	}
-	if q.budget == 0 || len(q.waiting) == eventBurst {
+	if q.budget == 0 || len(q.waiting) == eventBurst || !e.Warning && q.budget <= eventBurst/2 { // warnings find room
 		return false
 	}
 	q.budget--

@@ -47,7 +47,7 @@ func TestEventsAreFew(t *testing.T) {
 	now := time.Now()
 	starts, taken := 0, 0
 	for n := range 1000 {
-		if q.take(reconciler.Event{Reason: "ApplyFailed", Message: string(rune(n))}, now) {
+		if q.take(reconciler.Event{Warning: true, Reason: "ApplyFailed", Message: string(rune(n))}, now) {
 			starts++
 		}
 	}
@@ -56,6 +56,18 @@ func TestEventsAreFew(t *testing.T) {
 	}
 	require.Equal(t, 1, starts, "one goroutine sends them")
 	require.Equal(t, eventBurst, taken)
-	require.False(t, q.take(reconciler.Event{}, now), "it is too much")
-	require.True(t, q.take(reconciler.Event{}, now.Add(eventEvery)))
+	require.False(t, q.take(reconciler.Event{Warning: true}, now), "it is too much")
+	require.True(t, q.take(reconciler.Event{Warning: true}, now.Add(eventEvery)))
+}
+
+func TestAThousandAppliedObjectsLeaveRoomForAWarning(t *testing.T) {
+	t.Parallel()
+	q := newEvents()
+	now := time.Now()
+	for n := range 1000 {
+		q.take(reconciler.Event{Reason: "Applied", Message: string(rune(n))}, now)
+	}
+	require.Len(t, q.waiting, eventBurst/2)
+	q.take(reconciler.Event{Warning: true, Reason: "RolledBack"}, now)
+	require.Equal(t, "RolledBack", q.waiting[len(q.waiting)-1].Reason)
 }
