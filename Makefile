@@ -6,7 +6,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(V
 TEST_TIMEOUT ?= 15m
 FUZZTIME ?= 30s
 
-.PHONY: help root deps build embedded kustomize helm demo test conformance fuzz kill soak mutate lint bench fleet e2e hosts clean
+.PHONY: help root deps build embedded kustomize helm demo test conformance fuzz kill soak mutate lint bench fleet e2e e2e-all hosts clean
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -133,7 +133,10 @@ fleet: ## write the benchmark's fleet (SITES=10000 OUT=dir)
 	@go run ./fleet/fleettest/makefleet --sites $(or $(SITES),10000) "$(OUT)"
 
 e2e: demo hosts ## the main job, end to end, checked: the demo, and stories on whole hosts
-	go test -tags e2e -count=1 -timeout 40m ./e2e/...
+	go test -tags e2e -count=1 -timeout 40m -skip '^TestSagas$$' ./e2e/...
+
+e2e-all: demo hosts ## e2e, and the sagas: stories of several hosts that take minutes each
+	go test -tags e2e -count=1 -timeout 90m ./e2e/...
 
 hosts: root deps build embedded # what the stories of e2e put on the disks of their hosts
 	@cd e2e/images && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../build/e2e/coredns github.com/coredns/coredns

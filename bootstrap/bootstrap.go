@@ -20,6 +20,7 @@ type Request struct {
 	Dir          string         // of the distribution on this host: absolute, short, its own
 	Host         string         // name of the node
 	Members      []peers.Member // active hosts of the site, this one among them
+	Removed      []string       // hosts that it had, which these take out of its cluster
 	Peers        Peers          // reaches the others
 	Distribution fleet.Distribution
 	Content      map[string]string // reference → digest of what Needs lists

@@ -44,7 +44,7 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 	}
 	cfg := kubeadm.Config{
 		Dir: req.Dir, Host: req.Host, Worker: req.self().Role == fleet.Worker, Network: system.Network(req.self().Network),
-		Members: req.Members, Peers: req.Peers, Cluster: clusterOf(d), Images: map[string]string{}, Archive: req.Store, Log: req.Log,
+		Members: req.Members, Removed: req.Removed, Peers: req.Peers, Cluster: clusterOf(d), Images: map[string]string{}, Archive: req.Store, Log: req.Log,
 	}
 	for ref, digest := range req.Images {
 		cfg.Images[ref] = digest
@@ -72,6 +72,11 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 	}
 	access, err := accessBy(kubeadm.Kubeconfig)
 	return access, errors.Join(err, removeOthers(filepath.Dir(bin), filepath.Base(bin)))
+}
+
+// Leave takes a removed host apart, once the others have let it go.
+func (kubeadmDriver) Leave(ctx context.Context, req Request) error {
+	return kubeadm.Leave(ctx, kubeadm.Config{Dir: req.Dir, Host: req.Host, Members: req.Members, Log: req.Log})
 }
 
 // Local answers the other hosts of the site for the distribution that runs in the

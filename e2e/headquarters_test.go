@@ -216,3 +216,28 @@ func (hq *headquarters) register(h host) error {
 	}
 	return hq.commit("Register " + h.name)
 }
+
+// list writes the file of a control-plane host, as the host itself prints it.
+func (hq *headquarters) list(h host) error {
+	return hq.write(filepath.Join(hq.fleet(), h.site, "hosts", h.name+".yaml"), fmt.Sprintf(`apiVersion: holdfast.dev/v1alpha1
+kind: Host
+metadata:
+  name: %s
+spec:
+  identity: %s
+  role: control-plane
+  state: active
+  network:
+    address: %s
+`, h.name, h.key, h.address), 0o644)
+}
+
+// remove sets the state of a host.
+func (hq *headquarters) remove(site, name string) error {
+	file := filepath.Join(hq.fleet(), site, "hosts", name+".yaml")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(strings.Replace(string(data), "state: active", "state: removed", 1)), 0o644)
+}

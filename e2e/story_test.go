@@ -22,8 +22,13 @@ import (
 )
 
 // TestStories plays each folder of scenarios, on a LAN of its own.
-func TestStories(t *testing.T) {
-	stories, err := filepath.Glob("scenarios/*/story.txt")
+func TestStories(t *testing.T) { playAll(t, "scenarios/*/story.txt") }
+
+// TestSagas plays those that are too long to be played at every change: make e2e-all.
+func TestSagas(t *testing.T) { playAll(t, "sagas/*/story.txt") }
+
+func playAll(t *testing.T, pattern string) {
+	stories, err := filepath.Glob(pattern)
 	require.NoError(t, err)
 	require.NotEmpty(t, stories)
 	for _, file := range stories {
@@ -59,6 +64,8 @@ func play(t *testing.T, file string, k kit) {
 			"cut":      s.cut,
 			"mend":     s.mend,
 			"register": s.register,
+			"together": s.together,
+			"remove":   s.remove,
 			"commit":   s.commit,
 			"version":  s.version,
 			"settled":  s.settled,
@@ -132,6 +139,26 @@ func (s *story) register(ts *testscript.TestScript, _ bool, args []string) {
 		entry.role = args[3]
 	}
 	ts.Check(s.hq.register(entry))
+}
+
+// together SITE HOST NAME HOST NAME... registers hosts of a control plane by one commit.
+func (s *story) together(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := s.context()
+	defer cancel()
+	for i := 1; i+1 < len(args); i += 2 {
+		key, err := s.host(ts, args[i:]).Eventually(ctx, "cat", "/var/lib/holdfast/identity/host_key.pub")
+		ts.Check(err)
+		ts.Check(s.hq.list(host{site: args[0], name: args[i+1], key: strings.TrimSpace(key), address: s.host(ts, args[i:]).Address}))
+	}
+	ts.Check(s.hq.commit("Register the control plane"))
+}
+
+// remove SITE NAME... takes hosts out by one commit.
+func (s *story) remove(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args[1:] {
+		ts.Check(s.hq.remove(args[0], name))
+	}
+	ts.Check(s.hq.commit("Remove " + strings.Join(args[1:], " and ")))
 }
 
 // commit MESSAGE signs and pushes what changed in the clone of the fleet.

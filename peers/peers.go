@@ -33,6 +33,17 @@ func Members(site *fleet.Site) []Member {
 	return list
 }
 
+// Removed lists the names of the hosts that are to be taken out of a site's cluster.
+func Removed(site *fleet.Site) []string {
+	var names []string
+	for _, h := range site.Hosts {
+		if h.State == fleet.Removed {
+			names = append(names, h.Name)
+		}
+	}
+	return names
+}
+
 // Cluster is what a host knows of its site's cluster.
 type Cluster struct {
 	Known bool   `json:"known"`           // it is part of one, or began to be

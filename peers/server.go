@@ -175,7 +175,7 @@ func (s *Server) answer(ask func(context.Context, Member) (any, error)) http.Han
 		defer cancel()
 		got, err := ask(ctx, m)
 		if err != nil {
-			s.Log.Warn("peer not answered", "peer", m.Name, "asked", r.URL.Path, "error", err)
+			s.Log.Debug("peer not answered", "peer", m.Name, "asked", r.URL.Path, "error", err)
 			http.Error(w, err.Error(), http.StatusConflict)
 			return
 		}

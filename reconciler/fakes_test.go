@@ -254,6 +254,23 @@ type fakeDriver struct {
 	shares bool
 	mu     sync.Mutex
 	err    error
+	stays  error    // why hosts may not leave yet
+	left   []string // hosts that did, and to whom
+}
+
+func (d *fakeDriver) Leave(_ context.Context, req bootstrap.Request) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stays == nil {
+		d.left = append(d.left, req.Host+" to "+req.Members[0].Name)
+	}
+	return d.stays
+}
+
+func (d *fakeDriver) set(change func(d *fakeDriver)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change(d)
 }
 
 func (d *fakeDriver) Shares() bool { return d.shares }

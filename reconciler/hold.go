@@ -102,7 +102,7 @@ func (s *session) converge(ctx context.Context, rev gitsource.Revision) (held *t
 	newest, refused := s.desire(rev)
 	if newest == nil {
 		s.resign()
-		return nil, soon, nil
+		return nil, soon, s.leave(ctx)
 	}
 	t, soon := s.permit(rev, newest)
 	if t == nil {
@@ -227,7 +227,7 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 		Cluster: desired.Cluster.Digest, Node: desired.Node.Digest,
 	}
 	s.rendered = &target{
-		Commit: commit, Desired: desired, Members: peers.Members(host.Site), Prune: host.Site.Prune,
+		Commit: commit, Desired: desired, Members: peers.Members(host.Site), Removed: peers.Removed(host.Site), Prune: host.Site.Prune,
 		Suspended: host.Site.Suspended, Maintenance: host.Site.Maintenance, Urgent: s.urgent(rev, host.Site),
 	}
 	s.renderedAt = time.Now()
@@ -270,8 +270,10 @@ func (s *session) load(rev gitsource.Revision) (*fleet.Host, error) {
 	}
 	if host.State == fleet.Removed {
 		s.admitPeers("", nil)
-		return nil, fmt.Errorf("%s: state removed is not carried out by this version; %w", host.File, ErrFrozen)
+		s.removedFrom = host.Site
+		return nil, &removedError{host.File}
 	}
+	s.removedFrom = nil
 	s.rotation.declare(rev, host.Site.Sources)
 	s.admitPeers(host.Name, peers.Members(host.Site))
 	return host, nil

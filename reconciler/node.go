@@ -30,6 +30,7 @@ func (s *session) bootstrap(ctx context.Context, t target) error {
 		Dir:          s.Dir + "/" + dist.Type,
 		Host:         t.Desired.Host,
 		Members:      t.Members,
+		Removed:      t.Removed,
 		Peers:        s.Peers,
 		Distribution: dist,
 		Content:      t.Desired.Node.Content,

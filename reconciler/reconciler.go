@@ -105,6 +105,7 @@ type session struct {
 	fresh        *freshness
 	rotation     *rotation
 	confirmed    *target              // last confirmed, from disk
+	removedFrom  *fleet.Site          // that the newest revision has taken this host out of
 	begun        *target              // in a maintenance window, and not confirmed yet; nil: none
 	suspended    []Pause              // by commits, as of the last look
 	rendered     *target              // of the newest revision that could be rendered

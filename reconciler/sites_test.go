@@ -1,9 +1,11 @@
 package reconciler_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -126,4 +128,33 @@ func TestAFollowerKeepsWhatTheLeaderConfirmedAndTakesOver(t *testing.T) {
 
 	s.cluster.led(reconciler.Leader{Host: "b"})
 	s.until("gives way", func(st reconciler.Status) bool { return st.Leader == "b" && st.Layers == nil })
+}
+
+func TestARemovedHostLeavesOnceTheOthersHaveLetItGo(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.driver.shares = true
+	const other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	s.begin(map[string]string{"base": "|text"})
+	commit := s.commit(map[string]string{"sites/store/hosts/b.yaml": object("Host", "b", "spec: {role: worker, network: {address: 10.0.0.12}, identity: "+other+"}\n")})
+	s.start()
+	s.until("runs", runs(commit))
+
+	s.driver.set(func(d *fakeDriver) { d.stays = errors.New("still on the list of nodes") })
+	s.commit(map[string]string{
+		"sites/store/hosts/a.yaml": strings.Replace(s.host(), "role: control-plane", "role: control-plane, state: removed", 1),
+		"sites/store/hosts/b.yaml": object("Host", "b", "spec: {network: {address: 10.0.0.12}, identity: "+other+"}\n"),
+	})
+	st := s.until("waits to be let go", fails(reconciler.PhaseBootstrap, "still on the list of nodes"))
+	require.True(t, fails(reconciler.PhaseLoad, "sites/store/hosts/a.yaml: this host is removed")(st))
+	require.Equal(t, commit, st.Confirmed.Revision, "until then it is what it was")
+
+	s.driver.set(func(d *fakeDriver) { d.stays = nil })
+	st = s.until("leaves", func(st reconciler.Status) bool { return st.Confirmed == nil })
+	require.Empty(t, st.Kubeconfig)
+	s.driver.set(func(d *fakeDriver) { require.Equal(t, []string{"a to b"}, d.left) })
+	s.end()
+	require.NoFileExists(t, filepath.Join(s.dir, "confirmed.json"), "it does not come back by itself")
+	s.start()
+	s.until("stays away", fails(reconciler.PhaseLoad, "this host is removed"))
 }

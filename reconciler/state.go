@@ -24,9 +24,10 @@ const (
 type target struct {
 	Commit  Commit         `json:"commit"`
 	Desired render.Desired `json:"desired"`
-	Members []peers.Member `json:"members"`          // of the site
-	Prune   fleet.Prune    `json:"prune"`            // what the site allows
-	Intents intents        `json:"intents,omitzero"` // what commits allow
+	Members []peers.Member `json:"members"`           // of the site
+	Removed []string       `json:"removed,omitempty"` // hosts that it had
+	Prune   fleet.Prune    `json:"prune"`             // what the site allows
+	Intents intents        `json:"intents,omitzero"`  // what commits allow
 
 	Suspended   []fleet.Suspension `json:"suspended,omitempty"`
 	Maintenance fleet.Maintenance  `json:"maintenance,omitzero"`

@@ -66,7 +66,7 @@ func (n *node) certificatesEnd() (time.Time, error) {
 // unless it was off until that ended.
 func (n *node) certificatesDue(now time.Time) bool {
 	if n.Worker { // it has no other
-		return false
+		return kubeletOver(now)
 	}
 	end, err := n.certificatesEnd()
 	return err != nil || now.Add(n.renewBefore()).After(end) || kubeletOver(now)
@@ -86,6 +86,9 @@ func kubeletOver(now time.Time) bool {
 // when it is right. kubeadm writes key and certificate one after the other: a copy
 // from before is kept until all is done, and put back if that was cut off.
 func (n *node) renewCertificates(ctx context.Context, rec record) error {
+	if n.Worker {
+		return n.introduceAnew(ctx)
+	}
 	before := filepath.Join(n.Dir, "certificates-before")
 	if rec.Renewing {
 		n.log.Info("a renewal of certificates was cut off; starting it again")

@@ -43,19 +43,18 @@ func (e *etcd) members(ctx context.Context) ([]member, error) {
 
 // remove takes the member of that name out, if there is one. etcd itself refuses
 // where too few of those that answer would be left.
-func (e *etcd) remove(ctx context.Context, name string) (removed bool, err error) {
+func (e *etcd) remove(ctx context.Context, name string) error {
 	list, err := e.members(ctx)
 	if err != nil {
-		return false, fmt.Errorf("list the members of etcd: %w", err)
+		return fmt.Errorf("list the members of etcd: %w", err)
 	}
 	for _, m := range list {
 		if m.Name != name {
 			continue
 		}
 		if err := kubeapi.Post(ctx, &e.Client, etcdURL+"remove", map[string]string{"ID": m.ID}, nil); err != nil {
-			return removed, fmt.Errorf("remove %s from etcd: %w", name, err)
+			return fmt.Errorf("remove %s from etcd: %w", name, err)
 		}
-		removed = true
 	}
-	return removed, nil
+	return nil
 }

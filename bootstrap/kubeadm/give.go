@@ -54,8 +54,8 @@ func (l *Local) Cluster(ctx context.Context) (peers.Cluster, error) {
 	return known, nil
 }
 
-// Give lets the member join. What it was before in the cluster is removed first: it
-// asks because it is not any more.
+// Give lets the member join. What a control-plane host was before in etcd is removed
+// first: it asks because it is not any more.
 func (l *Local) Give(ctx context.Context, to peers.Member) (peers.Material, error) {
 	n, rec, err := made(l.Dir)
 	if err != nil {
@@ -64,16 +64,14 @@ func (l *Local) Give(ctx context.Context, to peers.Member) (peers.Material, erro
 	if n == nil || rec.Step != stepReady || rec.Worker || n.healthy(ctx) != nil {
 		return nil, errNotReady
 	}
-	if to.Role != fleet.Worker {
-		if err := l.reserve(ctx, n, to.Name); err != nil {
-			return nil, err
-		}
+	if to.Role == fleet.Worker {
+		return introduce(to.Name)
+	}
+	if err := l.reserve(ctx, n, to.Name); err != nil {
+		return nil, err
 	}
 	if err := n.forget(ctx, to.Name); err != nil {
 		return nil, err
-	}
-	if to.Role == fleet.Worker {
-		return introduce(to.Name)
 	}
 	return readPKI()
 }

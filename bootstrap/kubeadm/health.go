@@ -2,7 +2,6 @@ package kubeadm
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net/http"
@@ -22,7 +21,7 @@ func (n *node) localAPI() (*kubeapi.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := tls.LoadX509KeyPair(kubeletClient, kubeletClient)
+	own, err := n.credentials()
 	if err != nil {
 		return nil, err
 	}

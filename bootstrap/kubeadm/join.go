@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/durable"
@@ -19,12 +20,15 @@ import (
 // pkiFiles are what all hosts of a control plane share, below pkiDir.
 var pkiFiles = []string{"ca.crt", "ca.key", "sa.pub", "sa.key", "front-proxy-ca.crt", "front-proxy-ca.key", "etcd/ca.crt", "etcd/ca.key"}
 
+// introduction is what a kubelet without a certificate asks for one with, see its unit.
+const introduction = etcKubernetes + "/bootstrap-kubelet.conf"
+
 // workerFiles are what a worker's kubelet introduces itself with, for an hour.
 var workerFiles = []string{"ca.crt", "join.crt", "join.key"}
 
 // join makes the host a node of the cluster that the member is part of.
 func (n *node) join(ctx context.Context, address string, through peers.Member) error {
-	material, err := n.Peers.Join(ctx, through)
+	material, err := n.ask(ctx, through)
 	if err != nil {
 		return err
 	}
@@ -38,6 +42,31 @@ func (n *node) join(ctx context.Context, address string, through peers.Member) e
 	return n.joinControlPlane(ctx, address, through, material)
 }
 
+// ask is given what joining takes, once the member gives it: another may be first.
+func (n *node) ask(ctx context.Context, through peers.Member) (peers.Material, error) {
+	ctx, cancel := context.WithTimeout(ctx, joinTime)
+	defer cancel()
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	said := ""
+	for {
+		material, err := n.Peers.Join(ctx, through)
+		var refused *peers.RefusedError
+		if !errors.As(err, &refused) {
+			return material, err
+		}
+		if refused.Reason != said {
+			n.log.Info("waits to join", "through", through.Name, "why", refused.Reason)
+			said = refused.Reason
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-tick.C:
+		}
+	}
+}
+
 func (n *node) joinAsWorker(ctx context.Context, address string, material peers.Material) error {
 	if err := has(material, workerFiles); err != nil {
 		return err
@@ -45,16 +74,46 @@ func (n *node) joinAsWorker(ctx context.Context, address string, material peers.
 	if err := n.relayRuns(ctx); err != nil {
 		return err
 	}
-	introduction := filepath.Join(n.Dir, "join.conf")
-	defer os.Remove(introduction)
-	if err := durable.WriteFile(introduction, []byte(kubeconfig(n.localEndpoint(), material)), 0o600); err != nil {
+	found := filepath.Join(n.Dir, "join.conf")
+	defer os.Remove(found)
+	if err := durable.WriteFile(found, []byte(kubeconfig(n.localEndpoint(), material)), 0o600); err != nil {
 		return err
 	}
-	config, err := n.keep("join.yaml", n.joinConfig(thisMachine(), address, introduction))
+	config, err := n.keep("join.yaml", n.joinConfig(thisMachine(), address, found))
 	if err != nil {
 		return err
 	}
 	return n.kubeadm(ctx, "join", "join", "--config="+config)
+}
+
+// introduceAnew has the control plane let a worker in that was off until its
+// certificate ended. It is still the node that it was.
+func (n *node) introduceAnew(ctx context.Context) error {
+	through, err := n.findCluster(ctx)
+	if err != nil {
+		return err
+	}
+	material, err := n.ask(ctx, *through)
+	if err == nil {
+		err = has(material, workerFiles)
+	}
+	if err != nil {
+		return err
+	}
+	n.log.Info("the kubelet's certificate has ended; it asks for another", "through", through.Name)
+	if err := durable.WriteFile(introduction, []byte(kubeconfig(n.localEndpoint(), material)), 0o600); err != nil {
+		return err
+	}
+	old, err := filepath.Glob(kubeletPKI + "/kubelet-client-*.pem")
+	if err != nil {
+		return err
+	}
+	for _, file := range append(old, kubeletConf) {
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return system.Systemctl(ctx, "restart", "kubelet.service")
 }
 
 // joinControlPlane lets kubeadm speak to the member's API server: its own one will

@@ -32,6 +32,7 @@ type Config struct {
 
 	Worker  bool           // not of the control plane
 	Members []peers.Member // active hosts of the site, in declared order, this one among them
+	Removed []string       // hosts that the site had, which the others take out
 	Peers   Peers          // reaches the others
 	Network system.Network
 	Cluster Cluster
@@ -108,6 +109,9 @@ func Ensure(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("give pods their network: %w", err)
 	}
 	if err := n.await(ctx, n.ready); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(introduction); err != nil {
 		return err
 	}
 	n.log.Info("node is ready", "version", cfg.Cluster.Version, "took", time.Since(began).Round(time.Millisecond))

@@ -20,10 +20,10 @@ const (
 
 // tend keeps up with what changes around a node that is as it should be.
 func (n *node) tend(ctx context.Context) error {
-	if len(n.Members) < 2 {
+	if len(n.Members) < 2 && len(n.Removed) == 0 {
 		return nil
 	}
-	return errors.Join(n.relayRuns(ctx), n.networked(ctx))
+	return errors.Join(n.relayRuns(ctx), n.letGo(ctx), n.networked(ctx))
 }
 
 // networked gives pods the network that the cluster chose for this node, and
@@ -41,14 +41,14 @@ func (n *node) networked(ctx context.Context) error {
 	if own == "" {
 		return errors.New("the cluster has not given this node a network for its pods yet")
 	}
-	changed, err := system.Write(n.networkFiles(own, routes))
-	if err != nil {
+	apply := func() error { return inTurn(ctx, "daemon-reload", "enable "+networkUnit, "restart "+networkUnit) }
+	if err := n.settle("network", n.networkFiles(own, routes), apply); err != nil {
 		return err
 	}
-	if len(changed) == 0 && routed(routes) {
+	if routed(routes) {
 		return nil
 	}
-	return errors.Join(system.Systemctl(ctx, "daemon-reload"), system.Systemctl(ctx, "enable", networkUnit), system.Systemctl(ctx, "restart", networkUnit))
+	return apply()
 }
 
 // networkFiles are what makes the network, path → content; routes are networks

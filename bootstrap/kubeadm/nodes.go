@@ -62,8 +62,8 @@ func routesOf(host string, nodes []peers.Node) (own string, routes map[string]st
 	return own, routes
 }
 
-// forget removes what is left of a node that is not any more: its object, and its
-// member of etcd.
+// forget removes what would keep a host from joining anew under its name: its old
+// member of etcd. Its node stays, with its labels and its pods, unless it is alive.
 func (n *node) forget(ctx context.Context, name string) error {
 	server, err := n.localAPI()
 	if err != nil {
@@ -71,23 +71,16 @@ func (n *node) forget(ctx context.Context, name string) error {
 	}
 	defer server.Close()
 	var found kubeapi.Node
-	switch err := server.Get(ctx, "/api/v1/nodes/"+name, &found); {
-	case kubeapi.NotFound(err):
-	case err != nil:
+	if err := server.Get(ctx, "/api/v1/nodes/"+name, &found); err != nil && !kubeapi.NotFound(err) {
 		return err
-	default:
-		if ready, _ := found.Ready(); ready {
-			return fmt.Errorf("node %s still looks alive; it can join anew once the cluster has noticed that it is not", name)
-		}
-		if err := server.Delete(ctx, "/api/v1/nodes/"+name); err != nil {
-			return err
-		}
+	}
+	if ready, _ := found.Ready(); ready {
+		return fmt.Errorf("node %s still looks alive; it can join anew once the cluster has noticed that it is not", name)
 	}
 	store, err := localEtcd()
 	if err != nil {
 		return err
 	}
 	defer store.CloseIdleConnections()
-	_, err = store.remove(ctx, name)
-	return err
+	return store.remove(ctx, name)
 }

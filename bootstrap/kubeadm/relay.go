@@ -30,18 +30,13 @@ func (n *node) relayRuns(ctx context.Context) error {
 	if _, err := system.Write(map[string]string{n.serversFile(): n.servers()}); err != nil {
 		return err
 	}
-	changed, err := system.Write(map[string]string{system.UnitDir + relayUnit: n.relayUnitFile(program)})
+	err = n.settle("relay", map[string]string{system.UnitDir + relayUnit: n.relayUnitFile(program)}, func() error {
+		return inTurn(ctx, "daemon-reload", "enable "+relayUnit, "restart "+relayUnit)
+	})
 	if err != nil {
 		return err
 	}
-	verb := "start"
-	if len(changed) > 0 {
-		verb = "restart"
-		if err := errors.Join(system.Systemctl(ctx, "daemon-reload"), system.Systemctl(ctx, "enable", relayUnit)); err != nil {
-			return err
-		}
-	}
-	return system.Systemctl(ctx, verb, relayUnit)
+	return inTurn(ctx, "start "+relayUnit)
 }
 
 func (n *node) serversFile() string { return filepath.Join(n.Dir, "servers") }

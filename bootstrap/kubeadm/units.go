@@ -2,12 +2,14 @@ package kubeadm
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
+	"github.com/holdfast-fleet/holdfast/durable"
 )
 
 const (
@@ -37,23 +39,58 @@ func (n *node) kubeletFiles() map[string]string {
 // upToDate tells whether every file is as it should be and every image is there.
 func (n *node) upToDate() bool {
 	return system.Holds(n.runtimeFiles()) && system.Holds(n.kubeletFiles()) && n.runtime().Has(n.Images) && system.Exists(networkFile) &&
-		(!n.Worker || system.Exists(system.UnitDir+relayUnit))
+		(!n.Worker || system.Exists(system.UnitDir+relayUnit)) && len(n.unsettled()) == 0
+}
+
+// unsettled lists what settle has not finished.
+func (n *node) unsettled() []string {
+	marks, _ := filepath.Glob(filepath.Join(n.Dir, "*.changed")) // the pattern is well-formed
+	return marks
+}
+
+// settle writes files, path → content, and then does what makes those count that
+// differed. Where that was cut off in between, it is done the next time.
+func (n *node) settle(name string, files map[string]string, count func() error) error {
+	mark := filepath.Join(n.Dir, name+".changed")
+	if !system.Holds(files) {
+		if err := os.MkdirAll(n.Dir, 0o700); err != nil {
+			return err
+		}
+		if err := durable.WriteFile(mark, nil, 0o600); err != nil {
+			return err
+		}
+		if _, err := system.Write(files); err != nil {
+			return err
+		}
+	}
+	if !system.Exists(mark) {
+		return nil
+	}
+	if err := count(); err != nil {
+		return err
+	}
+	return os.Remove(mark)
+}
+
+// inTurn gives orders to systemd until one fails.
+func inTurn(ctx context.Context, orders ...string) error {
+	for _, order := range orders {
+		if err := system.Systemctl(ctx, strings.Fields(order)...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // runtimeRuns brings containerd up, with the images that pods will need.
 func (n *node) runtimeRuns(ctx context.Context) error {
-	changed, err := system.Write(n.runtimeFiles())
+	err := n.settle("runtime", n.runtimeFiles(), func() error {
+		return inTurn(ctx, "daemon-reload", "restart systemd-sysctl.service", "restart containerd.service")
+	})
+	if err == nil {
+		err = inTurn(ctx, "enable containerd.service", "start containerd.service")
+	}
 	if err != nil {
-		return err
-	}
-	verb := "start"
-	if len(changed) > 0 {
-		verb = "restart"
-		if err := errors.Join(system.Systemctl(ctx, "daemon-reload"), system.Systemctl(ctx, "restart", "systemd-sysctl.service")); err != nil {
-			return err
-		}
-	}
-	if err := errors.Join(system.Systemctl(ctx, "enable", "containerd.service"), system.Systemctl(ctx, verb, "containerd.service")); err != nil {
 		return err
 	}
 	if err := n.await(ctx, n.runtime().Answers); err != nil {
@@ -66,28 +103,20 @@ func (n *node) runtimeRuns(ctx context.Context) error {
 	return err
 }
 
-// kubeletUnit lets systemd know the kubelet; kubeadm init starts it.
+// kubeletUnit lets systemd know the kubelet, which kubeadm starts.
 func (n *node) kubeletUnit(ctx context.Context) error {
-	changed, err := system.Write(n.kubeletFiles())
-	if err != nil {
+	if err := n.settle("kubelet", n.kubeletFiles(), func() error { return inTurn(ctx, "daemon-reload") }); err != nil {
 		return err
 	}
-	if len(changed) > 0 {
-		err = system.Systemctl(ctx, "daemon-reload")
-	}
-	return errors.Join(err, system.Systemctl(ctx, "enable", "kubelet.service"))
+	return inTurn(ctx, "enable kubelet.service")
 }
 
 // kubeletRuns brings the kubelet of a node that was made before up.
 func (n *node) kubeletRuns(ctx context.Context) error {
-	changed, err := system.Write(n.kubeletFiles())
-	if err != nil {
+	if err := n.settle("kubelet", n.kubeletFiles(), func() error { return inTurn(ctx, "daemon-reload", "restart kubelet.service") }); err != nil {
 		return err
 	}
-	if len(changed) == 0 {
-		return system.Systemctl(ctx, "start", "kubelet.service")
-	}
-	return errors.Join(system.Systemctl(ctx, "daemon-reload"), system.Systemctl(ctx, "restart", "kubelet.service"))
+	return inTurn(ctx, "start kubelet.service")
 }
 
 func (n *node) containerdUnit() string {

@@ -3,6 +3,7 @@ package testhost
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,7 +32,13 @@ type Host struct {
 var plain = []string{"/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd", "/var/lib/rancher", "/var/lib/k0s"}
 
 // install gives the host an empty disk over the layers and the tree, and its cable.
+// One that was there before is another machine then, which took its place.
 func (h *Host) install(layers []string) error {
+	if _, err := os.Stat(h.Root()); err == nil {
+		if err := errors.Join(unix.Unmount(h.Root(), 0), os.RemoveAll(h.dir), h.lan.unplug(h.Name)); err != nil {
+			return fmt.Errorf("host %s: take it away: %w", h.Name, err)
+		}
+	}
 	for _, dir := range []string{"root", "upper", "work"} {
 		if err := os.MkdirAll(filepath.Join(h.dir, dir), 0o755); err != nil {
 			return err

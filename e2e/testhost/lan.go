@@ -1,6 +1,7 @@
 package testhost
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,6 +75,11 @@ func (l *LAN) plug(name string) error {
 		}
 	}
 	return nil
+}
+
+// unplug takes the cable away, and with it all that the host had of the network.
+func (l *LAN) unplug(name string) error {
+	return errors.Join(ip("link", "delete", "to-"+name), ip("netns", "delete", name))
 }
 
 // Cut pulls the host's cable out.

@@ -1,0 +1,143 @@
+package kubeadm
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// drainTime is how long the pods of a host that goes have, and how long budgets for
+// disruptions may hold them there.
+const drainTime = 2 * time.Minute
+
+// letGo carries out what the fleet says of removed hosts, on one host of the control
+// plane that stays: their pods move, etcd goes on without them, their nodes are gone.
+// Each step is taken only once the one before is done, and can be taken again.
+func (n *node) letGo(ctx context.Context) error {
+	if n.Worker || len(n.Removed) == 0 {
+		return nil
+	}
+	server, err := n.localAPI()
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	store, err := localEtcd()
+	if err != nil {
+		return err
+	}
+	defer store.CloseIdleConnections()
+	nodes, err := server.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	members, err := store.members(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range n.Removed {
+		i := slices.IndexFunc(nodes, func(o kubeapi.Node) bool { return o.Metadata.Name == name })
+		isMember := slices.ContainsFunc(members, func(m member) bool { return m.Name == name })
+		if i < 0 && !isMember || !n.actsForSite(ctx) {
+			continue
+		}
+		n.log.Info("host is removed from the cluster", "host", name, "etcd", isMember)
+		if i >= 0 {
+			if ready, _ := nodes[i].Ready(); ready { // who does not answer cannot move its pods
+				n.drain(ctx, name)
+			}
+		}
+		if err := store.remove(ctx, name); err != nil {
+			return err
+		}
+		if err := server.Delete(ctx, "/api/v1/nodes/"+name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// actsForSite tells whether none of the control plane before this host, in declared
+// order, is there to do what one of them has to.
+func (n *node) actsForSite(ctx context.Context) bool {
+	for _, m := range n.Members {
+		if m.Name == n.Host {
+			return true
+		}
+		if m.Role != fleet.ControlPlane {
+			continue
+		}
+		if known, err := n.Peers.Cluster(ctx, m); err == nil && known.Gives {
+			return false
+		}
+	}
+	return true
+}
+
+// drain moves a node's pods. What has not moved in time is ended with the node.
+func (n *node) drain(ctx context.Context, name string) {
+	out, err := exec.CommandContext(ctx, filepath.Join(n.Bin, "kubectl"), "--kubeconfig="+Kubeconfig, "drain", name, //nolint:gosec // our own program
+		"--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+drainTime.String()).CombinedOutput()
+	if err != nil {
+		n.log.Warn("not all pods moved in time", "host", name, "error", err, "said", system.Reason(string(out)))
+	}
+}
+
+// Leave takes this host apart once the control plane that stays has let it go: there
+// is no node of its name any more. Until then its error says what it waits for.
+func Leave(ctx context.Context, cfg Config) error {
+	n, _, err := made(cfg.Dir)
+	if n == nil {
+		return err
+	}
+	n.Host, n.Members, n.log = cfg.Host, cfg.Members, newNode(cfg).log
+	authority, err := authorityOf(pkiDir + "/ca.crt")
+	if err != nil {
+		return err
+	}
+	own, err := n.credentials()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, m := range n.others() {
+		if m.Role != fleet.ControlPlane || m.Network.Address == "" {
+			continue
+		}
+		server := kubeapi.New(net.JoinHostPort(m.Network.Address, strconv.Itoa(n.Cluster.APIPort)), authority, own)
+		err := server.Get(ctx, "/api/v1/nodes/"+n.Host, nil)
+		server.Close()
+		if kubeapi.NotFound(err) {
+			n.log.Info("the cluster has let this host go; taking it apart")
+			return Reset(ctx, n.Dir)
+		}
+		errs = append(errs, err)
+	}
+	if len(errs) == 0 {
+		return system.Refuse("this host is removed, and no control-plane host is left that could let it go: it stays as it is",
+			"to take it apart, run holdfast reset on it")
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("ask whether the cluster has let this host go: %w", err)
+	}
+	return system.Refuse("this host is removed, and waits for its cluster to let it go", "look at a control-plane host that stays: holdfast status")
+}
+
+// credentials are what the host shows to API servers.
+func (n *node) credentials() (tls.Certificate, error) {
+	if n.Worker {
+		return tls.LoadX509KeyPair(kubeletClient, kubeletClient)
+	}
+	return kubeapi.Certificate(Kubeconfig)
+}
