@@ -14,6 +14,15 @@ func probesVary(layer fleet.Layer) bool {
 	return slices.ContainsFunc(layer.Probes, func(p fleet.Probe) bool { return strings.Contains(p.HTTP+p.TCP, "${") })
 }
 
+// ProbeVariables names the variables that the probes of a layer use.
+func ProbeVariables(layer fleet.Layer) []string {
+	var names []string
+	for _, p := range layer.Probes {
+		names = append(names, usesIn(p.HTTP+p.TCP)...)
+	}
+	return names
+}
+
 // probes puts a site's values into the probes of a layer.
 func (v variables) probes(layer fleet.Layer) ([]fleet.Probe, error) {
 	var out []fleet.Probe

@@ -162,6 +162,12 @@ func TestAPolicyMayHaveItsParametersBesideIt(t *testing.T) {
 	require.Equal(t, fleet.RuleAdmissionPolicy, found[0].Rule)
 }
 
+func TestAVariableThatAProbeAsksForIsUsed(t *testing.T) {
+	t.Parallel()
+	probed := strings.NewReplacer("- name: web", "- {name: web, probes: [{tcp: '${NTP}:123'}]}", "  variables:\n", "  variables:\n    - {name: NTP, type: address, default: 10.0.0.1}\n").Replace(profileYAML)
+	require.Empty(t, look(t, with(file("profiles/shop/profile.yaml", probed))).Problems)
+}
+
 // pinned is a fleet as one tag has it.
 type pinned struct{ fs.FS }
 

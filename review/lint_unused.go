@@ -61,6 +61,11 @@ func (l *linter) use(site *fleet.Site, used *usage) (errs []error) {
 	if of == nil {
 		of = &profileUsage{map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}}
 		used.of[p] = of
+		for _, layer := range p.Layers {
+			for _, name := range render.ProbeVariables(layer) {
+				of.variables[name] = true
+			}
+		}
 	}
 	for _, layer := range append(slices.Clone(p.Layers), render.DistributionOf(p)) {
 		uses, err := l.needs.add(site, layer)
