@@ -114,7 +114,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 
 func printEvent(w io.Writer, e events.Event, output string) error {
 	if output == "json" {
-		return json.NewEncoder(w).Encode(e)
+		return json.NewEncoder(plainJSON{w}).Encode(e)
 	}
 	s := newSheet(w)
 	code := ""

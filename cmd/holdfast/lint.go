@@ -116,7 +116,7 @@ func (o lintOptions) say(stdout, stderr io.Writer, dir string, found *review.Rep
 	var err error
 	switch o.output {
 	case "sarif":
-		err = found.SARIF(stdout, inRepository(dir), version)
+		err = found.SARIF(plainJSON{stdout}, inRepository(dir), version)
 	case "github":
 		err = found.Annotations(stdout, inRepository(dir))
 	case "text":

@@ -86,7 +86,7 @@ func newHelpCmd(root *cobra.Command) *cobra.Command {
 func printAs(w io.Writer, format string, v any) error {
 	switch format {
 	case "json":
-		enc := json.NewEncoder(w)
+		enc := json.NewEncoder(plainJSON{w})
 		enc.SetIndent("", "  ")
 		return enc.Encode(v)
 	case "yaml":
@@ -95,21 +95,10 @@ func printAs(w io.Writer, format string, v any) error {
 			return err
 		}
 		var node yaml.Node
-		if err := yaml.Unmarshal(data, &node); err != nil {
+		if err := yaml.Unmarshal(plain(data), &node); err != nil {
 			return err
 		}
-		blockStyle(&node)
-		out := yaml.NewEncoder(w)
-		out.SetIndent(2)
-		return errors.Join(out.Encode(&node), out.Close())
+		return writeYAML(w, &node)
 	}
 	return usagef("unknown output format %q", format)
-}
-
-// blockStyle makes a document that was read from JSON look like YAML.
-func blockStyle(n *yaml.Node) {
-	n.Style = 0
-	for _, c := range n.Content {
-		blockStyle(c)
-	}
 }

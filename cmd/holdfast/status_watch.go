@@ -84,7 +84,7 @@ func documentsTo(w io.Writer) func(hostStatus) error {
 		}
 		last = string(said)
 		st.Now.At = at
-		return json.NewEncoder(w).Encode(st)
+		return json.NewEncoder(plainJSON{w}).Encode(st)
 	}
 }
 
