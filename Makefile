@@ -135,8 +135,8 @@ fleet: ## write the benchmark's fleet (SITES=10000 OUT=dir)
 e2e: demo hosts ## the main job, end to end, checked: the demo, and stories on whole hosts
 	go test -tags e2e -count=1 -timeout 40m -skip '^TestSagas$$' ./e2e/...
 
-e2e-all: demo hosts ## e2e, and the sagas: stories of several hosts that take minutes each
-	go test -tags e2e -count=1 -timeout 90m ./e2e/...
+e2e-all: demo hosts ## e2e, the longer stories of each driver, and the sagas: several hosts, minutes each
+	ALL=1 go test -tags e2e -count=1 -timeout 90m ./e2e/...
 
 hosts: root deps build embedded # what the stories of e2e put on the disks of their hosts
 	@cd e2e/images && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../build/e2e/coredns github.com/coredns/coredns

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,12 +17,17 @@ import (
 	"github.com/holdfast-fleet/holdfast/e2e/testhost"
 )
 
-// TestEachDriver plays what every driver must do with each of them. Of kubeadm
-// the other stories say the same, so it is played only when asked for.
+// TestEachDriver plays what every driver must do with each of them. With ALL=1
+// it plays longer stories, too, and all with kubeadm, of which others say the same.
 func TestEachDriver(t *testing.T) {
 	stories, err := filepath.Glob("drivers/*.txt")
 	require.NoError(t, err)
 	require.NotEmpty(t, stories)
+	if os.Getenv("ALL") != "" {
+		more, err := filepath.Glob("drivers/all/*.txt")
+		require.NoError(t, err)
+		stories = append(stories, more...)
+	}
 	for _, k := range []kit{kubeadmKit, k3sKit, rke2Kit, k0sKit} {
 		for _, file := range stories {
 			t.Run(k.name+"/"+strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
@@ -38,7 +44,7 @@ func TestEachDriver(t *testing.T) {
 }
 
 var k3sKit = kit{
-	name: "k3s", versions: []string{"v1.36.3+k3s1", "v1.36.3+k3s2"}, spec: "  disable: [traefik, servicelb]\n",
+	name: "k3s", versions: []string{"v1.36.3+k3s1", "v1.36.3+k3s2"}, bad: "v1.36.3+k3s3", spec: "  disable: [traefik, servicelb]\n",
 	add: func(hq *headquarters) error { return hq.addStandIns("docker.io/rancher/mirrored-pause:3.6") },
 	vars: map[string]string{
 		"UNIT": "k3s", "BEGUN": "/etc/rancher/k3s/config.yaml", "VERSIONS": "k3s --version", "MARK": "'standin v1.36.3+k3s1'", "KUBECTL": "k3s kubectl",
@@ -48,7 +54,7 @@ var k3sKit = kit{
 }
 
 var rke2Kit = kit{
-	name: "rke2", versions: []string{"v1.36.3+rke2r1", "v1.36.3+rke2r2"}, spec: "  disable: [ingress-controller]\n",
+	name: "rke2", versions: []string{"v1.36.3+rke2r1", "v1.36.3+rke2r2"}, bad: "v1.36.3+rke2r3", spec: "  disable: [ingress-controller]\n",
 	add: func(hq *headquarters) error { return hq.addStandIns("docker.io/rancher/mirrored-pause:3.6") },
 	vars: map[string]string{
 		"UNIT": "rke2-server", "BEGUN": "/etc/rancher/rke2/config.yaml", "VERSIONS": "rke2 --version", "MARK": "'standin v1.36.3+rke2r1'",
@@ -59,7 +65,7 @@ var rke2Kit = kit{
 }
 
 var k0sKit = kit{
-	name: "k0s", versions: []string{"v1.36.3+k0s.0", "v1.36.3+k0s.1"}, spec: "  disable: [helm, autopilot]\n",
+	name: "k0s", versions: []string{"v1.36.3+k0s.0", "v1.36.3+k0s.1"}, bad: "v1.36.3+k0s.2", spec: "  disable: [helm, autopilot]\n",
 	add: func(hq *headquarters) error { return hq.addStandIns("registry.k8s.io/pause:3.10") },
 	vars: map[string]string{
 		"UNIT": "k0scontroller", "BEGUN": "/etc/systemd/system/k0scontroller.service", "MARK": "'standin v1.36.3+k0s.0'",
@@ -79,7 +85,7 @@ func (hq *headquarters) addStandIns(pause string) error {
 	if _, err := hq.run("cp", "-rL", filepath.Join(hq.build, "embedded"), filepath.Join(programs, "standin")); err != nil {
 		return err
 	}
-	for _, version := range hq.kit.versions {
+	for _, version := range append(slices.Clone(hq.kit.versions), hq.kit.bad) {
 		dir := filepath.Join(hq.dir, version)
 		program, images := filepath.Join(dir, hq.kit.name), filepath.Join(dir, hq.kit.name+"-images.tar")
 		tag := strings.ReplaceAll(version, "+", "-")
@@ -94,6 +100,9 @@ func (hq *headquarters) addStandIns(pause string) error {
 
 // writeStandIn makes a stand-in of a version: the program, and a line at its end.
 func (hq *headquarters) writeStandIn(file, version string) error {
+	if version == hq.kit.bad {
+		return hq.write(file, "#!/bin/sh\necho \"$0: illegal instruction\" >&2\nexit 1\n", 0o755)
+	}
 	data, err := os.ReadFile(filepath.Join(hq.build, "e2e/standin"))
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 type kit struct {
 	name     string                    // type of the Distribution
 	versions []string                  // those that headquarters has content of, the oldest first
+	bad      string                    // one whose program does not run
 	spec     string                    // more lines of the Distribution
 	add      func(*headquarters) error // puts its content on the disks of new hosts
 
@@ -32,6 +33,7 @@ var kubeadmKit = kit{
 func (k kit) setenv(env *testscript.Env) {
 	env.Setenv("KIND", k.name)
 	env.Setenv("VERSION", k.versions[0])
+	env.Setenv("BAD", k.bad)
 	env.Setenv("NEXT", k.versions[len(k.versions)-1])
 	for name, value := range k.vars {
 		env.Setenv(name, value)

@@ -105,7 +105,7 @@ func Ensure(ctx context.Context, cfg Config) error {
 		return err
 	}
 	if err := n.run(ctx); err != nil {
-		return err
+		return fmt.Errorf("start %s: %w", n.Name, err)
 	}
 	count, err := n.folder().Import(ctx, n.Archive, n.Layers)
 	if err != nil {
@@ -237,7 +237,7 @@ func (n *node) run(ctx context.Context) error {
 		err = n.await(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("start %s: %w%s", n.Name, err, n.lastWords())
+		return fmt.Errorf("%w%s", err, n.lastWords())
 	}
 	return nil
 }
