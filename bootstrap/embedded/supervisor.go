@@ -69,7 +69,7 @@ func (n *node) start() error {
 		return err
 	}
 	defer out.Close()
-	args := []string{"run", "--config=" + n.path("etc", "node.json")}
+	args := []string{"run", "--config=" + configFile(n.Dir)}
 	if n.Lifeline {
 		args = append(args, "--lifeline")
 	}

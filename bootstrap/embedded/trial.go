@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -51,18 +55,36 @@ egressSelections:
 `, "\n"), "NOWHERE", n.path("run", "nowhere"))
 }
 
-// Discard is Reset of what need not end in an orderly way.
+// Discard is Reset of what need not end in an orderly way, and may be just about to start.
 func Discard(ctx context.Context, dir string) error {
-	pid := holder(dir)
-	if pid > 0 {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("end supervisor %d: %w", pid, err)
+	for pids := supervisorsOf(dir); len(pids) > 0; pids = supervisorsOf(dir) {
+		for _, pid := range pids {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return fmt.Errorf("end supervisor %d: %w", pid, err)
+			}
 		}
-	}
-	for pid > 0 && holder(dir) == pid {
 		if err := pause(ctx); err != nil {
-			return fmt.Errorf("wait for supervisor %d to end: %w", pid, err)
+			return fmt.Errorf("wait for supervisors %v to end: %w", pids, err)
 		}
 	}
 	return Reset(ctx, dir)
 }
+
+// supervisorsOf lists the processes that were started to supervise dir: one that is
+// new holds no lock yet.
+func supervisorsOf(dir string) (pids []int) {
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is good
+	for _, file := range files {
+		line, err := os.ReadFile(file)
+		if err != nil || !slices.Contains(strings.Split(string(line), "\x00"), "--config="+configFile(dir)) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// configFile is what a supervisor of dir is started with.
+func configFile(dir string) string { return filepath.Join(dir, "etc", "node.json") }
