@@ -38,9 +38,10 @@ test: root deps build embedded kustomize helm ## run all tests
 	go test -timeout $(TEST_TIMEOUT) ./...
 	cd bootstrap/embedded/kube && go test ./node ./pause
 
-conformance: ## compare with the real sops and the real kubeconform (builds them: minutes the first time)
+conformance: build ## compare with the real sops, the real kubeconform and the schema of SARIF (builds them: minutes the first time)
 	@cd secrets/conformance && go vet . && go test .
 	@cd kinds/conformance && go vet . && go test .
+	@cd tools && go vet ./sarif && go test -count=1 ./sarif
 
 fuzz: ## fuzz every parser of outside bytes, one after the other (FUZZTIME=30s each)
 	@grep -rn --include='*_test.go' --exclude-dir=build -oE '^func Fuzz[A-Za-z0-9_]+' . | \
