@@ -17,15 +17,16 @@ const layersAtOnce = 8
 
 // apply brings the planned layers of t to the cluster, in the order of their
 // dependencies; those that do not depend on each other side by side. Nothing
-// is deleted.
-func (s *session) apply(ctx context.Context, t target, layers []render.Layer, kept map[string]string) error {
+// is deleted. It returns the layers to hold from now on: those that were written,
+// if only in part, and those that are as last confirmed; not what is blocked.
+func (s *session) apply(ctx context.Context, t target, layers []render.Layer, kept map[string]string) ([]render.Layer, error) {
 	s.rec.update(func(st *Status, now time.Time) {
 		st.Layers = layerStatuses(st.Layers, t.Desired.Cluster.Layers, s.applied, now)
 		for _, p := range s.allPauses() {
 			st.layer(p.Layer, LayerPaused, p.String(), now)
 		}
 	})
-	run := layerRun{session: s, target: t, kept: kept, done: map[string]chan struct{}{}, failed: map[string]error{}}
+	run := layerRun{session: s, target: t, kept: kept, done: map[string]chan struct{}{}, failed: map[string]error{}, written: map[string]bool{}}
 	for _, l := range layers {
 		run.done[l.Name] = make(chan struct{})
 	}
@@ -35,16 +36,29 @@ func (s *session) apply(ctx context.Context, t target, layers []render.Layer, ke
 		g.Go(func() { run.layer(ctx, l, slots) })
 	}
 	g.Wait()
-	return run.err(layers)
+	held := slices.DeleteFunc(slices.Clone(layers), func(l render.Layer) bool { return !run.written[l.Name] && !s.isConfirmed(l) })
+	return held, run.err(layers)
+}
+
+// confirmedOf leaves the layers that are as last confirmed: all of them is in the
+// inventory, so they may be repaired whatever else is wrong.
+func (s *session) confirmedOf(layers []render.Layer) []render.Layer {
+	return slices.DeleteFunc(slices.Clone(layers), func(l render.Layer) bool { return !s.isConfirmed(l) })
+}
+
+func (s *session) isConfirmed(l render.Layer) bool {
+	old := s.confirmedLayer(l.Name)
+	return old != nil && old.Digest == l.Digest
 }
 
 // layerRun is one pass over the layers of a cluster.
 type layerRun struct {
 	*session
-	target target
-	kept   map[string]string // layer → why it is applied as last confirmed
-	done   map[string]chan struct{}
-	failed map[string]error
+	target  target
+	kept    map[string]string // layer → why it is applied as last confirmed
+	done    map[string]chan struct{}
+	failed  map[string]error
+	written map[string]bool // layer → its objects were, or most of them
 }
 
 func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{}) {
@@ -61,6 +75,7 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 	if !unchanged {
 		delete(r.applied, l.Name) // from now on it is something between the two
 	}
+	r.written[l.Name] = true
 	r.mu.Unlock()
 	if unchanged {
 		r.end(l, LayerReady, nil)

@@ -51,8 +51,12 @@ func (s *session) repairLayer(ctx context.Context, site string, layer render.Lay
 		s.Log.Info("drift repaired", append([]any{"layer", layer.Name, "object", c.Object.String(), "action", string(c.Action)}, found.blame(c.Object)...)...)
 	}
 	s.tellRepaired(layer, found, changes)
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && s.unrepaired[layer.Name] != err.Error() {
+		s.unrepaired[layer.Name] = err.Error()
 		s.Log.Warn("drift not repaired", "layer", layer.Name, "error", err)
+	}
+	if err == nil {
+		delete(s.unrepaired, layer.Name)
 	}
 	s.rec.update(func(st *Status, now time.Time) {
 		st.Repairs += len(changes)

@@ -29,6 +29,8 @@ type fakeCluster struct {
 	onRecreate    func()                     // mu is held
 	history       []string                   // calls that change something
 	drift         chan reconciler.Drift
+	watched       []string // layers that are held
+	saveFails     error    // of the inventory
 	events        []reconciler.Event
 	leader        reconciler.Leader // the zero one: whoever asks
 	leaderChanged chan struct{}
@@ -59,6 +61,9 @@ func (c *fakeCluster) Inventory(context.Context, string) (reconciler.Inventory, 
 func (c *fakeCluster) SaveInventory(_ context.Context, inv reconciler.Inventory) (reconciler.Inventory, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.saveFails != nil {
+		return inv, c.saveFails
+	}
 	if inv.Version != c.inventory.Version {
 		return inv, reconciler.ErrBehind
 	}
@@ -198,7 +203,13 @@ func (c *fakeCluster) Delete(_ context.Context, _ string, objects []reconciler.O
 	return changes, nil
 }
 
-func (c *fakeCluster) Watch(ctx context.Context, _ string, _ []render.Layer) (<-chan reconciler.Drift, error) {
+func (c *fakeCluster) Watch(ctx context.Context, _ string, layers []render.Layer) (<-chan reconciler.Drift, error) {
+	c.set(func(c *fakeCluster) {
+		c.watched = nil
+		for _, l := range layers {
+			c.watched = append(c.watched, l.Name)
+		}
+	})
 	out := make(chan reconciler.Drift)
 	go func() {
 		defer close(out)
@@ -229,6 +240,13 @@ func (c *fakeCluster) has(key string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.objects[key] != nil
+}
+
+// holds tells which layers are held against drift.
+func (c *fakeCluster) holds() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(slices.Values(c.watched))
 }
 
 func (c *fakeCluster) said() []string {

@@ -78,7 +78,9 @@ func (s *session) round(ctx context.Context, rev gitsource.Revision, next time.D
 		s.stand(ctx, rev, *t, min(next, jitter(s.Verify)))
 	default:
 		wait := min(next, jitter(s.Verify))
-		s.says("looks at every object", wait)
+		if t != nil {
+			s.says("looks at every object", wait)
+		}
 		s.repair(ctx, t, wait)
 		if ctx.Err() == nil { // a newer revision finds applied what is the same in both
 			clear(s.applied)
@@ -148,14 +150,14 @@ func (s *session) bring(ctx context.Context, rev gitsource.Revision, t *target, 
 	layers, kept := plan(desired, s.confirmedLayers(), s.stays(desired))
 	layers = s.touchable(layers)
 	planned := *t
-	planned.Desired.Cluster.Layers = layers
+	planned.Desired.Cluster.Layers = s.confirmedOf(layers)
 	err = s.expect(ctx, rev, *t, site)
 	if err == nil {
 		err = s.attempt(layers)
 		defer s.attempted()
 	}
 	if err == nil {
-		err = s.apply(ctx, *t, layers, kept)
+		planned.Desired.Cluster.Layers, err = s.apply(ctx, *t, layers, kept)
 	}
 	s.rec.finish(PhaseApply, err)
 	if err != nil {

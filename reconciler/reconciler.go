@@ -122,6 +122,7 @@ type session struct {
 	access       bootstrap.Access
 	checked      map[string]bool   // digests of content that was verified to be there
 	applied      map[string]string // layer → digest that is known to be in the cluster
+	unrepaired   map[string]string // layer → why its drift is not repaired, as last logged
 
 	mu       sync.Mutex        // guards what layers, or sources, side by side write
 	failing  map[string]*trial // digest of a layer → how it failed so far
@@ -155,7 +156,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 }
 
 func (r *Reconciler) session() *session {
-	s := &session{Reconciler: *r, started: time.Now(), applied: map[string]string{}, checked: map[string]bool{}, failing: map[string]*trial{}, sync: make(chan struct{}, 1), knownFor: map[string]time.Time{}, pulse: newPulse(), office: newOffice(), end: func(error) {}}
+	s := &session{Reconciler: *r, started: time.Now(), applied: map[string]string{}, checked: map[string]bool{}, unrepaired: map[string]string{}, failing: map[string]*trial{}, sync: make(chan struct{}, 1), knownFor: map[string]time.Time{}, pulse: newPulse(), office: newOffice(), end: func(error) {}}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}

@@ -151,14 +151,14 @@ func (s *stage) start() {
 // until waits for a status.
 func (s *stage) until(what string, want func(st reconciler.Status) bool) reconciler.Status {
 	s.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		st, err := reconciler.ReadStatus(s.dir)
 		if err == nil && want(st) {
 			return st
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("not within 20 s: %s\nstatus %+v\nthe cluster saw %q", what, st, s.cluster.said())
+			s.t.Fatalf("not within two minutes: %s\nstatus %+v\nthe cluster saw %q", what, st, s.cluster.said())
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -253,9 +253,39 @@ func TestAFailingLayerHoldsUpOnlyWhatDependsOnIt(t *testing.T) {
 		"bad": reconciler.LayerFailed, "after": reconciler.LayerBlocked, "alone": reconciler.LayerReady,
 	}, states)
 	require.Nil(t, st.Confirmed)
+	require.Eventually(t, func() bool { return slices.Equal(s.cluster.holds(), []string{"alone", "bad"}) }, time.Minute, 5*time.Millisecond,
+		"what is blocked is not repaired either: it was never applied")
 
 	s.cluster.set(func(c *fakeCluster) { clear(c.failing) })
 	s.until("goes on when the cause is gone", runs(commit))
+	require.Eventually(t, func() bool { return slices.Equal(s.cluster.holds(), []string{"after", "alone", "bad"}) }, time.Minute, 5*time.Millisecond)
+}
+
+func TestABlockedLayerIsHeldAsItWasConfirmed(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|first", "after": ", dependsOn: [base]|later", "more": ", dependsOn: [base]|next"})
+	s.start()
+	s.until("runs", runs(first))
+	s.cluster.set(func(c *fakeCluster) { c.failing["base"] = errors.New("no") })
+	s.commit(s.layers(map[string]string{"base": "|first other", "after": ", dependsOn: [base]|later", "more": ", dependsOn: [base]|next another"}))
+	s.until("fails", fails(reconciler.PhaseApply, "layer base (2 more wait for it): no"))
+	require.Eventually(t, func() bool { return slices.Equal(s.cluster.holds(), []string{"after", "base"}) }, time.Minute, 5*time.Millisecond,
+		"as it was confirmed is held; what would change is not")
+}
+
+func TestNothingIsRepairedThatTheInventoryDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|first", "same": "|second"})
+	s.start()
+	s.until("runs", runs(first))
+	s.cluster.set(func(c *fakeCluster) { c.saveFails = errors.New("etcd is full") })
+	second := s.commit(s.layers(map[string]string{"base": "|first more", "same": "|second"}))
+	s.until("fails", fails(reconciler.PhaseApply, "etcd is full"))
+	require.Eventually(t, func() bool { return slices.Equal(s.cluster.holds(), []string{"same"}) }, time.Minute, 5*time.Millisecond)
+	s.cluster.set(func(c *fakeCluster) { c.saveFails = nil })
+	s.until("goes on", runs(second))
 }
 
 func TestALayerThatDoesNotBecomeHealthyIsPutBack(t *testing.T) {

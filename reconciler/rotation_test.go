@@ -63,7 +63,7 @@ func (g *gate) askedAgain(t *testing.T, token string, times int) {
 	t.Helper()
 	count := func() int { g.mu.Lock(); defer g.mu.Unlock(); return g.asked[token] }
 	before := count()
-	require.Eventually(t, func() bool { return count() >= before+times }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return count() >= before+times }, 2*time.Minute, 5*time.Millisecond)
 }
 
 // gated is a stage whose source wants a token that the host was installed with.
