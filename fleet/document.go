@@ -42,6 +42,10 @@ func ReadFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 	if int64(len(data)) > limit {
 		return nil, tooLarge(name, limit)
 	}
+	if bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/")) {
+		return nil, &Problem{File: name, Msg: "a pointer of Git LFS: hosts do not get the file that it stands for",
+			Tip: "keep the file itself in Git: git lfs untrack, and add it anew", Rule: RuleIrregularFile}
+	}
 	return data, nil
 }
 

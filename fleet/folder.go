@@ -51,9 +51,11 @@ func (f folder) survey(name string, depth int, files, height *int) {
 	}
 }
 
-// regular refuses what is neither a file nor a folder.
+// regular refuses what is neither a file nor a folder of the repository.
 func (ps *problems) regular(name string, e fs.DirEntry) bool {
 	switch {
+	case e.Name() == ".git":
+		ps.add(path.Dir(name), 0, "copy the files into the repository", "a repository of its own (a submodule?), which hosts do not get").Rule = RuleIrregularFile
 	case e.Type()&fs.ModeSymlink != 0:
 		ps.add(name, 0, "put a copy there, or share it through bases/", "a symbolic link, which a fleet may not have").Rule = RuleIrregularFile
 	case !e.IsDir() && !e.Type().IsRegular():

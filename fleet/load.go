@@ -120,7 +120,7 @@ func (ps *problems) adopt(dir string, found []*Problem) {
 
 // root reads fleet.yaml.
 func (l *loader) root() bool {
-	data, ok := folder{l.fsys, ".", l.problems, nil}.read("fleet.yaml", "a fleet repository has it at its root")
+	data, ok := folder{l.fsys, ".", l.problems, nil}.read("fleet.yaml", "a fleet has it at its root: name that folder, or go there")
 	if ok {
 		r := reader{"fleet.yaml", l.problems}
 		l.fleet.Name = r.kubeObject(data, "Fleet", true, r.fleetFields(l.fleet)).Name

@@ -126,7 +126,7 @@ func (s *store) fork(base, head *commit) (*commit, error) {
 		return nil, err
 	}
 	if fork == nil {
-		return nil, errors.New("they have no history in common")
+		return nil, &hinted{errors.New("they have no history in common"), "compare the two as they are: BASE..HEAD; or, if the clone is shallow, git fetch --unshallow --tags"}
 	}
 	return fork, nil
 }

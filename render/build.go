@@ -170,7 +170,7 @@ func (j job) run() ([]template, error) {
 	for _, res := range m.Resources() {
 		o, err := newObject(res.YNode(), j.File)
 		if err != nil {
-			return nil, err
+			return nil, j.written(err)
 		}
 		if len(j.StandIns) > 0 {
 			if err := j.seal(o); err != nil {

@@ -1,6 +1,8 @@
 package render
 
 import (
+	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -29,6 +31,29 @@ func (d document) describes(t template, exact bool) bool {
 		return kind.Value == t.Kind && name.Value == t.Name
 	}
 	return kind.Value == t.Kind && strings.Contains(t.Name, name.Value)
+}
+
+// written finds the file and line in which that is written which is wrong with an
+// object; kustomize carries it on.
+func (j job) written(err error) error {
+	p := new(fleet.Problem)
+	if !errors.As(err, &p) {
+		return err
+	}
+	for _, file := range slices.Sorted(maps.Keys(j.Files)) {
+		docs, err := fleet.ParseYAML(file, j.Files[file], yamlLimits())
+		if err != nil || j.Rendered[file] != "" {
+			continue
+		}
+		for _, doc := range docs {
+			_, err := parsed(doc)
+			if at := new(flaw); errors.As(err, &at) && at.what == p.Msg {
+				p.File, p.Line = file, at.line
+				return p
+			}
+		}
+	}
+	return err
 }
 
 // documents lists what is written in the files of an input, patches of a site

@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -134,11 +135,13 @@ func parsed(n *yaml.Node) (any, error) {
 		for i := 0; i < len(n.Content); i += 2 {
 			key := n.Content[i]
 			if _, twice := m[key.Value]; twice {
-				return nil, fmt.Errorf("key %s is given twice", key.Value)
+				return nil, &flaw{key.Line, "key " + key.Value + " is given twice"}
 			}
 			v, err := parsed(n.Content[i+1])
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", key.Value, err)
+			if at := new(flaw); errors.As(err, &at) {
+				return nil, &flaw{at.line, key.Value + ": " + at.what}
+			} else if err != nil {
+				return nil, err
 			}
 			m[key.Value] = v
 		}
@@ -154,8 +157,20 @@ func parsed(n *yaml.Node) (any, error) {
 		}
 		return list, nil
 	}
-	return parsedScalar(n)
+	v, err := parsedScalar(n)
+	if err != nil {
+		return nil, &flaw{n.Line, err.Error()}
+	}
+	return v, nil
 }
+
+// flaw is what keeps a YAML node from being values, and the line that it is in.
+type flaw struct {
+	line int
+	what string
+}
+
+func (f *flaw) Error() string { return f.what }
 
 func parsedScalar(n *yaml.Node) (any, error) {
 	if n.ShortTag() == "!!str" {

@@ -46,7 +46,7 @@ func (s *scan) load(full string, at place, written string, as use) ([]byte, bool
 		return nil, false
 	}
 	if err := s.names.WriteFile("/"+full, nil); err != nil {
-		s.problems = append(s.problems, &fleet.Problem{File: full, Msg: "a name that kustomize does not take", Tip: "use letters, digits, -, _ and . in names of files and folders", Rule: fleet.RuleBadName})
+		s.problems = append(s.problems, &fleet.Problem{File: full, Msg: "a name that kustomizations of a fleet cannot read", Tip: "use letters, digits, -, _ and . in names of files and folders", Rule: fleet.RuleBadName})
 		return nil, false
 	}
 	s.mem[full] = data

@@ -75,7 +75,7 @@ func TestKustomizationsAreJudgedBeforeTheyRun(t *testing.T) {
 		{"a document that is a list", map[string]string{web + "one.yaml": configMap + "---\n- a\n"}, web + "one.yaml:9: a document is not an object"},
 		{"two kustomizations in a folder", map[string]string{web + "kustomization.yml": "resources: [one.yaml]\n"}, "profiles/p/addons/web: more than one kustomization"},
 		{"a cycle", map[string]string{k: "resources: [../other]\n", "profiles/p/addons/other/kustomization.yaml": "resources: [../web]\n"}, "profiles/p/addons/other/kustomization.yaml:1: kustomizations refer to each other: profiles/p/addons/web -> profiles/p/addons/other -> profiles/p/addons/web"},
-		{"a name kustomize does not take", map[string]string{k: "configMapGenerator:\n  - name: a\n    files: [a b.txt]\n", web + "a b.txt": "x"}, web + "a b.txt: a name that kustomize does not take"},
+		{"a name kustomize does not take", map[string]string{k: "configMapGenerator:\n  - name: a\n    files: [a b.txt]\n", web + "a b.txt": "x"}, web + "a b.txt: a name that kustomizations of a fleet cannot read"},
 		{"a bomb in a resource", map[string]string{web + "one.yaml": bomb()}, web + "one.yaml:1: too many values once aliases are followed"},
 		{"a bomb in a patch", map[string]string{k: "resources: [one.yaml]\npatches:\n  - patch: |\n" + indent(bomb())}, k + ":4: too many values once aliases are followed"},
 		{"a deep tree in a resource", map[string]string{web + "one.yaml": strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001)}, web + "one.yaml: nested too deep"},

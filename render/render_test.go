@@ -25,8 +25,9 @@ func TestObjectsThatAreRefused(t *testing.T) {
 		{"the same object in two versions", "apiVersion: example.com/v1\nkind: T\nmetadata: {name: a}\n---\napiVersion: example.com/v2\nkind: T\nmetadata: {name: a}\n", k + ": T a is there twice (site s1)"},
 		{"the same object by a variable", strings.Replace(configMap, "one", "hello", 1) + "---\n" + strings.Replace(configMap, "one", "${TEXT}", 1), k + ": ConfigMap default/hello is there twice (site s1)"},
 		{"the same object without its namespace", configMap + "---\n" + strings.Replace(configMap, "  namespace: default\n", "", 1), k + ": ConfigMap one is there twice"},
-		{"a number that JSON lacks", strings.Replace(configMap, "hello", ".inf", 1), k + ": data: text: .inf is no number that JSON has"},
-		{"a boolean of YAML 1.1", strings.Replace(configMap, "hello", "yes", 1), k + ": data: text: yes is true or false to some YAML readers"},
+		{"a number that JSON lacks", strings.Replace(configMap, "hello", ".inf", 1), web + "one.yaml:7: data: text: .inf is no number that JSON has"},
+		{"a boolean of YAML 1.1", strings.Replace(configMap, "hello", "yes", 1), web + "one.yaml:7: data: text: yes is true or false to some YAML readers"},
+		{"a key that is given twice", configMap + "data:\n  text: again\n", web + "one.yaml:8: key data is given twice"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -106,7 +106,7 @@ func noLock(p *fleet.Profile, refs []string) fleet.Problem {
 }
 
 func lockTip(p *fleet.Profile) string {
-	return fmt.Sprintf("holdfast lock %s --from CONTENT writes it", p.Name)
+	return fmt.Sprintf("holdfast lock %s --store CONTENT writes it", p.Name)
 }
 
 // objectPlace is where an object is checked.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -84,7 +85,18 @@ func (f *Field) brief() string {
 	if f.Old == nil || f.New == nil || len(old)+len(current) > 60 || old == current {
 		return ""
 	}
-	return fmt.Sprintf(" %s %s → %s", f.Path[strings.LastIndexByte(f.Path, '.')+1:], old, current)
+	return fmt.Sprintf(" %s %s → %s", lastOf(f.Path), old, current)
+}
+
+// lastOf is what a path of a field ends in: a key that is no plain word is quoted
+// in it, and may have dots.
+func lastOf(path string) string {
+	if quoted := strings.LastIndex(path, `["`); quoted >= 0 && strings.HasSuffix(path, `"]`) {
+		if key, err := strconv.Unquote(path[quoted+1 : len(path)-1]); err == nil {
+			return key
+		}
+	}
+	return path[strings.LastIndexByte(path, '.')+1:]
 }
 
 func withoutDigest(ref string) string {
@@ -151,11 +163,14 @@ func shorten(text string, most int) string {
 
 // reach says how many hosts and sites a group is for.
 func (g *Group) reach() string {
-	hosts := "no host"
-	if len(g.Hosts) > 0 {
-		hosts = count(len(g.Hosts), "host")
+	return reach(len(g.Hosts), len(g.Sites))
+}
+
+func reach(hosts, sites int) string {
+	if hosts == 0 {
+		return "no host at " + count(sites, "site")
 	}
-	return hosts + " at " + count(len(g.Sites), "site")
+	return count(hosts, "host") + " at " + count(sites, "site")
 }
 
 func count(n int, noun string) string {
@@ -209,10 +224,10 @@ func (c *Changes) changing() string {
 		}
 	}
 	verb := " change"
-	if c.Hosts == 1 && c.Sites <= 1 {
+	if c.Hosts <= 1 && c.Sites <= 1 {
 		verb = " changes"
 	}
-	text := count(c.Hosts, "host") + " at " + count(c.Sites, "site") + verb
+	text := reach(c.Hosts, c.Sites) + verb
 	if dangerous > 0 {
 		text += fmt.Sprintf(", %d of %s dangerous", dangerous, count(len(c.Groups), "change"))
 	}

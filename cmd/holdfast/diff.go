@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -133,6 +134,11 @@ func (d *differ) choose(ctx context.Context, what string) (err error) {
 			return err
 		}
 	}
+	if head == "" {
+		if said, err := d.git.run(ctx, "rev-parse", "--is-inside-work-tree"); err == nil && said == "false" {
+			return &tipError{errors.New("a bare repository has no working tree"), "name both that are compared: holdfast diff BASE..HEAD"}
+		}
+	}
 	if what == "" {
 		said, err := d.git.run(ctx, "status", "--porcelain")
 		if err != nil {
@@ -152,11 +158,7 @@ func (d *differ) choose(ctx context.Context, what string) (err error) {
 		}
 	}
 	if forked {
-		from := d.head
-		if from == "" {
-			from = "HEAD"
-		}
-		d.base, err = d.audit.Fork(d.onto, from)
+		d.base, err = d.audit.Fork(base, cmp.Or(head, "HEAD"))
 	}
 	return err
 }

@@ -164,7 +164,7 @@ func committed(dir string, names []string) error {
 func commitWave(opts promoteOptions, wave promoted, names []string) (string, error) {
 	message := opts.message
 	if message == "" {
-		message = fmt.Sprintf("Move %d sites to %s", len(wave.Sites), wave.Tag)
+		message = fmt.Sprintf("Move %s to %s", counted(len(wave.Sites), "site"), wave.Tag)
 	}
 	// By standard input: a wave may have more files than a command line takes.
 	if _, err := runGit(opts.fleet, strings.Join(names, "\x00"), "commit", "--quiet", "--only", "-m", message, "--pathspec-from-file=-", "--pathspec-file-nul"); err != nil {
@@ -213,6 +213,6 @@ func printPromoted(w io.Writer, wave promoted, opts promoteOptions) error {
 	case opts.dryRun:
 		what = "nothing was done: --dry-run"
 	}
-	_, err := fmt.Fprintf(w, "%d sites move to %s (%.12s), %d have it already; %s\n", len(wave.Sites), wave.Tag, wave.Commit, wave.Unchanged, what)
+	_, err := fmt.Fprintf(w, "%s to %s (%.12s), %d already there; %s\n", counted(len(wave.Sites), "site"), wave.Tag, wave.Commit, wave.Unchanged, what)
 	return err
 }

@@ -98,8 +98,9 @@ func target(f *fleet.Fleet, name string) (string, []*fleet.Site, error) {
 
 // parseValue reads a value as the first profile of the sites that has the variable declares it.
 func parseValue(sites []*fleet.Site, name, text string) (any, error) {
-	var names []string
+	var names, profiles []string
 	for _, s := range sites {
+		profiles = append(profiles, s.Profile.Name)
 		for i := range s.Profile.Variables {
 			v := &s.Profile.Variables[i]
 			if v.Name != name {
@@ -114,11 +115,13 @@ func parseValue(sites []*fleet.Site, name, text string) (any, error) {
 		}
 	}
 	slices.Sort(names)
-	tip := "declare it under spec.variables of the profile first"
+	slices.Sort(profiles)
+	profiles = slices.Compact(profiles)
+	tip := fmt.Sprintf("declare it first, under spec.variables of profiles/%s/profile.yaml", profiles[0])
 	if names = slices.Compact(names); len(names) > 0 {
 		tip = near(name, names, "it declares")
 	}
-	return nil, &tipError{fmt.Errorf("variable %s is not declared by the profile", name), tip}
+	return nil, &tipError{fmt.Errorf("variable %s is not declared by profile %s", name, strings.Join(profiles, ", ")), tip}
 }
 
 func parseLabel(text string) (key, value string, err error) {

@@ -26,7 +26,10 @@ func printVerdicts(w io.Writer, verdicts []gitsource.Verdict, output string, ful
 				said += "; " + v.Reason
 			}
 		}
-		fmt.Fprintf(w, "%.12s  %-8s  %s  (%s)\n", v.Commit, state(v), v.Subject, said)
+		if said != "" {
+			said = "  (" + said + ")"
+		}
+		fmt.Fprintf(w, "%.12s  %-8s  %s%s\n", v.Commit, state(v), v.Subject, said)
 	}
 	return nil
 }
