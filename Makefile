@@ -150,6 +150,7 @@ e2e-all: demo hosts ## e2e, the longer stories of each driver, and the sagas: se
 
 hosts: root deps build embedded # what the stories of e2e put on the disks of their hosts
 	@cd e2e/images && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../build/e2e/coredns github.com/coredns/coredns
+	@cd e2e/images && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../build/e2e/etcdutl go.etcd.io/etcd/etcdutl/v3
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/web ./fleet-example/app
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/e2e/standin ./e2e/standin
 

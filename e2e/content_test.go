@@ -88,7 +88,10 @@ func kubeLayer(build, tree string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := map[string]string{"usr/local/bin/kube": build + "/embedded/kube", "usr/sbin/nft": tree + "/usr/sbin/nft"}
+	files := map[string]string{
+		"usr/local/bin/kube": build + "/embedded/kube", "usr/sbin/nft": tree + "/usr/sbin/nft",
+		"usr/local/bin/etcdutl": build + "/e2e/etcdutl", // the image of etcd has it
+	}
 	for _, word := range strings.Fields(string(out)) {
 		if strings.HasPrefix(word, "/") {
 			files[word[1:]] = filepath.Join(tree, word)

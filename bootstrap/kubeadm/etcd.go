@@ -3,6 +3,7 @@ package kubeadm
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/http"
 	"time"
@@ -12,9 +13,12 @@ import (
 
 // etcd speaks to this host's member of etcd, over the gateway to its gRPC API, see
 // https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/.
-type etcd struct{ http.Client }
+type etcd struct {
+	http.Client
+	base string
+}
 
-const etcdURL = "https://127.0.0.1:2379/v3/cluster/member/"
+const etcdAddress = "127.0.0.1:2379"
 
 func localEtcd() (*etcd, error) {
 	authority, err := authorityOf(pkiDir + "/etcd/ca.crt")
@@ -25,8 +29,12 @@ func localEtcd() (*etcd, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newEtcd(etcdAddress, authority, own), nil
+}
+
+func newEtcd(address string, authority *x509.CertPool, own tls.Certificate) *etcd {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authority, Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS12}}
-	return &etcd{http.Client{Timeout: 10 * time.Second, Transport: transport}}, nil
+	return &etcd{http.Client{Timeout: 10 * time.Second, Transport: transport}, "https://" + address + "/v3/"}
 }
 
 // member is one of the cluster's; the gateway writes numbers of 64 bits as text.
@@ -37,7 +45,7 @@ type member struct {
 
 func (e *etcd) members(ctx context.Context) ([]member, error) {
 	var list struct{ Members []member }
-	err := kubeapi.Post(ctx, &e.Client, etcdURL+"list", struct{}{}, &list)
+	err := kubeapi.Post(ctx, &e.Client, e.base+"cluster/member/list", struct{}{}, &list)
 	return list.Members, err
 }
 
@@ -52,7 +60,7 @@ func (e *etcd) remove(ctx context.Context, name string) error {
 		if m.Name != name {
 			continue
 		}
-		if err := kubeapi.Post(ctx, &e.Client, etcdURL+"remove", map[string]string{"ID": m.ID}, nil); err != nil {
+		if err := kubeapi.Post(ctx, &e.Client, e.base+"cluster/member/remove", map[string]string{"ID": m.ID}, nil); err != nil {
 			return fmt.Errorf("remove %s from etcd: %w", name, err)
 		}
 	}

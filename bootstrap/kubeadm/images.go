@@ -33,9 +33,11 @@ func Images(c Cluster) []string {
 	t, r := tagsOf(c.Version), c.Repository+"/"
 	return []string{
 		r + "kube-apiserver:" + c.Version, r + "kube-controller-manager:" + c.Version, r + "kube-scheduler:" + c.Version,
-		r + "kube-proxy:" + c.Version, r + "etcd:" + t.etcd, r + "coredns:" + t.coredns, PauseImage(c),
+		r + "kube-proxy:" + c.Version, etcdImage(c), r + "coredns:" + t.coredns, PauseImage(c),
 	}
 }
 
 // PauseImage is the reference of the image of the pods' sandboxes.
 func PauseImage(c Cluster) string { return c.Repository + "/pause:" + tagsOf(c.Version).pause }
+
+func etcdImage(c Cluster) string { return c.Repository + "/etcd:" + tagsOf(c.Version).etcd }
