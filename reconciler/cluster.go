@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/holdfast-fleet/holdfast/render"
 )
@@ -137,6 +138,8 @@ type Drifted struct {
 	By     string   // field manager that changed it; empty if it is gone, or nobody knows
 	Fields []string // some of those that were changed, such as .spec.replicas
 	Fight  string   // set once it was changed back again and again: by whom, and how seldom it is repaired now
+
+	Peace time.Duration // without drift of the object, after which such a fight is over
 }
 
 // Names lists the objects.

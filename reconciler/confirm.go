@@ -34,21 +34,24 @@ func (s *session) keep(t target) error {
 	return nil
 }
 
-// watch gives a change its time to go wrong, and then asks whether all is still
-// healthy: a layer that is not, and was before, is judged as if it had never been.
+// watch gives a change its time to go wrong, in which it is held as ever, and then
+// asks whether all is still healthy: a layer that is not, and was before, is judged
+// as if it had never been.
 func (s *session) watch(ctx context.Context, t target) error {
 	lasts := t.Desired.Cluster.Confirm
 	if lasts == 0 || s.confirmed != nil && s.confirmed.Desired.Cluster.Digest == t.Desired.Cluster.Digest {
 		return nil
 	}
+	over := time.Now().Add(lasts)
+	s.repair(ctx, &t, lasts)
 	s.pulse.beat(loopHold, patience+lasts)
-	rest(ctx, lasts)
+	rest(ctx, time.Until(over))
 	run := layerRun{session: s, target: t, failed: map[string]error{}}
 	for _, l := range t.Desired.Cluster.Layers {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if !l.Wait || s.paused(l.Name) != nil {
+		if !l.Wait {
 			continue
 		}
 		s.pulse.beat(loopHold, patience+l.Timeout)

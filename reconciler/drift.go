@@ -33,9 +33,11 @@ func (s *session) repair(ctx context.Context, t *target, wait time.Duration) {
 			return
 		case <-tick.C:
 			s.pulse.beat(loopHold, patience)
+			s.rec.update(func(st *Status, now time.Time) { st.calmed(now) })
 			if err := s.bootstrap(ctx, *t); err != nil || s.overtaken(ctx, *t) {
 				return
 			}
+			s.pruneGoing(ctx)
 		case found, open := <-drifted:
 			if !open {
 				return

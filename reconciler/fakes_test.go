@@ -31,6 +31,7 @@ type fakeCluster struct {
 	drift         chan reconciler.Drift
 	watched       []string // layers that are held
 	saveFails     error    // of the inventory
+	finalizers    string   // hold what is deleted; empty: nothing does
 	events        []reconciler.Event
 	leader        reconciler.Leader // the zero one: whoever asks
 	leaderChanged chan struct{}
@@ -197,6 +198,10 @@ func (c *fakeCluster) Delete(_ context.Context, _ string, objects []reconciler.O
 	var changes []reconciler.Change
 	for _, o := range objects {
 		c.note("delete %s/%s", o.Kind, o.Name)
+		if c.finalizers != "" {
+			changes = append(changes, reconciler.Change{Object: o, Action: reconciler.Deleting, Why: c.finalizers})
+			continue
+		}
 		delete(c.objects, o.Kind+"/"+o.Name)
 		changes = append(changes, reconciler.Change{Object: o, Action: reconciler.Deleted})
 	}

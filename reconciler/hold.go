@@ -61,6 +61,7 @@ func (s *session) hold(ctx context.Context, rev gitsource.Revision) {
 // else to do. It returns how often that has failed in a row.
 func (s *session) round(ctx context.Context, rev gitsource.Revision, next time.Duration, failures int) int {
 	s.rec.update(func(st *Status, _ time.Time) { st.Next = nil })
+	s.judged, s.going = false, false
 	t, soon, err := s.converge(ctx, rev)
 	leader := s.office.settle()
 	if !soon.IsZero() {
@@ -68,6 +69,7 @@ func (s *session) round(ctx context.Context, rev gitsource.Revision, next time.D
 	}
 	switch {
 	case ctx.Err() != nil:
+	case err != nil && s.judged: // what is bad by now is put back at once
 	case err != nil:
 		failures++
 		wait := min(next, backoff(failures, time.Second, 5*time.Minute))
@@ -169,7 +171,7 @@ func (s *session) bring(ctx context.Context, rev gitsource.Revision, t *target, 
 		s.rec.finish(PhaseConfirm, err)
 		return &planned, nil
 	}
-	if err = s.watch(ctx, *t); err == nil {
+	if err = s.watch(ctx, planned); err == nil {
 		err = s.confirm(ctx, *t)
 	}
 	s.rec.finish(PhaseConfirm, err)

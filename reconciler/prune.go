@@ -136,6 +136,7 @@ func (s *session) prune(ctx context.Context, t target) error {
 	}
 	p := pruning{allowed: slices.Concat(t.Prune.Allow, t.Intents.Prune), share: t.Prune.Share, desired: desired.Layers, total: s.inventory.objects()}
 	doomed, held := p.sort(s.inventory.without(desired))
+	s.going = false
 	if len(doomed) > 0 {
 		going, err := s.deleteAll(ctx, t, doomed)
 		if err != nil {
@@ -158,7 +159,8 @@ func (s *session) deleteAll(ctx context.Context, t target, doomed []Object) (hel
 	for _, c := range changes {
 		switch c.Action {
 		case Deleting:
-			held = append(held, HeldObject{c.Object, s.inventory.layerOf(c.Object), "it is being deleted: " + c.Why, "see what its finalizers wait for"})
+			s.going = true
+			held = append(held, HeldObject{c.Object, s.inventory.layerOf(c.Object), c.Why, "see what its finalizers wait for"})
 		case LeftAlone, Orphaned:
 			s.Log.Info("object left in the cluster", "object", c.Object.String(), "why", c.Why)
 		default:
@@ -166,6 +168,17 @@ func (s *session) deleteAll(ctx context.Context, t target, doomed []Object) (hel
 		}
 	}
 	return held, err
+}
+
+// pruneGoing looks how far those are that somebody's finalizers hold, after the
+// confirmed revision was pruned for, and before anything newer is applied.
+func (s *session) pruneGoing(ctx context.Context) {
+	if !s.going {
+		return
+	}
+	if err := s.prune(ctx, *s.confirmed); err != nil && ctx.Err() == nil {
+		s.Log.Warn("what is being deleted is not looked after", "error", err)
+	}
 }
 
 // sayHeld puts into the status, and once into the log, what is held.

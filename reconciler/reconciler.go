@@ -111,6 +111,7 @@ type session struct {
 	rendered     *target              // of the newest revision that could be rendered
 	renderedAt   time.Time            // when it was
 	inventory    Inventory            // what may be in the cluster
+	going        bool                 // this round deleted something that finalizers hold
 	pauses       []orders.Order       // that stand, as of the last look
 	pausesOnDisk []orders.Order       // as of the last order
 	knownFor     map[string]time.Time // pause → since when this run knows it
@@ -127,6 +128,7 @@ type session struct {
 	mu       sync.Mutex        // guards what layers, or sources, side by side write
 	failing  map[string]*trial // digest of a layer → how it failed so far
 	verdicts *verdicts
+	judged   bool      // this round found a layer bad
 	said     time.Time // when the log last said how far a source is
 }
 

@@ -261,33 +261,6 @@ func TestAFailingLayerHoldsUpOnlyWhatDependsOnIt(t *testing.T) {
 	require.Eventually(t, func() bool { return slices.Equal(s.cluster.holds(), []string{"after", "alone", "bad"}) }, time.Minute, 5*time.Millisecond)
 }
 
-func TestABlockedLayerIsHeldAsItWasConfirmed(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	first := s.begin(map[string]string{"base": "|first", "after": ", dependsOn: [base]|later", "more": ", dependsOn: [base]|next"})
-	s.start()
-	s.until("runs", runs(first))
-	s.cluster.set(func(c *fakeCluster) { c.failing["base"] = errors.New("no") })
-	s.commit(s.layers(map[string]string{"base": "|first other", "after": ", dependsOn: [base]|later", "more": ", dependsOn: [base]|next another"}))
-	s.until("fails", fails(reconciler.PhaseApply, "layer base (2 more wait for it): no"))
-	require.Eventually(t, func() bool { return slices.Equal(s.cluster.holds(), []string{"after", "base"}) }, time.Minute, 5*time.Millisecond,
-		"as it was confirmed is held; what would change is not")
-}
-
-func TestNothingIsRepairedThatTheInventoryDoesNotKnow(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	first := s.begin(map[string]string{"base": "|first", "same": "|second"})
-	s.start()
-	s.until("runs", runs(first))
-	s.cluster.set(func(c *fakeCluster) { c.saveFails = errors.New("etcd is full") })
-	second := s.commit(s.layers(map[string]string{"base": "|first more", "same": "|second"}))
-	s.until("fails", fails(reconciler.PhaseApply, "etcd is full"))
-	require.Eventually(t, func() bool { return slices.Equal(s.cluster.holds(), []string{"same"}) }, time.Minute, 5*time.Millisecond)
-	s.cluster.set(func(c *fakeCluster) { c.saveFails = nil })
-	s.until("goes on", runs(second))
-}
-
 func TestALayerThatDoesNotBecomeHealthyIsPutBack(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -170,16 +170,20 @@ func TestAFightIsSaidUntilItIsOver(t *testing.T) {
 	var s Status
 	web := Object{Version: "v1", Kind: "Deployment", Name: "web"}
 	drift := func(fight string) Drift {
-		return Drift{Layer: "shop", Objects: []Drifted{{Object: web, By: "kubectl", Fields: []string{".spec.replicas"}, Fight: fight}}}
+		return Drift{Layer: "shop", Objects: []Drifted{{Object: web, By: "kubectl", Fields: []string{".spec.replicas"}, Fight: fight, Peace: 10 * time.Minute}}}
 	}
 	s.fought(drift(""), noon)
 	require.Empty(t, s.Fights)
 	s.fought(drift("kubectl, 5 times"), noon)
 	s.fought(drift("kubectl, 6 times"), noon.Add(time.Minute))
-	require.Equal(t, []Fight{{web, "shop", "kubectl, 6 times", noon}}, s.Fights)
+	s.calmed(noon.Add(10 * time.Minute))
+	require.Equal(t, []Fight{{web, "shop", "kubectl, 6 times", noon, noon.Add(11 * time.Minute)}}, s.Fights)
 	require.Equal(t, []any{"by", "kubectl", "fields", ".spec.replicas"}, drift("x").blame(web))
 	s.fought(drift(""), noon.Add(time.Hour))
-	require.Empty(t, s.Fights)
+	require.Empty(t, s.Fights, "it drifted after a long time, for another reason")
+	s.fought(drift("kubectl, 5 times"), noon)
+	s.calmed(noon.Add(11 * time.Minute))
+	require.Empty(t, s.Fights, "nobody has changed it back")
 }
 
 func TestThatSourcesWereAskedAgainIsNoNews(t *testing.T) {

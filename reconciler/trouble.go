@@ -29,6 +29,8 @@ type Fight struct {
 	Layer string    `json:"layer"`
 	Why   string    `json:"why"` // who changes what, and how seldom it is repaired now
 	Since time.Time `json:"since"`
+
+	over time.Time // unless it drifts before
 }
 
 // troubles lists the objects that an error speaks of.
@@ -110,10 +112,15 @@ func (s *Status) fought(found Drift, now time.Time) {
 		case d.Fight == "" && at >= 0:
 			s.Fights = slices.Delete(slices.Clone(s.Fights), at, at+1)
 		case d.Fight != "" && at < 0:
-			s.Fights = append(slices.Clip(s.Fights), Fight{d.Object, found.Layer, d.Fight, now})
+			s.Fights = append(slices.Clip(s.Fights), Fight{d.Object, found.Layer, d.Fight, now, now.Add(d.Peace)})
 		case d.Fight != "":
 			s.Fights = slices.Clone(s.Fights)
-			s.Fights[at].Why = d.Fight
+			s.Fights[at].Why, s.Fights[at].over = d.Fight, now.Add(d.Peace)
 		}
 	}
+}
+
+// calmed ends the fights over objects that did not drift for long enough.
+func (s *Status) calmed(now time.Time) {
+	s.Fights = slices.DeleteFunc(slices.Clone(s.Fights), func(f Fight) bool { return now.After(f.over) })
 }

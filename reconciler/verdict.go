@@ -128,6 +128,7 @@ func (s *session) condemn(t target, l render.Layer, err error) {
 	if err := s.verdicts.add(v); err != nil {
 		s.Log.Error("verdict not kept: it is forgotten when the agent restarts", "layer", l.Name, "error", err)
 	}
+	s.judged = true
 	s.sayVerdicts()
 	s.Log.Warn("layer rolled back", "layer", l.Name, "digest", l.Digest, "to", old.Digest, "why", err)
 }

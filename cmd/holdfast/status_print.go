@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,6 +162,9 @@ func (st hostStatus) printPauses(s *sheet) {
 
 func (st hostStatus) printHeld(s *sheet) {
 	for _, v := range st.Verdicts {
+		if st.isMended(v) {
+			continue
+		}
 		s.fact("bad", yellow, fmt.Sprintf("layer %s as %s, put back to %s %s ago: %s", printable(v.Layer), short(v.Digest), short(v.To), age(st.Now.At, v.Since), printable(v.Why)))
 		s.fact("", "", "hint: mend it in a commit; or, if the cause is gone: holdfast retry "+printable(v.Layer))
 	}
@@ -174,6 +178,11 @@ func (st hostStatus) printHeld(s *sheet) {
 		s.fact("fight", yellow, fmt.Sprintf("%s, of layer %s, for %s: %s", printable(f.String()), printable(f.Layer), age(st.Now.At, f.Since), printable(f.Why)))
 		s.fact("", "", "hint: take the field out of the layer, or list it under its \"ignore\", or stop whoever changes it")
 	}
+}
+
+// isMended tells whether a layer is to be another by now than the one that was found bad.
+func (st hostStatus) isMended(v reconciler.Verdict) bool {
+	return slices.ContainsFunc(st.Layers, func(l reconciler.LayerStatus) bool { return l.Name == v.Layer && l.Digest != v.Digest })
 }
 
 func (st hostStatus) printFailures(s *sheet) {

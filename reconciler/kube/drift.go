@@ -196,7 +196,7 @@ func (d *drift) report(now time.Time, k key, o *objectDrift) reconciler.Drifted 
 	o.due = now.Add(o.repeat)
 	out := reconciler.Drifted{Object: d.objects[k].object, Gone: s.state == gone, By: s.by, Fields: s.fields}
 	if o.times >= fighting {
-		out.Fight = o.fight(out)
+		out.Fight, out.Peace = o.fight(out), o.repeat+calm
 	}
 	return out
 }

@@ -105,7 +105,7 @@ func causes(s *metav1.Status) string {
 			break
 		}
 		msg := shorten(withoutValue(cause.Message), 300)
-		if cause.Field != "" {
+		if cause.Field != "" && cause.Field != "[]" { // the latter is all of the object
 			msg = cause.Field + ": " + msg
 		}
 		fields = append(fields, msg)
