@@ -199,7 +199,7 @@ func TestAllSaysEverythingInOrder(t *testing.T) {
 	f := load(t, fsys)
 	want := []string{
 		"profiles/p/addons/web/one.yaml:7: variable NOBODY is not declared by profile p (site s1, ConfigMap default/one)",
-		"profiles/p/distribution/kustomization.yaml: spec lacks the field version",
+		"profiles/p/distribution/d.yaml:5: spec lacks the field version",
 		"sites/s2/addons/web/kustomization.yaml:1: \"/x\" is not a relative path",
 	}
 	for range 5 {

@@ -1,7 +1,6 @@
 package render
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -176,12 +175,12 @@ func (r *Renderer) Node(site *fleet.Site) (Node, error) {
 		return Node{}, &fleet.Problem{File: from.file, Tip: "put it into a layer", Msg: "a Distribution holds no secrets", Rule: fleet.RuleSecret}
 	}
 	if from.varies || !from.plain || !under(in.dir, in.reach.profile) {
-		return newNode(site, from)
+		return r.newNode(site, from)
 	}
-	return r.nodes.do(site.Profile, func() (Node, error) { return newNode(site, from) })
+	return r.nodes.do(site.Profile, func() (Node, error) { return r.newNode(site, from) })
 }
 
-func newNode(site *fleet.Site, from *built) (Node, error) {
+func (r *Renderer) newNode(site *fleet.Site, from *built) (Node, error) {
 	got, err := newVariables(site).fill(from, nil)
 	if err != nil {
 		return Node{}, err
@@ -196,21 +195,12 @@ func newNode(site *fleet.Site, from *built) (Node, error) {
 	}
 	raw := got.layer.Objects[0]
 	if _, err := fleet.ParseDistribution(raw); err != nil {
-		return Node{}, inFile(err, from.file)
+		return Node{}, r.misread(site, from, raw)
 	}
 	n := Node{Distribution: raw, Content: map[string]string{}}
 	maps.Copy(n.Content, site.Profile.Lock.Distribution)
 	n.Digest, err = digestOf(n)
 	return n, err
-}
-
-// inFile puts problems of a rendered object down to the file that made it.
-func inFile(err error, file string) error {
-	var errs []error
-	for _, p := range fleet.Problems(err) {
-		errs = append(errs, &fleet.Problem{File: file, Msg: p.Msg, Tip: p.Tip, Rule: p.Rule})
-	}
-	return errors.Join(errs...)
 }
 
 // each calls do for every site, on all processors, and joins the errors.

@@ -168,7 +168,7 @@ func TestDistributions(t *testing.T) {
 		{"another kind", configMap, k + ": the distribution makes 1 objects: ConfigMap default/one"},
 		{"two of them", small()["profiles/p/distribution/d.yaml"] + "---\n" + strings.Replace(small()["profiles/p/distribution/d.yaml"], "name: d", "name: e", 1),
 			k + ": the distribution makes 2 objects: Distribution d, Distribution e"},
-		{"an unknown field", small()["profiles/p/distribution/d.yaml"] + "  colour: red\n", k + ": unknown field colour in spec"},
+		{"an unknown field", small()["profiles/p/distribution/d.yaml"] + "  colour: red\n", "profiles/p/distribution/d.yaml:8: unknown field colour in spec"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
