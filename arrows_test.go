@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	"selfupdate":         {"durable"},
 	"peers":              {"fleet"},
 	"relay":              {},
-	"bootstrap":          {"fleet", "content", "peers", "bootstrap/embedded", "bootstrap/k0s", "bootstrap/k3s", "bootstrap/kubeadm", "bootstrap/solo", "bootstrap/system"},
+	"bootstrap":          {"fleet", "content", "peers", "bootstrap/containerd", "bootstrap/embedded", "bootstrap/k0s", "bootstrap/k3s", "bootstrap/kubeadm", "bootstrap/settings", "bootstrap/solo", "bootstrap/system"},
 	"bootstrap/embedded": {"durable", "bootstrap/containerd"},
 	"bootstrap/kubeadm":  {"durable", "fleet", "peers", "bootstrap/containerd", "bootstrap/kubeapi", "bootstrap/system"},
 	"bootstrap/k3s":      {"durable", "bootstrap/containerd", "bootstrap/solo", "bootstrap/system"},
@@ -52,6 +52,7 @@ var arrows = map[string][]string{
 	"e2e/standin":               {"durable", "bootstrap/embedded", "e2e/standin/documented"},
 	"e2e/standin/documented":    {},
 	"bootstrap/kubeapi":         {"bootstrap/system"},
+	"bootstrap/settings":        {"durable", "fleet", "bootstrap/system"},
 	"bootstrap/system":          {"durable"},
 	"fleet/fleettest/makefleet": {"fleet/fleettest"},
 }

@@ -2,10 +2,13 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/bootstrap/k0s"
+	"github.com/holdfast-fleet/holdfast/bootstrap/settings"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/fleet"
 )
@@ -23,11 +26,18 @@ func (k0sDriver) Needs(d fleet.Distribution) []string { return soloNeeds(d) }
 
 func (k0sDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 	bin, images, err := unpackSolo(req)
+	var registries containerd.Registries
+	if err == nil {
+		registries, err = registriesOf(req.Distribution.Machine)
+	}
+	if err == nil {
+		err = keepSettings(ctx, req, k0s.Unit)
+	}
 	if err == nil {
 		err = k0s.Ensure(ctx, k0s.Config{
 			Dir: req.Dir, Programs: bin, Images: images, Host: req.Host, Network: system.Network(req.self().Network),
 			Cluster: soloCluster(req.Distribution), Disable: req.Distribution.Disable,
-			Layers: req.Images, Archive: req.Store, Log: req.Log,
+			Layers: req.Images, Archive: req.Store, Registries: registries, Log: req.Log,
 		})
 	}
 	if err != nil {
@@ -38,4 +48,6 @@ func (k0sDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 
 func (k0sDriver) Stop(ctx context.Context, dir string) error { return k0s.Stop(ctx, dir) }
 
-func (k0sDriver) Reset(ctx context.Context, dir string) error { return k0s.Reset(ctx, dir) }
+func (k0sDriver) Reset(ctx context.Context, dir string) error {
+	return errors.Join(settings.TakeBack(ctx, filepath.Dir(dir), nil), k0s.Reset(ctx, dir))
+}

@@ -2,11 +2,14 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/bootstrap/k3s"
+	"github.com/holdfast-fleet/holdfast/bootstrap/settings"
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/fleet"
@@ -25,17 +28,28 @@ func (k3sDriver) Shares() bool { return false }
 
 func (k k3sDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 	bin, images, err := unpackSolo(req)
+	var registries containerd.Registries
+	if err == nil {
+		registries, err = registriesOf(req.Distribution.Machine)
+	}
+	if err == nil {
+		err = keepSettings(ctx, req, k.Unit())
+	}
 	if err == nil {
 		err = k.Family.Ensure(ctx, k3s.Config{
 			Dir: req.Dir, Programs: bin, Images: images, Host: req.Host, Network: system.Network(req.self().Network),
 			Cluster: soloCluster(req.Distribution), Disable: req.Distribution.Disable,
-			Layers: req.Images, Archive: req.Store, Log: req.Log,
+			Layers: req.Images, Archive: req.Store, Registries: registries, Log: req.Log,
 		})
 	}
 	if err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
 	return Access{Kubeconfig: k.Kubeconfig()}, removeOthers(filepath.Dir(bin), filepath.Base(bin))
+}
+
+func (k k3sDriver) Reset(ctx context.Context, dir string) error {
+	return errors.Join(settings.TakeBack(ctx, filepath.Dir(dir), nil), k.Family.Reset(ctx, dir))
 }
 
 // soloNeeds are the program and the images of a distribution that is one program.

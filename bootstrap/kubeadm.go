@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeadm"
+	"github.com/holdfast-fleet/holdfast/bootstrap/settings"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
@@ -64,6 +65,12 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
 	cfg.Bin = bin
+	if cfg.Registries, err = registriesOf(d.Machine); err != nil {
+		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
+	}
+	if err := keepSettings(ctx, req, "containerd", "kubelet"); err != nil {
+		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
+	}
 	if err := kubeadm.Ensure(ctx, cfg); err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
@@ -76,7 +83,10 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 
 // Leave takes a removed host apart, once the others have let it go.
 func (kubeadmDriver) Leave(ctx context.Context, req Request) error {
-	return kubeadm.Leave(ctx, kubeadm.Config{Dir: req.Dir, Host: req.Host, Members: req.Members, Log: req.Log})
+	if err := kubeadm.Leave(ctx, kubeadm.Config{Dir: req.Dir, Host: req.Host, Members: req.Members, Log: req.Log}); err != nil {
+		return err
+	}
+	return settings.TakeBack(ctx, filepath.Dir(req.Dir), req.Log)
 }
 
 // Local answers the other hosts of the site for the distribution that runs in the
@@ -87,4 +97,6 @@ func Local(dataDir string) peers.Local {
 
 func (kubeadmDriver) Stop(ctx context.Context, dir string) error { return kubeadm.Stop(ctx, dir) }
 
-func (kubeadmDriver) Reset(ctx context.Context, dir string) error { return kubeadm.Reset(ctx, dir) }
+func (kubeadmDriver) Reset(ctx context.Context, dir string) error {
+	return errors.Join(settings.TakeBack(ctx, filepath.Dir(dir), nil), kubeadm.Reset(ctx, dir))
+}

@@ -72,7 +72,7 @@ func ParseDistribution(data []byte) (Distribution, error) {
 }
 
 // distributionLines are where fields stand that the type has its say on.
-type distributionLines struct{ version, disable *yaml.Node }
+type distributionLines struct{ version, disable, host *yaml.Node }
 
 // checkKind checks what depends on the type, and fills in its defaults.
 func (r reader) checkKind(d *Distribution, at distributionLines) {
@@ -105,6 +105,9 @@ func (r reader) checkKind(d *Distribution, at distributionLines) {
 	if kind.port != 0 && d.APIPort != kind.port {
 		r.add(r.file, 0, "", "the API of type %s listens on port %d alone", d.Type, kind.port)
 	}
+	if d.Type == Embedded && d.Machine.Declares() {
+		r.problem(at.host, "leave host out: the machine is somebody's who tries something", "settings of the host are not of type embedded")
+	}
 	if d.Type != Embedded && d.ControlPlane {
 		r.add(r.file, 0, "", "controlPlane is of type embedded alone")
 	}
@@ -126,7 +129,11 @@ func (r reader) distributionFields(d *Distribution, at *distributionLines) map[s
 		}},
 		"podCIDR":     {false, "Network of the pods, of which each node gets a /24; default 10.244.0.0/16, of types k3s and rke2 10.42.0.0/16, of type embedded 10.244.0.0/24", matching(cidrPattern), func(n *yaml.Node) { d.PodCIDR = r.cidr(n, "podCIDR") }},
 		"serviceCIDR": {false, "Network of the services; default 10.96.0.0/16, of types k3s and rke2 10.43.0.0/16, of type k0s 10.96.0.0/12", matching(cidrPattern), func(n *yaml.Node) { d.ServiceCIDR = r.cidr(n, "serviceCIDR") }},
-		"apiPort":     {false, "Default 6443, which type rke2 cannot change", between(1, 65535), func(n *yaml.Node) { d.APIPort = r.number(n, "apiPort", 1, 65535) }},
+		"host": {false, "Settings of the hosts that are kept; what is not declared is left alone. Not of type embedded", mapping(r.machineFields(&Machine{})), func(n *yaml.Node) {
+			at.host = n
+			r.object(n, "host", r.machineFields(&d.Machine))
+		}},
+		"apiPort": {false, "Default 6443, which type rke2 cannot change", between(1, 65535), func(n *yaml.Node) { d.APIPort = r.number(n, "apiPort", 1, 65535) }},
 	}
 }
 

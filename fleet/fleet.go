@@ -187,5 +187,6 @@ type Distribution struct {
 	Disable         []string // types that bring parts along: those that are not wanted
 	PodCIDR         string   // of which each node gets a /24
 	ServiceCIDR     string
-	APIPort         int // default 6443
+	APIPort         int     // default 6443
+	Machine         Machine // settings of the hosts; not of type embedded
 }

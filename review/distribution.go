@@ -2,6 +2,8 @@ package review
 
 import (
 	"fmt"
+	"maps"
+	"reflect"
 	"regexp"
 	"strconv"
 
@@ -37,7 +39,7 @@ func (p *pair) node() error {
 	}
 	a["content"], b["content"] = texts(old.Content), texts(current.Content)
 	p.changes = append(p.changes, Change{Kind: Distribution, Object: "distribution", Fields: compareObjects(a, b),
-		Danger: hazard(was, is), Note: outage(p.new)})
+		Danger: hazard(was, is), Note: p.outage(was, is, maps.Equal(old.Content, current.Content))})
 	return nil
 }
 
@@ -110,7 +112,25 @@ func versionOf(d fleet.Distribution) (v [3]int) {
 }
 
 // outage says what a change of the distribution costs.
-func outage(s *fleet.Site) string {
+func (p *pair) outage(was, is fleet.Distribution, sameContent bool) string {
+	before, after := was.Machine, is.Machine
+	was.Machine, is.Machine = fleet.Machine{}, fleet.Machine{}
+	if sameContent && reflect.DeepEqual(was, is) {
+		return settingsCost(before, after)
+	}
+	return outageOf(p.new)
+}
+
+// settingsCost says what a change of the settings of hosts costs.
+func settingsCost(was, is fleet.Machine) string {
+	was.Sysctls, was.Modules, was.NTP = is.Sysctls, is.Modules, is.NTP
+	if reflect.DeepEqual(was, is) {
+		return "settings of the hosts: nothing of the cluster starts again"
+	}
+	return "settings of the hosts: what runs containers starts again on each, and the containers go on"
+}
+
+func outageOf(s *fleet.Site) string {
 	control, all := 0, 0
 	for _, h := range s.Active() {
 		all++

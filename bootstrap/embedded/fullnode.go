@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 )
 
 // nodeIP is the node's address: that of the pods' bridge, which is there even
@@ -50,8 +52,11 @@ func (n *node) proxy() process {
 func (n *node) addNodeFiles(files map[string]string) {
 	files["kubelet.yaml"] = n.kubeletConfig()
 	files["proxy.yaml"] = n.proxyConfig()
-	files["containerd.toml"] = n.containerdConfig()
-	files["registries/_default/hosts.toml"] = noRegistry
+	config := n.containerdConfig()
+	files["containerd.toml"] = config.Text()
+	for path, text := range config.Registries.Hosts("registries") {
+		files[path] = text
+	}
 	files["cni/10-holdfast.conflist"] = n.networkConfig()
 }
 
@@ -106,61 +111,12 @@ conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeou
 `, n.kubeconfig("proxy"), n.Host, n.PodCIDR, n.ports.ProxyHealth, n.ports.ProxyMetrics)
 }
 
-// containerdConfig is of version 3, as in docs/man/containerd-config.toml.5.md and docs/cri/config.md of containerd 2.
-func (n *node) containerdConfig() string {
-	return fmt.Sprintf(`version = 3
-root = "%[1]s/data/containerd"
-state = "%[1]s/run/containerd"
-oom_score = 0
-disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.native",
-  "io.containerd.snapshotter.v1.blockfile", "io.containerd.snapshotter.v1.erofs", "io.containerd.tracing.processor.v1.otlp"]
-
-[grpc]
-address = "%[2]s"
-
-[ttrpc]
-address = "%[2]s.ttrpc"
-
-[plugins."io.containerd.shim.v1.manager"]
-socket_dir = "%[1]s/run/s"
-
-[plugins."io.containerd.cri.v1.images"]
-snapshotter = "overlayfs"
-
-[plugins."io.containerd.cri.v1.images".pinned_images]
-sandbox = "%[3]s"
-
-[plugins."io.containerd.cri.v1.images".registry]
-config_path = "%[1]s/etc/registries"
-
-[plugins."io.containerd.cri.v1.runtime"]
-restrict_oom_score_adj = true
-netns_mounts_under_state_dir = true
-tolerate_missing_hugetlb_controller = true
-disable_apparmor = true
-cdi_spec_dirs = []
-
-[plugins."io.containerd.cri.v1.runtime".cni]
-bin_dirs = ["%[4]s"]
-conf_dir = "%[1]s/etc/cni"
-use_internal_loopback = true
-
-[plugins."io.containerd.cri.v1.runtime".containerd]
-default_runtime_name = "runc"
-
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
-runtime_path = "%[4]s/containerd-shim-runc-v2"
-
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-BinaryName = "%[4]s/runc"
-Root = "%[1]s/run/runc"
-`, n.Dir, n.containerdSocket(), n.Pause, n.Bin)
+func (n *node) containerdConfig() containerd.Config {
+	return containerd.Config{
+		Root: n.path("data", "containerd"), State: n.path("run", "containerd"), Socket: n.containerdSocket(), Programs: n.Bin,
+		Networks: n.path("etc", "cni"), Hosts: n.path("etc", "registries"), Pause: n.Pause, Guest: true,
+	}
 }
-
-// noRegistry makes every pull fail at once: images come by digest, before the pods that need them.
-const noRegistry = `server = "http://127.0.0.1:1"
-`
 
 // networkConfig follows the CNI specification 1.0.0 and the plugins' own pages at https://www.cni.dev/plugins/current/.
 func (n *node) networkConfig() string {

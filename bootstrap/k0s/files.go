@@ -3,23 +3,19 @@ package k0s
 import (
 	"fmt"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 )
 
-// files are the configuration, path → content. A pull fails at once: images come
-// by digest, before the pods that need them.
-func files(c solo.Cluster, address string) map[string]string {
-	return map[string]string{
-		configFile: config(c, address),
-		"/etc/k0s/containerd.d/holdfast.toml": `# Written by Holdfast.
-version = 3
+// registryHosts is the folder of registry hosts.
+const registryHosts = "/etc/k0s/containerd.d/certs.d"
 
-[plugins."io.containerd.cri.v1.images".registry]
-config_path = "/etc/k0s/containerd.d/certs.d"
-`,
-		"/etc/k0s/containerd.d/certs.d/_default/hosts.toml": `server = "http://127.0.0.1:1"
-`,
-	}
+// files are the configuration, path → content.
+func files(c solo.Cluster, r containerd.Registries, address string) map[string]string {
+	files := r.Hosts(registryHosts)
+	files[configFile] = config(c, address)
+	files["/etc/k0s/containerd.d/holdfast.toml"] = "# Written by Holdfast.\nversion = 3\n\n" + r.Config(registryHosts)
+	return files
 }
 
 // config is the configuration file. Images are not collected by the kubelet:

@@ -22,6 +22,9 @@ import (
 // Kubeconfig is the administrator's, as the program writes it.
 const Kubeconfig = "/var/lib/k0s/pki/admin.conf"
 
+// Unit is the name of its unit, without .service.
+const Unit = "k0scontroller"
+
 const (
 	data       = "/var/lib/k0s"
 	configFile = "/etc/k0s/k0s.yaml"
@@ -39,7 +42,9 @@ type Config struct {
 
 	Layers  map[string]string // images of the layers, reference → digest
 	Archive containerd.Archive
-	Log     *slog.Logger // nil discards
+
+	Registries containerd.Registries
+	Log        *slog.Logger // nil discards
 }
 
 // Minors lists the minor versions that the configuration here was written for.
@@ -54,9 +59,12 @@ func Ensure(ctx context.Context, cfg Config) error {
 	if err := os.MkdirAll(backups(cfg.Dir), 0o700); err != nil {
 		return err
 	}
+	if err := cfg.Registries.Forget(registryHosts); err != nil { // containerd reads them at each pull
+		return err
+	}
 	return solo.Ensure(ctx, solo.Config{
 		Kind: kind(cfg.Dir), Dir: cfg.Dir, Program: program, Host: cfg.Host, Network: cfg.Network, Cluster: cfg.Cluster,
-		Files:    func(address string) map[string]string { return files(cfg.Cluster, address) },
+		Files:    func(address string) map[string]string { return files(cfg.Cluster, cfg.Registries, address) },
 		Install:  func(address string) []string { return install(cfg, address) },
 		Archives: cfg.Images, Layers: cfg.Layers, Archive: cfg.Archive, Log: cfg.Log,
 	})
@@ -73,7 +81,7 @@ func backups(dir string) string { return filepath.Join(dir, "backups") }
 
 func kind(dir string) solo.Kind {
 	return solo.Kind{
-		Name: "k0s", Unit: "k0scontroller", Kubeconfig: Kubeconfig,
+		Name: "k0s", Unit: Unit, Kubeconfig: Kubeconfig,
 		Images: data + "/images", Record: data + "/containerd/holdfast-imports.json",
 		List: func(program string) []string {
 			return []string{program, "ctr", "--namespace", "k8s.io", "--address", "/run/k0s/containerd.sock", "images", "list", "-q"}
@@ -82,7 +90,7 @@ func kind(dir string) solo.Kind {
 		Shims:      data + "/bin/containerd-shim",
 		Mounts:     []string{"/run/k0s", data + "/kubelet/pods", data + "/kubelet/plugins"},
 		Interfaces: []string{"kube-bridge"},
-		Traces:     []string{data + "/pki", system.UnitDir + "k0scontroller.service", system.UnitDir + "k0sworker.service"},
+		Traces:     []string{data + "/pki", system.UnitDir + Unit + ".service", system.UnitDir + "k0sworker.service"},
 		Uninstall:  "k0s stop && k0s reset",
 		Reset:      []string{"reset"},
 		Leaves:     []string{"/etc/k0s", "/run/k0s", data},

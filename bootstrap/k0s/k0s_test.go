@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
 )
@@ -20,7 +21,10 @@ func TestFiles(t *testing.T) {
 	t.Parallel()
 	table, err := documented.Load("k0s")
 	require.NoError(t, err)
-	for path, text := range files(solo.Cluster{PodCIDR: "10.244.0.0/16", ServiceCIDR: "10.96.0.0/12", APIPort: 6443}, "10.0.0.42") {
+	for path, text := range files(solo.Cluster{PodCIDR: "10.244.0.0/16", ServiceCIDR: "10.96.0.0/12", APIPort: 6443}, containerd.Registries{
+		Mirrors: map[string][]string{"docker.io": {"https://mirror.example.com/v2/docker", "https://registry-1.docker.io"}},
+		Logins:  map[string]containerd.Login{"mirror.example.com": {Username: "fleet", Password: `p"\`}},
+	}, "10.0.0.42") {
 		golden(t, strings.ReplaceAll(strings.TrimPrefix(path, "/etc/"), "/", "-"), text)
 		require.NoError(t, table.Check("path", path, ""))
 		if path == configFile {

@@ -49,6 +49,9 @@ var RKE2 = Family{
 // Minors lists the minor versions that the configuration here was written for.
 func Minors() []string { return []string{"v1.35", "v1.36"} }
 
+// Unit is the name of its unit, without .service.
+func (f Family) Unit() string { return f.unit }
+
 func (f Family) etc() string { return "/etc/rancher/" + f.Name }
 
 // Kubeconfig is the administrator's, as the program writes it.

@@ -2,11 +2,13 @@ package k3s
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
@@ -14,18 +16,29 @@ import (
 func (f Family) files(cfg Config, program, token, address string) map[string]string {
 	return map[string]string{
 		filepath.Join(f.etc(), "config.yaml"):     f.config(cfg, token, address),
-		filepath.Join(f.etc(), "registries.yaml"): noRegistry,
+		filepath.Join(f.etc(), "registries.yaml"): registries(cfg.Registries),
 		system.UnitDir + f.unit + ".service":      f.unitFile(program),
 	}
 }
 
-// noRegistry makes every pull fail at once: images come by digest, before the pods that need them.
-const noRegistry = `# Written by Holdfast.
-mirrors:
-  "*":
-    endpoint:
-    - "http://127.0.0.1:1"
-`
+// registries is the file of the same name, which has secrets.
+func registries(r containerd.Registries) string {
+	text := "# Written by Holdfast.\nmirrors:\n"
+	all := r.All()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		text += fmt.Sprintf("  %q:\n    endpoint:\n", name)
+		for _, url := range all[name] {
+			text += fmt.Sprintf("    - %q\n", url)
+		}
+	}
+	if len(r.Logins) > 0 {
+		text += "configs:\n"
+	}
+	for _, host := range slices.Sorted(maps.Keys(r.Logins)) {
+		text += fmt.Sprintf("  %q:\n    auth:\n      username: %q\n      password: %q\n", host, r.Logins[host].Username, r.Logins[host].Password)
+	}
+	return text
+}
 
 // config is the configuration file. Images are not collected by the kubelet:
 // what the next pods need may be there before them.

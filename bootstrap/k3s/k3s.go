@@ -35,7 +35,9 @@ type Config struct {
 
 	Layers  map[string]string // images of the layers, reference → digest
 	Archive containerd.Archive
-	Log     *slog.Logger // nil discards
+
+	Registries containerd.Registries
+	Log        *slog.Logger // nil discards
 }
 
 // Ensure makes the host a cluster as cfg says: see [solo.Ensure].

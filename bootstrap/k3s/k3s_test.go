@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
 )
@@ -26,7 +27,11 @@ func TestFiles(t *testing.T) {
 			token := filepath.Join(t.TempDir(), "token")
 			require.NoError(t, ensureToken(token))
 			cfg := Config{Host: "store-042-a", Disable: map[string][]string{"k3s": {"traefik", "servicelb"}, "rke2": {"rke2-metrics-server", "ingress-controller"}}[f.Name],
-				Cluster: solo.Cluster{PodCIDR: "10.42.0.0/16", ServiceCIDR: "10.43.0.0/16", APIPort: 6443}}
+				Cluster: solo.Cluster{PodCIDR: "10.42.0.0/16", ServiceCIDR: "10.43.0.0/16", APIPort: 6443},
+				Registries: containerd.Registries{
+					Mirrors: map[string][]string{"docker.io": {"https://mirror.example.com/v2/docker", "https://registry-1.docker.io"}},
+					Logins:  map[string]containerd.Login{"mirror.example.com": {Username: "fleet", Password: `p"\`}},
+				}}
 			files := f.files(cfg, "/opt/bin/"+f.Name, token, "10.0.0.42")
 			for path, text := range files {
 				name := strings.ReplaceAll(strings.TrimPrefix(path, "/etc/"), "/", "-")

@@ -8,12 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/durable"
 )
-
-// noRegistry makes every pull fail at once: images come by digest, before the pods that need them.
-const noRegistry = `server = "http://127.0.0.1:1"
-`
 
 // machine is what the configuration depends on besides the fleet.
 type machine struct {
@@ -40,46 +37,11 @@ func bounded(status string) (set uint64) {
 	return 0
 }
 
-// containerdConfig is of version 3, as in docs/man/containerd-config.toml.5.md and docs/cri/config.md of containerd 2.
-func (n *node) containerdConfig() string {
-	return fmt.Sprintf(`# Written by Holdfast.
-version = 3
-root = "/var/lib/containerd"
-state = "/run/containerd"
-oom_score = 0
-
-[grpc]
-address = "%[1]s"
-
-[plugins."io.containerd.cri.v1.images"]
-snapshotter = "overlayfs"
-
-[plugins."io.containerd.cri.v1.images".pinned_images]
-sandbox = "%[2]s"
-
-[plugins."io.containerd.cri.v1.images".registry]
-config_path = "/etc/containerd/registries"
-
-[plugins."io.containerd.cri.v1.runtime"]
-restrict_oom_score_adj = true
-tolerate_missing_hugetlb_controller = true
-
-[plugins."io.containerd.cri.v1.runtime".cni]
-bin_dirs = ["%[3]s"]
-conf_dir = "/etc/cni/net.d"
-use_internal_loopback = true
-
-[plugins."io.containerd.cri.v1.runtime".containerd]
-default_runtime_name = "runc"
-
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
-runtime_path = "%[3]s/containerd-shim-runc-v2"
-
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-BinaryName = "%[3]s/runc"
-SystemdCgroup = %[4]t
-`, socket, n.Pause, n.Bin, thisMachine().cgroupV2)
+func (n *node) containerdConfig() containerd.Config {
+	return containerd.Config{
+		Root: "/var/lib/containerd", State: "/run/containerd", Socket: socket, Programs: n.Bin, Networks: "/etc/cni/net.d",
+		Hosts: registryHosts, Registries: n.Registries, Pause: n.Pause, SystemdCgroup: thisMachine().cgroupV2,
+	}
 }
 
 func (n *node) writeConfig(address string) (path string, err error) {

@@ -40,7 +40,9 @@ type Config struct {
 	Pause   string            // image of the pods' sandboxes: repository@digest
 	Images  map[string]string // reference → digest, imported before pods need them
 	Archive containerd.Archive
-	Log     *slog.Logger // nil discards
+
+	Registries containerd.Registries
+	Log        *slog.Logger // nil discards
 }
 
 // Peers asks other hosts of the site.

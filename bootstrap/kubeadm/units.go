@@ -16,6 +16,8 @@ const (
 	socket    = "/run/containerd/containerd.sock"
 	criSocket = "unix://" + socket
 	pkiDir    = "/etc/kubernetes/pki"
+
+	registryHosts = "/etc/containerd/registries"
 )
 
 func (n *node) runtime() containerd.Runtime {
@@ -24,12 +26,11 @@ func (n *node) runtime() containerd.Runtime {
 
 // runtimeFiles are what containerd runs by, path → content.
 func (n *node) runtimeFiles() map[string]string {
-	return map[string]string{
-		"/etc/containerd/config.toml":                    n.containerdConfig(),
-		"/etc/containerd/registries/_default/hosts.toml": noRegistry,
-		"/etc/sysctl.d/60-holdfast.conf":                 "# Pods are behind this host, and it forwards to them.\nnet.ipv4.ip_forward = 1\n",
-		system.UnitDir + "containerd.service":            n.containerdUnit(),
-	}
+	files := n.Registries.Hosts(registryHosts)
+	files["/etc/containerd/config.toml"] = n.containerdConfig().Text()
+	files["/etc/sysctl.d/60-holdfast.conf"] = "# Pods are behind this host, and it forwards to them.\nnet.ipv4.ip_forward = 1\n"
+	files[system.UnitDir+"containerd.service"] = n.containerdUnit()
+	return files
 }
 
 func (n *node) kubeletFiles() map[string]string {
@@ -39,7 +40,7 @@ func (n *node) kubeletFiles() map[string]string {
 // upToDate tells whether every file is as it should be and every image is there.
 func (n *node) upToDate() bool {
 	return system.Holds(n.runtimeFiles()) && system.Holds(n.kubeletFiles()) && n.runtime().Has(n.Images) && system.Exists(networkFile) &&
-		(!n.Worker || system.Exists(system.UnitDir+relayUnit)) && len(n.unsettled()) == 0
+		(!n.Worker || system.Exists(system.UnitDir+relayUnit)) && len(n.unsettled()) == 0 && !n.Registries.Stale(registryHosts)
 }
 
 // unsettled lists what settle has not finished.
@@ -87,6 +88,9 @@ func (n *node) runtimeRuns(ctx context.Context) error {
 	err := n.settle("runtime", n.runtimeFiles(), func() error {
 		return inTurn(ctx, "daemon-reload", "restart systemd-sysctl.service", "restart containerd.service")
 	})
+	if err == nil {
+		err = n.Registries.Forget(registryHosts) // containerd reads them at each pull
+	}
 	if err == nil {
 		err = inTurn(ctx, "enable containerd.service", "start containerd.service")
 	}

@@ -33,6 +33,17 @@ func (w Network) Find() (string, error) {
 	return "", Refuse(what, hint)
 }
 
+// LAN is the network that an address of this host is in, or the address alone.
+func LAN(address string) string {
+	list, _ := net.InterfaceAddrs() // none is like one that is not there
+	for _, a := range list {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr().String() == address {
+			return prefix.Masked().String()
+		}
+	}
+	return address
+}
+
 // addresses are those of the interface, or of all.
 func (w Network) addresses() ([]netip.Addr, error) {
 	list, err := net.InterfaceAddrs()

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/holdfast-fleet/holdfast/durable"
 )
@@ -27,7 +28,8 @@ func Holds(files map[string]string) bool {
 	return true
 }
 
-// Write writes the files, path → content, that differ, and says which.
+// Write writes the files, path → content, that differ, and says which. Units are for
+// everybody to read; other files may have secrets.
 func Write(files map[string]string) (changed []string, err error) {
 	for path, want := range files {
 		have, err := os.ReadFile(path)
@@ -40,7 +42,11 @@ func Write(files map[string]string) (changed []string, err error) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return nil, err
 		}
-		if err := durable.WriteFile(path, []byte(want), 0o644); err != nil {
+		mode := os.FileMode(0o600)
+		if strings.HasPrefix(path, UnitDir) {
+			mode = 0o644
+		}
+		if err := durable.WriteFile(path, []byte(want), mode); err != nil {
 			return nil, err
 		}
 		changed = append(changed, path)

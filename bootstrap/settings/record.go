@@ -1,0 +1,81 @@
+package settings
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/holdfast-fleet/holdfast/durable"
+)
+
+// record is what was done to the machine, and what it takes to take that back.
+type record struct {
+	Sysctls map[string]sysctl `json:"sysctls,omitempty"` // by their place below /proc/sys
+	Modules map[string]module `json:"modules,omitempty"`
+	Files   map[string]file   `json:"files,omitempty"`  // of ours, by path
+	Orders  []string          `json:"orders,omitempty"` // that systemd has yet to get
+}
+
+// sysctl is a parameter that is kept.
+type sysctl struct {
+	Before string `json:"before"`
+	Kept   string `json:"kept"`
+}
+
+// module is one that is kept loaded.
+type module struct {
+	Loaded  bool   `json:"loaded,omitempty"`  // by us
+	BuiltIn string `json:"builtIn,omitempty"` // boot for which it is known to be part of the kernel
+}
+
+// file is one of ours: there was none of its name before.
+type file struct {
+	Kept  string   `json:"kept"`
+	After []string `json:"after,omitempty"` // orders to systemd, once it is gone
+}
+
+func (r record) empty() bool {
+	return len(r.Sysctls)+len(r.Modules)+len(r.Files)+len(r.Orders) == 0
+}
+
+func (k *keeper) recordFile() string { return filepath.Join(k.dir, "settings.json") }
+
+func (k *keeper) readRecord() (record, error) {
+	rec := record{Sysctls: map[string]sysctl{}, Modules: map[string]module{}, Files: map[string]file{}}
+	data, err := os.ReadFile(k.recordFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return rec, nil
+	}
+	if err != nil {
+		return rec, err
+	}
+	if err := json.Unmarshal(data, &rec); err != nil {
+		return rec, fmt.Errorf("%s is damaged, so it cannot be told what this host was like before: %w", k.recordFile(), err)
+	}
+	return rec, nil
+}
+
+func (k *keeper) note(rec *record) error {
+	data, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(k.dir, 0o700); err != nil {
+		return err
+	}
+	return durable.WriteFile(k.recordFile(), append(data, '\n'), 0o600)
+}
+
+// tidy removes a record of nothing.
+func (k *keeper) tidy(rec record) error {
+	if !rec.empty() {
+		return nil
+	}
+	if err := os.Remove(k.recordFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

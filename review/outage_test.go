@@ -1,0 +1,36 @@
+package review
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+func TestWhatAChangeOfSettingsOfHostsCosts(t *testing.T) {
+	t.Parallel()
+	one := &pair{new: &fleet.Site{Hosts: []*fleet.Host{{Role: fleet.ControlPlane, State: fleet.Active}}}}
+	with := func(change func(*fleet.Distribution)) fleet.Distribution {
+		d := fleet.Distribution{Type: fleet.Kubeadm, Version: "v1.36.3", Disable: []string{"a"}}
+		change(&d)
+		return d
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*fleet.Distribution)
+		want   string
+	}{
+		{"a sysctl", func(d *fleet.Distribution) { d.Machine.Sysctls = map[string]string{"vm/swappiness": "10"} }, "nothing of the cluster starts again"},
+		{"time servers", func(d *fleet.Distribution) { d.Machine.NTP = []string{"a"} }, "nothing of the cluster starts again"},
+		{"a proxy", func(d *fleet.Distribution) { d.Machine.Proxy.HTTP = "http://a" }, "the containers go on"},
+		{"mirrors", func(d *fleet.Distribution) { d.Machine.Mirrors = map[string][]string{"*": {"http://a"}} }, "the containers go on"},
+		{"a sysctl and the version", func(d *fleet.Distribution) {
+			d.Version, d.Machine.Sysctls = "v1.36.4", map[string]string{"vm/swappiness": "10"}
+		}, "one node: it does not drain"},
+	} {
+		require.Contains(t, one.outage(with(func(*fleet.Distribution) {}), with(tt.change), true), tt.want, tt.name)
+	}
+	same := with(func(*fleet.Distribution) {})
+	require.Contains(t, one.outage(same, same, false), "one node: it does not drain", "other content")
+}
