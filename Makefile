@@ -3,6 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+PREVIOUS := v1.35.4
+KUBE_VERSION := $(foreach package,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
+	-X $(package).gitVersion=$(PREVIOUS) -X $(package).gitMajor=1 -X $(package).gitMinor=35 -X $(package).gitTreeState=clean)
 TEST_TIMEOUT ?= 15m
 FUZZTIME ?= 30s
 
@@ -151,6 +154,9 @@ e2e-all: demo hosts ## e2e, the longer stories of each driver, and the sagas: se
 hosts: root deps build embedded # what the stories of e2e put on the disks of their hosts
 	@cd e2e/images && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../build/e2e/coredns github.com/coredns/coredns
 	@cd e2e/images && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../build/e2e/etcdutl go.etcd.io/etcd/etcdutl/v3
+	@echo "building Kubernetes $(PREVIOUS), which upgrades begin at; the first time takes minutes"
+	@cd e2e/images && CGO_ENABLED=0 go build -buildvcs=false -modfile v1.13.mod -trimpath -ldflags '-s -w' -o ../../build/e2e/previous/coredns github.com/coredns/coredns
+	@cd bootstrap/embedded/kube && CGO_ENABLED=0 go build -buildvcs=false -modfile v1.35.mod -trimpath -ldflags '-s -w $(KUBE_VERSION)' -o ../../../build/e2e/previous/kube .
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/web ./fleet-example/app
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/e2e/standin ./e2e/standin
 

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -17,19 +18,34 @@ import (
 	"strings"
 )
 
-// version is that of Kubernetes in build/embedded.
-const version = "v1.36.3"
+// version is that of Kubernetes in build/embedded, and previous what upgrades to it begin at.
+const (
+	version  = "v1.36.3"
+	previous = "v1.35.4"
+)
 
 // repository is where the stories' fleets say that images are.
 const repository = "registry.example.com/kubernetes"
 
-// parts are the images of the control plane, which one layer serves: it has the
-// multi-call program under each name.
-func parts() map[string]string {
-	return map[string]string{
-		"kube-apiserver": version, "kube-controller-manager": version, "kube-scheduler": version, "kube-proxy": version,
-		"etcd": "3.6.8-0", "coredns": "v1.14.2", "pause": "3.10.2",
+// release is what a version of kubeadm's Kubernetes is made of.
+type release struct {
+	kube, coredns string            // programs, in build
+	tags          map[string]string // of the images that are not of the version's own
+}
+
+var releases = map[string]release{
+	version:  {"embedded/kube", "e2e/coredns", map[string]string{"etcd": "3.6.8-0", "coredns": "v1.14.2", "pause": "3.10.2"}},
+	previous: {"e2e/previous/kube", "e2e/previous/coredns", map[string]string{"etcd": "3.6.6-0", "coredns": "v1.13.1", "pause": "3.10.1"}},
+}
+
+// parts are the images of a version's control plane, which one layer serves: it has
+// the multi-call program under each name.
+func parts(version string) map[string]string {
+	tags := maps.Clone(releases[version].tags)
+	for _, part := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"} {
+		tags[part] = version
 	}
+	return tags
 }
 
 // image is one entry of the manifest of an archive, as "docker save" writes it.
@@ -39,27 +55,27 @@ type image struct {
 	Layers   []string
 }
 
-// writeImages writes an archive of all parts to file, from the programs in build
-// and the tools of the tree.
-func writeImages(file, build, tree string) (err error) {
+// writeImages writes an archive of all parts of a version to file, from the programs
+// in build and the tools of the tree.
+func writeImages(file, version, build, tree string) (err error) {
 	out, err := os.Create(file)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
 	archive := tar.NewWriter(out)
-	kube, err := kubeLayer(build, tree)
+	kube, err := kubeLayer(version, build, tree)
 	if err != nil {
 		return err
 	}
 	layers := map[string][]byte{}
-	for _, part := range []string{"coredns", "pause"} {
-		if layers[part], err = layer(map[string]string{part: programs(build)[part]}, nil); err != nil {
+	for part, program := range programs(version, build) {
+		if layers[part], err = layer(map[string]string{part: program}, nil); err != nil {
 			return err
 		}
 	}
 	var manifest []image
-	for part, tag := range parts() {
+	for part, tag := range parts(version) {
 		data := layers[part]
 		entrypoint := []string{"/" + part}
 		if data == nil {
@@ -78,18 +94,19 @@ func writeImages(file, build, tree string) (err error) {
 	return errors.Join(put(archive, "manifest.json", data), archive.Close())
 }
 
-func programs(build string) map[string]string {
-	return map[string]string{"coredns": build + "/e2e/coredns", "pause": build + "/embedded/pause"}
+// programs are those of images of their own.
+func programs(version, build string) map[string]string {
+	return map[string]string{"coredns": filepath.Join(build, releases[version].coredns), "pause": build + "/embedded/pause"}
 }
 
 // kubeLayer holds the multi-call program and nft, which kube-proxy calls.
-func kubeLayer(build, tree string) ([]byte, error) {
+func kubeLayer(version, build, tree string) ([]byte, error) {
 	out, err := exec.Command("chroot", tree, "ldd", "/usr/sbin/nft").Output()
 	if err != nil {
 		return nil, err
 	}
 	files := map[string]string{
-		"usr/local/bin/kube": build + "/embedded/kube", "usr/sbin/nft": tree + "/usr/sbin/nft",
+		"usr/local/bin/kube": filepath.Join(build, releases[version].kube), "usr/sbin/nft": tree + "/usr/sbin/nft",
 		"usr/local/bin/etcdutl": build + "/e2e/etcdutl", // the image of etcd has it
 	}
 	for _, word := range strings.Fields(string(out)) {
@@ -98,8 +115,8 @@ func kubeLayer(build, tree string) ([]byte, error) {
 		}
 	}
 	links := map[string]string{}
-	for part := range parts() {
-		if programs(build)[part] == "" {
+	for part := range parts(version) {
+		if programs(version, build)[part] == "" {
 			links["usr/local/bin/"+part] = "kube"
 		}
 	}

@@ -118,7 +118,7 @@ func writePause(file, build, ref, version string) (err error) {
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
 	archive := tar.NewWriter(out)
-	data, err := layer(map[string]string{"pause": programs(build)["pause"]}, nil)
+	data, err := layer(map[string]string{"pause": build + "/embedded/pause"}, nil)
 	if err != nil {
 		return err
 	}

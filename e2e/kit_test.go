@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -29,6 +30,13 @@ var kubeadmKit = kit{
 	},
 }
 
+// upgradeKit has the version before, too: stories that speak of $NEXT begin at it.
+func upgradeKit() kit {
+	k := kubeadmKit
+	k.versions = []string{previous, version}
+	return k
+}
+
 // setenv tells a story what the kit calls things.
 func (k kit) setenv(env *testscript.Env) {
 	env.Setenv("KIND", k.name)
@@ -45,30 +53,27 @@ func (k kit) condition(name string) (bool, error) {
 	return name == "upgrades" && len(k.versions) > 1, nil
 }
 
-// addKubeadm makes the programs and images of kubeadm's Kubernetes.
+// addKubeadm makes the programs and images of the kit's versions of kubeadm's Kubernetes.
 func addKubeadm(hq *headquarters) error {
-	archive := filepath.Join(hq.dir, "images.tar")
-	if err := writeImages(archive, hq.build, hq.tree); err != nil {
-		return err
-	}
-	names := filepath.Join(hq.dir, "programs")
-	if err := os.Mkdir(names, 0o755); err != nil {
-		return err
-	}
-	files := []string{"holdfast.dev/kubeadm/programs:" + version}
-	for _, name := range []string{"kubeadm", "kubelet", "kubectl"} {
-		if err := os.Symlink(filepath.Join(hq.build, "embedded/kube"), filepath.Join(names, name)); err != nil {
+	for _, version := range hq.kit.versions {
+		dir := filepath.Join(hq.dir, version)
+		archive := filepath.Join(dir, "images.tar")
+		if err := errors.Join(os.Mkdir(dir, 0o755), writeImages(archive, version, hq.build, hq.tree)); err != nil {
 			return err
 		}
-		files = append(files, filepath.Join(names, name))
-	}
-	for _, name := range []string{"containerd", "containerd-shim-runc-v2", "ctr", "runc", "bridge", "host-local", "loopback", "portmap"} {
-		files = append(files, filepath.Join(hq.build, "embedded", name))
-	}
-	for _, args := range [][]string{files, {"--archive", archive}} {
-		if err := hq.addContent(args...); err != nil {
+		files := []string{"holdfast.dev/kubeadm/programs:" + version}
+		for _, name := range []string{"kubeadm", "kubelet", "kubectl"} {
+			if err := os.Symlink(filepath.Join(hq.build, releases[version].kube), filepath.Join(dir, name)); err != nil {
+				return err
+			}
+			files = append(files, filepath.Join(dir, name))
+		}
+		for _, name := range []string{"containerd", "containerd-shim-runc-v2", "ctr", "runc", "bridge", "host-local", "loopback", "portmap"} {
+			files = append(files, filepath.Join(hq.build, "embedded", name))
+		}
+		if err := errors.Join(hq.addContent(files...), hq.addContent("--archive", archive), os.Remove(archive)); err != nil {
 			return err
 		}
 	}
-	return os.Remove(archive)
+	return nil
 }

@@ -36,7 +36,13 @@ func playAll(t *testing.T, pattern string) {
 			if !testhost.Inside(t, "../build/hosts") {
 				return
 			}
-			play(t, file, kubeadmKit)
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			k := kubeadmKit
+			if bytes.Contains(text, []byte("$NEXT")) {
+				k = upgradeKit()
+			}
+			play(t, file, k)
 		})
 	}
 }
