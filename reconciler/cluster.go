@@ -76,11 +76,9 @@ type Cluster interface {
 	Wait(ctx context.Context, layer render.Layer) error
 
 	// Delete removes objects that carry the site's owner label, and says what
-	// became of each that was there: [Deleted], [Deleting], or [LeftAlone], the latter two
-	// with a reason. It does not wait for finalizers: Delete again tells how far they are.
+	// became of each that was there: [Deleted], or, with a reason, [Deleting], [Orphaned]
+	// or [LeftAlone]. It does not wait for finalizers: Delete again tells how far they are.
 	Delete(ctx context.Context, site string, objects []Object) ([]Change, error)
-	// Orphan takes the site's labels and fields off objects, which otherwise stay as they are.
-	Orphan(ctx context.Context, site string, objects []Object) ([]Change, error)
 
 	// NodeReady returns nil if the node is ready to run pods.
 	NodeReady(ctx context.Context, host string) error
@@ -121,8 +119,8 @@ const (
 	Recreated Action = "recreated"
 	Deleted   Action = "deleted"
 	Deleting  Action = "deleting"   // it is on its way out, and somebody's finalizers hold it
-	Orphaned  Action = "orphaned"   // no longer ours, and still there
-	LeftAlone Action = "left alone" // not the site's, or it opts out by annotation
+	Orphaned  Action = "orphaned"   // no longer ours, and still there: it opts out by annotation
+	LeftAlone Action = "left alone" // not the site's
 )
 
 // Drift is what of one layer may differ from what was applied.

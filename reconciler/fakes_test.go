@@ -125,17 +125,6 @@ func (c *fakeCluster) Recreate(ctx context.Context, site string, l render.Layer,
 	return c.Apply(ctx, site, l)
 }
 
-func (c *fakeCluster) Orphan(_ context.Context, _ string, objects []reconciler.Object) ([]reconciler.Change, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var changes []reconciler.Change
-	for _, o := range objects {
-		c.note("orphan %s/%s", o.Kind, o.Name)
-		changes = append(changes, reconciler.Change{Object: o, Action: reconciler.Orphaned})
-	}
-	return changes, nil
-}
-
 func (c *fakeCluster) Verify(context.Context, string, []render.Layer) ([]reconciler.Drift, error) {
 	return nil, nil
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
-// PruneAnnotation with the value "disabled" keeps an object from being deleted,
-// also if only the live object has it.
+// PruneAnnotation with the value "disabled" makes an orphan of an object that would
+// be deleted, also if only the live object has it.
 const PruneAnnotation = "holdfast.dev/prune"
 
 // Delete implements [reconciler.Cluster], in the opposite order of Apply. It
@@ -82,7 +82,7 @@ func (c *Cluster) deleteOne(ctx context.Context, s *session, site string, o reco
 		case err != nil || live == nil:
 			return change, err
 		case live.Annotations[PruneAnnotation] == "disabled":
-			return reconciler.Change{Object: o, Action: reconciler.LeftAlone, Why: "its annotation " + PruneAnnotation + " says disabled"}, nil
+			return c.orphan(ctx, s, site, o)
 		case live.DeletionTimestamp != nil:
 			return s.deleting(ctx, o, live), nil
 		}

@@ -27,6 +27,8 @@ func tip(err error) string {
 		return "the layer that brings the CustomResourceDefinition must come before it: see dependsOn"
 	case isNoNamespace(err):
 		return "the layer that brings the Namespace must come before it: see dependsOn"
+	case strings.Contains(err.Error(), "failed calling webhook"):
+		return "mend what serves the webhook; or, if it is to go, delete its configuration: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
 	default:
 		return ""
 	}

@@ -14,14 +14,9 @@ import (
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
-// Orphan implements [reconciler.Cluster]. What is left of us afterwards is
-// nothing: neither our labels nor our name among those that own fields.
-func (c *Cluster) Orphan(ctx context.Context, site string, objects []reconciler.Object) ([]reconciler.Change, error) {
-	return c.eachOf(ctx, "orphan", site, objects, c.orphanOne)
-}
-
-func (c *Cluster) orphanOne(ctx context.Context, s *session, site string, o reconciler.Object) (reconciler.Change, error) {
-	c.record.drop(keyOf(o))
+// orphan leaves an object as it is, and nothing of us on it: neither our labels nor
+// our name among those that own fields.
+func (c *Cluster) orphan(ctx context.Context, s *session, site string, o reconciler.Object) (reconciler.Change, error) {
 	for try := 1; ; try++ {
 		live, change, err := s.ours(ctx, site, o)
 		if err != nil || live == nil {
@@ -41,7 +36,7 @@ func (c *Cluster) orphanOne(ctx context.Context, s *session, site string, o reco
 		if apierrors.IsNotFound(err) {
 			return reconciler.Change{}, nil
 		}
-		return reconciler.Change{Object: o, Action: reconciler.Orphaned}, err
+		return reconciler.Change{Object: o, Action: reconciler.Orphaned, Why: "its annotation " + PruneAnnotation + " says disabled"}, err
 	}
 }
 

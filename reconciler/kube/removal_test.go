@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,29 +54,20 @@ func errorOf(changes []reconciler.Change) error {
 	return &reconciler.ObjectError{Object: changes[len(changes)-1].Object, Reason: changes[len(changes)-1].Why}
 }
 
-func testPruneDisabled(t *testing.T, s *stand) {
-	s.mustApply(t, s.layer(t, "l", configMap("a")))
-	a := s.live(t, "v1", "ConfigMap", "a")
-	a.SetAnnotations(map[string]string{PruneAnnotation: "disabled"})
-	require.NoError(t, s.other.Update(t.Context(), a, client.FieldOwner("an-operator")))
-	changes, err := s.Delete(t.Context(), s.site, []reconciler.Object{s.configMapName("a")})
-	require.NoError(t, err)
-	require.Equal(t, []string{"left alone ConfigMap a"}, words(changes))
-	require.Equal(t, "its annotation holdfast.dev/prune says disabled", changes[0].Why)
-	s.live(t, "v1", "ConfigMap", "a")
-}
-
 func testOrphan(t *testing.T, s *stand) {
-	s.mustApply(t, s.layer(t, "l", configMap("a", "x", "1"), configMap("b", "x", "1")))
+	declared := strings.Replace(configMap("a", "x", "1"), "metadata: {", "metadata: {annotations: {"+PruneAnnotation+": disabled}, ", 1)
+	s.mustApply(t, s.layer(t, "l", declared, configMap("b", "x", "1")))
 	s.edit(t, "b", "an-operator", "more", "of its own")
 	b := s.live(t, "v1", "ConfigMap", "b")
 	b.SetLabels(map[string]string{SiteLabel: s.site, LayerLabel: "l", "app": "web"})
+	b.SetAnnotations(map[string]string{PruneAnnotation: "disabled"})
 	require.NoError(t, s.other.Update(t.Context(), b, client.FieldOwner("an-operator")))
 	require.NoError(t, s.other.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.site, Name: "foreign"}}))
 
-	changes, err := s.Orphan(t.Context(), s.site, []reconciler.Object{s.configMapName("a"), s.configMapName("b"), s.configMapName("foreign"), s.configMapName("never-was")})
+	changes, err := s.Delete(t.Context(), s.site, []reconciler.Object{s.configMapName("a"), s.configMapName("b"), s.configMapName("foreign"), s.configMapName("never-was")})
 	require.NoError(t, err)
 	require.Equal(t, []string{"orphaned ConfigMap a", "orphaned ConfigMap b", "left alone ConfigMap foreign"}, words(changes))
+	require.Equal(t, "its annotation holdfast.dev/prune says disabled", changes[0].Why)
 	for _, name := range []string{"a", "b"} {
 		u := s.live(t, "v1", "ConfigMap", name)
 		require.NotContains(t, u.GetLabels(), SiteLabel)
