@@ -152,7 +152,7 @@ func (hq *headquarters) lock() error {
 	return err
 }
 
-// serve answers Git's smart HTTP protocol on the LAN, with Git's own backend.
+// serve answers Git's smart HTTP protocol on the LAN, with Git's own backend, and what a registry does.
 func (hq *headquarters) serve() error {
 	execPath, err := exec.Command("git", "--exec-path").Output()
 	if err != nil {
@@ -162,11 +162,13 @@ func (hq *headquarters) serve() error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: &cgi.Handler{
+	mux := http.NewServeMux()
+	mux.Handle("/v2/", mirror{hq.store()})
+	mux.Handle("/", &cgi.Handler{
 		Path: filepath.Join(strings.TrimSpace(string(execPath)), "git-http-backend"),
 		Env:  []string{"GIT_PROJECT_ROOT=" + hq.dir, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null"},
-	}}
-	go func() { _ = server.Serve(listener) }() // ends with the namespace
+	})
+	go func() { _ = http.Serve(listener, mux) }() // ends with the namespace
 	return nil
 }
 
