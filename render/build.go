@@ -164,7 +164,7 @@ type job struct {
 func (j job) run() ([]template, error) {
 	m, err := j.kustomize()
 	if err != nil {
-		return nil, kustomizeProblem(j.File, err)
+		return nil, j.problem(err)
 	}
 	var list []template
 	for _, res := range m.Resources() {

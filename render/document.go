@@ -56,6 +56,25 @@ func (j job) written(err error) error {
 	return err
 }
 
+// writtenAs says of a problem where an object, or a patch of it, is written; of
+// several, the last.
+func writtenAs(p *fleet.Problem, files map[string][]byte, kind, name string) *fleet.Problem {
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		docs, err := fleet.ParseYAML(file, files[file], yamlLimits())
+		if err != nil {
+			continue
+		}
+		for _, doc := range docs {
+			for _, d := range within(file, followed(doc.Content[0])) {
+				if d.describes(template{Kind: kind, Name: name}, true) {
+					p.File, p.Line = file, d.node.Line
+				}
+			}
+		}
+	}
+	return p
+}
+
 // documents lists what is written in the files of an input, patches of a site
 // before what they patch.
 func documents(in *input) []document {
@@ -129,12 +148,17 @@ func generated(kind string, n *yaml.Node) *yaml.Node {
 
 // inlinePatch is a strategic merge patch that is text in a kustomization.
 func inlinePatch(file string, n *yaml.Node) []document {
-	if n.Kind == yaml.MappingNode {
+	may := n.Kind == yaml.MappingNode // where else a line names a file
+	if may {
 		if n = valueOf(n, "patch"); n == nil {
 			return nil
 		}
 	}
-	if n.Kind != yaml.ScalarNode || !strings.Contains(n.Value, "\n") {
+	down := n.Line
+	if !strings.Contains(n.Value, "\n") {
+		down--
+	}
+	if n.Kind != yaml.ScalarNode || down < n.Line && !may {
 		return nil
 	}
 	nodes, err := fleet.ParseYAML(file, []byte(n.Value), yamlLimits())
@@ -143,7 +167,7 @@ func inlinePatch(file string, n *yaml.Node) []document {
 	}
 	var docs []document
 	for _, doc := range nodes {
-		moveDown(doc, n.Line)
+		moveDown(doc, down)
 		docs = append(docs, document{file, followed(doc.Content[0])})
 	}
 	return docs

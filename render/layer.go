@@ -94,7 +94,8 @@ func (v variables) fill(from *built, locked map[string]string) (*filled, error) 
 		}
 		c := t.called()
 		if seen[c.id] {
-			errs = append(errs, &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s is there twice (site %s)", c.name, v.site.Name), Tip: "keep one of them", Rule: fleet.RuleDuplicateObject})
+			p := &fleet.Problem{File: from.file, Msg: fmt.Sprintf("%s is there twice (site %s)", c.name, v.site.Name), Tip: "keep one of them", Rule: fleet.RuleDuplicateObject}
+			errs = append(errs, writtenAs(p, from.texts(), t.Kind, t.Name))
 		}
 		seen[c.id] = true
 		out.objects, out.images, out.layer.Objects = append(out.objects, c), append(out.images, images...), append(out.layer.Objects, raw)

@@ -70,7 +70,7 @@ func TestKustomizationsAreJudgedBeforeTheyRun(t *testing.T) {
 		{"an unknown field", map[string]string{k: "resource: [one.yaml]\n"}, k + ":1: unknown field resource"},
 		{"a field of the wrong type", map[string]string{k: "resources: one.yaml\n"}, k + ":1: resources cannot be text"},
 		{"a kustomization that is a list", map[string]string{k: "- one.yaml\n"}, k + ": not a kustomization: "},
-		{"a patch for nothing", map[string]string{k: "resources: [one.yaml]\npatches:\n  - patch: |\n      {apiVersion: v1, kind: Pod, metadata: {name: x, namespace: y}}\n"}, k + ": no object matches the patch for Pod y/x"},
+		{"a patch for nothing", map[string]string{k: "resources: [one.yaml]\npatches:\n  - patch: |\n      {apiVersion: v1, kind: Pod, metadata: {name: x, namespace: y}}\n"}, k + ":4: no object matches the patch for Pod y/x"},
 		{"a broken patch", map[string]string{k: "resources: [one.yaml]\npatches:\n  - patch: |\n      a: b\n      c: [\n"}, k + ":5: not YAML: "},
 		{"a document that is a list", map[string]string{web + "one.yaml": configMap + "---\n- a\n"}, web + "one.yaml:9: a document is not an object"},
 		{"two kustomizations in a folder", map[string]string{web + "kustomization.yml": "resources: [one.yaml]\n"}, "profiles/p/addons/web: more than one kustomization"},

@@ -119,8 +119,12 @@ func (r *Renderer) Site(site *fleet.Site) (Cluster, error) {
 		}
 		for _, o := range got.objects {
 			if other := owners[o.id]; other != "" {
-				errs = append(errs, &fleet.Problem{File: layer.Path, Tip: "keep it in one layer, and let the other depend on that",
-					Msg: fmt.Sprintf("%s is in layer %s and in layer %s of site %s", o.name, other, layer.Name, site.Name), Rule: fleet.RuleDuplicateObject})
+				p := &fleet.Problem{File: layer.Path, Tip: "keep it in one layer, and let the other depend on that",
+					Msg: fmt.Sprintf("%s is in layer %s and in layer %s of site %s", o.name, other, layer.Name, site.Name), Rule: fleet.RuleDuplicateObject}
+				if in, err := r.inputOf(site, layer); err == nil {
+					p = writtenAs(p, textsOf(in), o.kind, o.id[strings.LastIndexByte(o.id, 0)+1:])
+				}
+				errs = append(errs, p)
 			}
 			owners[o.id] = layer.Name
 		}

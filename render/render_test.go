@@ -21,10 +21,10 @@ func TestObjectsThatAreRefused(t *testing.T) {
 		{"no name", named("\"\""), web + "one.yaml:1: ConfigMap has no name"},
 		{"no kind", strings.Replace(configMap, "kind: ConfigMap\n", "", 1), web + "one.yaml:1: an object has no kind"},
 		{"a namespace that is a number", strings.Replace(configMap, "namespace: default", "namespace: 7", 1), k + ": "},
-		{"the same object twice", configMap + "---\n" + configMap, k + ": ConfigMap default/one is there twice"},
-		{"the same object in two versions", "apiVersion: example.com/v1\nkind: T\nmetadata: {name: a}\n---\napiVersion: example.com/v2\nkind: T\nmetadata: {name: a}\n", k + ": T a is there twice (site s1)"},
-		{"the same object by a variable", strings.Replace(configMap, "one", "hello", 1) + "---\n" + strings.Replace(configMap, "one", "${TEXT}", 1), k + ": ConfigMap default/hello is there twice (site s1)"},
-		{"the same object without its namespace", configMap + "---\n" + strings.Replace(configMap, "  namespace: default\n", "", 1), k + ": ConfigMap one is there twice"},
+		{"the same object twice", configMap + "---\n" + configMap, web + "one.yaml:9: ConfigMap default/one is there twice"},
+		{"the same object in two versions", "apiVersion: example.com/v1\nkind: T\nmetadata: {name: a}\n---\napiVersion: example.com/v2\nkind: T\nmetadata: {name: a}\n", web + "one.yaml:5: T a is there twice (site s1)"},
+		{"the same object by a variable", strings.Replace(configMap, "one", "hello", 1) + "---\n" + strings.Replace(configMap, "one", "${TEXT}", 1), web + "one.yaml:1: ConfigMap default/hello is there twice (site s1)"},
+		{"the same object without its namespace", configMap + "---\n" + strings.Replace(configMap, "  namespace: default\n", "", 1), web + "one.yaml:9: ConfigMap one is there twice"},
 		{"a number that JSON lacks", strings.Replace(configMap, "hello", ".inf", 1), web + "one.yaml:7: data: text: .inf is no number that JSON has"},
 		{"a boolean of YAML 1.1", strings.Replace(configMap, "hello", "yes", 1), web + "one.yaml:7: data: text: yes is true or false to some YAML readers"},
 		{"a key that is given twice", configMap + "data:\n  text: again\n", web + "one.yaml:8: key data is given twice"},
@@ -57,7 +57,7 @@ func TestLayersComeAfterWhatTheyDependOn(t *testing.T) {
 	require.Equal(t, "other", c.Layers[1].Name)
 
 	_, err = site(t, edited(twoLayers(configMap, configMap)), "s1")
-	require.Equal(t, []string{"profiles/p/addons/other: ConfigMap default/one is in layer web and in layer other of site s1"}, messages(err))
+	require.Equal(t, []string{"profiles/p/addons/other/two.yaml:1: ConfigMap default/one is in layer web and in layer other of site s1"}, messages(err))
 }
 
 func TestObjectsAreInOrder(t *testing.T) {

@@ -117,22 +117,32 @@ var (
 	kustomizeName = regexp.MustCompile(`([A-Z]\w*)\.([\w-]+)\.(\[noGrp\]|[\w.-]+)/([\w.-]+|\[noName\])\.([\w-]+|\[noNs\])`)
 )
 
-// kustomizeProblem tells what kustomize says without its layers of quotation.
-func kustomizeProblem(file string, err error) error {
+// problem tells what kustomize says without its layers of quotation.
+func (j job) problem(err error) error {
 	text := strings.ReplaceAll(oneLine(err), "'/", "'")
-	p := &fleet.Problem{File: file, Tip: "\"kustomize build\" of that folder says the same at more length", Rule: fleet.RuleKustomization}
+	p := &fleet.Problem{File: j.File, Tip: "\"kustomize build\" of that folder says the same at more length", Rule: fleet.RuleKustomization}
 	if m := unmatched.FindStringSubmatch(text); m != nil {
 		p.Msg = "no object matches the patch for " + readableNames(m[1])
 		p.Tip = "give the patch the apiVersion, kind, name and namespace that the object has among the resources"
-		return p
+		kind, name := kindAndName(m[1])
+		return writtenAs(p, j.Files, kind, name)
 	}
 	if m := alreadyThere.FindStringSubmatch(text); m != nil {
 		p.Msg, p.Tip = readableNames(m[1])+" is there twice", "keep one of them"
 		p.Rule = fleet.RuleDuplicateObject
-		return p
+		kind, name := kindAndName(m[1])
+		return writtenAs(p, j.Files, kind, name)
 	}
 	p.Msg = "kustomize: " + readableNames(mustBuild.ReplaceAllString(accumulating.ReplaceAllString(text, ""), ""))
 	return p
+}
+
+// kindAndName reads those of an object as kustomize names it.
+func kindAndName(text string) (kind, name string) {
+	if m := kustomizeName.FindStringSubmatch(text); m != nil {
+		return m[1], m[4]
+	}
+	return "", ""
 }
 
 // readableNames turns ConfigMap.v1.[noGrp]/text.[noNs] into ConfigMap text.

@@ -63,9 +63,9 @@ func brokenObjects() []broken {
 	const binding = "---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\nmetadata: {name: images}\nspec:\n  policyName: images\n  validationActions: [Deny]\n"
 	return []broken{
 		{fleet.RuleReach, "", file(layerFile, "resources:\n  - ../../../../bases/namespace\n  - web.yaml\n  - ../../../../sites/one\n"), layerFile + ":4", "out of reach", "a profile reads"},
-		{fleet.RuleKustomization, "", file(layerFile, sound()[layerFile]+"patches: [{patch: '{kind: Service, apiVersion: v1, metadata: {name: none}}'}]\n"), layerFile, "no object matches the patch for Service none", "give the patch"},
+		{fleet.RuleKustomization, "", file(layerFile, sound()[layerFile]+"patches: [{patch: '{kind: Service, apiVersion: v1, metadata: {name: none}}'}]\n"), layerFile + ":4", "no object matches the patch for Service none", "give the patch"},
 		{fleet.RuleBadObject, "", change(base, "  name: shop\n", "  labels: {a: b}\n"), base + ":1", "has no name", "metadata.name"},
-		{fleet.RuleDuplicateObject, "", file(web+"web.yaml", webYAML+"---\n"+webYAML), layerFile, "Deployment shop/web is there twice", "keep one"},
+		{fleet.RuleDuplicateObject, "", file(web+"web.yaml", webYAML+"---\n"+webYAML), web + "web.yaml:20", "Deployment shop/web is there twice", "keep one"},
 		{fleet.RuleEmptyLayer, "", and(file("profiles/shop/addons/more/kustomization.yaml", "resources: []\n"), change("profiles/shop/profile.yaml", "- name: web", "- name: web\n    - name: more")),
 			"profiles/shop/addons/more/kustomization.yaml", "has no objects", "remove the layer"},
 		{fleet.RuleBadDistribution, "", change("profiles/shop/distribution/kustomization.yaml", "[distribution.yaml]", "[]"), "profiles/shop/distribution/kustomization.yaml", "0 objects", "exactly one"},

@@ -75,7 +75,7 @@ func badInputs() []badInput {
 		{name: "a path outside of the fleet", files: web("resources:\n  - ../../../../../etc/passwd\n"), want: webFile + ":2: ../etc/passwd is out of reach of profiles/shop"},
 		{name: "a file that is missing", files: web("resources:\n  - none.yaml\n"), want: webFile + ":2: " + webLayer + "none.yaml does not exist"},
 		{name: "a mistyped field of a kustomization", files: web("resources: [text.yaml]\nresource: [x]\n"), want: webFile + ":2: unknown field resource"},
-		{name: "a patch for nothing", files: web("resources: [text.yaml]\npatches:\n  - patch: |\n      apiVersion: v1\n      kind: ConfigMap\n      metadata: {name: none}\n"), want: webFile + ": no object matches the patch for ConfigMap none"},
+		{name: "a patch for nothing", files: web("resources: [text.yaml]\npatches:\n  - patch: |\n      apiVersion: v1\n      kind: ConfigMap\n      metadata: {name: none}\n"), want: webFile + ":4: no object matches the patch for ConfigMap none"},
 		{name: "bases that need each other", files: map[string]string{webFile: "resources: [../more]\n", "profiles/shop/addons/more/kustomization.yaml": "resources: [../web]\n"}, want: "profiles/shop/addons/more/kustomization.yaml:1: kustomizations refer to each other"},
 		{name: "an object without a name", files: map[string]string{webLayer + "text.yaml": "apiVersion: v1\nkind: ConfigMap\n"}, want: webLayer + "text.yaml:1: ConfigMap has no metadata"},
 		{name: "an object that is no mapping", files: map[string]string{webLayer + "text.yaml": "- a\n- b\n"}, want: webLayer + "text.yaml:1: a document is not an object"},
