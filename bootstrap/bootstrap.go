@@ -25,6 +25,8 @@ type Request struct {
 	Distribution fleet.Distribution
 	Content      map[string]string // reference → digest of what Needs lists
 	Images       map[string]string // reference → digest of the layers' images, imported before pods need them
+	Downgrades   []string          // versions that commits allow to go back to
+	Anew         bool              // what was undone is tried once more at once: somebody ordered it
 	Store        *content.Store
 	Log          *slog.Logger // nil discards
 }
@@ -33,6 +35,8 @@ type Request struct {
 type Peers interface {
 	Cluster(ctx context.Context, of peers.Member) (peers.Cluster, error)
 	Join(ctx context.Context, through peers.Member) (peers.Material, error)
+	Away(ctx context.Context, through peers.Member) error
+	Back(ctx context.Context, through peers.Member) error
 }
 
 // self is the member that the request is for.

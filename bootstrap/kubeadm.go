@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeadm"
@@ -45,7 +46,8 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 	}
 	cfg := kubeadm.Config{
 		Dir: req.Dir, Host: req.Host, Worker: req.self().Role == fleet.Worker, Network: system.Network(req.self().Network),
-		Members: req.Members, Removed: req.Removed, Peers: req.Peers, Cluster: clusterOf(d), Images: map[string]string{}, Archive: req.Store, Log: req.Log,
+		Members: req.Members, Removed: req.Removed, Peers: req.Peers, Cluster: clusterOf(d), MaxUnavailable: d.MaxUnavailable,
+		Downgrade: slices.Contains(req.Downgrades, d.Version), Anew: req.Anew, Images: map[string]string{}, Archive: req.Store, Log: req.Log,
 	}
 	for ref, digest := range req.Images {
 		cfg.Images[ref] = digest

@@ -36,3 +36,18 @@ func (u *unknownVersion) Error() string {
 func (u *unknownVersion) Hint() string {
 	return "choose a version of " + strings.Join(u.known, " or ") + ", or update agents to a release of Holdfast that knows this one"
 }
+
+// CheckUpgrade tells whether hosts take a cluster from one distribution to another, where
+// commits allow them to go back to versions. The error has a hint.
+func CheckUpgrade(was, is fleet.Distribution, allow []string) error {
+	a, b := fleet.VersionOf(was.Version), fleet.VersionOf(is.Version)
+	switch {
+	case was.Type != is.Type || is.Type == fleet.Embedded:
+		return nil
+	case is.Type == fleet.Kubeadm && b.Compare(a) < 0 && slices.Contains(allow, is.Version):
+		return nil
+	case is.Type != fleet.Kubeadm && a[0] == b[0] && a[1] == b[1]:
+		return nil
+	}
+	return fleet.CheckUpgrade(was.Version, is.Version)
+}

@@ -56,7 +56,7 @@ func ParseDistribution(data []byte) (Distribution, error) {
 		r.add(r.file, 0, "", "the object is larger than %d KiB", MaxFileSize>>10).Rule = RuleTooLarge
 		return Distribution{}, r.err()
 	}
-	d := Distribution{APIPort: 6443}
+	d := Distribution{APIPort: 6443, MaxUnavailable: 1}
 	var at distributionLines
 	d.Name = r.kubeObject(data, "Distribution", true, r.distributionFields(&d, &at)).Name
 	r.checkKind(&d, at)
@@ -133,7 +133,8 @@ func (r reader) distributionFields(d *Distribution, at *distributionLines) map[s
 			at.host = n
 			r.object(n, "host", r.machineFields(&d.Machine))
 		}},
-		"apiPort": {false, "Default 6443, which type rke2 cannot change", between(1, 65535), func(n *yaml.Node) { d.APIPort = r.number(n, "apiPort", 1, 65535) }},
+		"apiPort":        {false, "Default 6443, which type rke2 cannot change", between(1, 65535), func(n *yaml.Node) { d.APIPort = r.number(n, "apiPort", 1, 65535) }},
+		"maxUnavailable": {false, "How many workers may be away for an upgrade at the same time; default 1", between(1, 1000), func(n *yaml.Node) { d.MaxUnavailable = r.number(n, "maxUnavailable", 1, 1000) }},
 	}
 }
 

@@ -189,4 +189,5 @@ type Distribution struct {
 	ServiceCIDR     string
 	APIPort         int     // default 6443
 	Machine         Machine // settings of the hosts; not of type embedded
+	MaxUnavailable  int     // workers that may be away for an upgrade at the same time; default 1
 }

@@ -16,10 +16,10 @@ func TestParseDistribution(t *testing.T) {
 	t.Parallel()
 	got, err := fleet.ParseDistribution([]byte(`{"apiVersion":"holdfast.dev/v1alpha1","kind":"Distribution","metadata":{"name":"x","labels":{"a":"b"}},"spec":{"type":"embedded","version":"v1.36.3"}}`))
 	require.NoError(t, err)
-	require.Equal(t, fleet.Distribution{Name: "x", Type: "embedded", Version: "v1.36.3", PodCIDR: "10.244.0.0/24", ServiceCIDR: "10.96.0.0/16", APIPort: 6443}, got)
+	require.Equal(t, fleet.Distribution{Name: "x", Type: "embedded", Version: "v1.36.3", PodCIDR: "10.244.0.0/24", ServiceCIDR: "10.96.0.0/16", APIPort: 6443, MaxUnavailable: 1}, got)
 	got, err = fleet.ParseDistribution([]byte(head + "Distribution\nmetadata:\n  name: x\nspec: {type: k3s, version: v1.36.3+k3s1, disable: [traefik, servicelb]}\n"))
 	require.NoError(t, err)
-	require.Equal(t, fleet.Distribution{Name: "x", Type: "k3s", Version: "v1.36.3+k3s1", Disable: []string{"traefik", "servicelb"}, PodCIDR: "10.42.0.0/16", ServiceCIDR: "10.43.0.0/16", APIPort: 6443}, got)
+	require.Equal(t, fleet.Distribution{Name: "x", Type: "k3s", Version: "v1.36.3+k3s1", Disable: []string{"traefik", "servicelb"}, PodCIDR: "10.42.0.0/16", ServiceCIDR: "10.43.0.0/16", APIPort: 6443, MaxUnavailable: 1}, got)
 	for _, tt := range []struct{ name, spec, want string }{
 		{"another type", "{type: k9s, version: v1.36.3}", "distribution:5: unknown type of distribution k9s"},
 		{"no version", "{type: embedded}", "distribution:5: spec lacks the field version"},

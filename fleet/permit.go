@@ -66,6 +66,8 @@ func ParsePermit(text string) (Permit, error) {
 type Permits struct {
 	Prune    []Permit `json:"prune,omitempty"`    // to delete for good
 	Recreate []Permit `json:"recreate,omitempty"` // to delete and make anew
+
+	Downgrade []string `json:"downgrade,omitempty"` // versions of Kubernetes that hosts may go back to
 }
 
 // Names tells whether the permit is for an object.

@@ -50,6 +50,23 @@ func (c *Client) Join(ctx context.Context, through Member) (Material, error) {
 	return m, err
 }
 
+// Away asks a member to have the cluster do without this host: its pods move.
+func (c *Client) Away(ctx context.Context, through Member) error {
+	return c.tell(ctx, through, "/v1/away")
+}
+
+// Back tells a member that this host is there again.
+func (c *Client) Back(ctx context.Context, through Member) error {
+	return c.tell(ctx, through, "/v1/back")
+}
+
+func (c *Client) tell(ctx context.Context, m Member, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	_, err := c.ask(ctx, m, http.MethodPost, path)
+	return err
+}
+
 func (c *Client) ask(ctx context.Context, m Member, method, path string) ([]byte, error) {
 	if m.Network.Address == "" {
 		return nil, fmt.Errorf("host %s has no address in the fleet", m.Name)

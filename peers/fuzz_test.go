@@ -19,7 +19,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/fleet"
 )
 
-type nothing struct{ given int }
+type nothing struct{ given, moved int }
 
 func (*nothing) Cluster(context.Context) (Cluster, error) { return Cluster{}, nil }
 func (n *nothing) Give(context.Context, Member) (Material, error) {
@@ -27,10 +27,14 @@ func (n *nothing) Give(context.Context, Member) (Material, error) {
 	return Material{}, nil
 }
 
+func (n *nothing) Away(context.Context, Member) error { n.moved++; return nil }
+func (n *nothing) Back(context.Context, Member) error { n.moved++; return nil }
+
 // FuzzRequest is what a member's machine may send once its key is known: nothing is
 // given for anything but the one request for it.
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte("POST /v1/join HTTP/1.1\r\nHost: a\r\n\r\n"))
+	f.Add([]byte("POST /v1/away HTTP/1.1\r\nHost: a\r\n\r\n"))
 	f.Add([]byte("GET /v1/cluster HTTP/1.1\r\nHost: a\r\n\r\n"))
 	f.Add([]byte("GET /v1/join/../join HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -50,7 +54,7 @@ func FuzzRequest(f *testing.F) {
 		req.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{PublicKey: public}}}
 		handler.ServeHTTP(answer, req)
 		require.NotEqual(t, http.StatusOK, answer.Code, "it is no member")
-		require.Zero(t, local.given)
+		require.Zero(t, local.given+local.moved)
 
 		s.members[string(public)] = Member{Name: "b", Identity: string(ssh.MarshalAuthorizedKey(line)), Role: fleet.Worker}
 		answer = httptest.NewRecorder()
@@ -58,6 +62,9 @@ func FuzzRequest(f *testing.F) {
 		if answer.Code == http.StatusOK && local.given > 0 {
 			require.Equal(t, http.MethodPost, req.Method)
 			require.Equal(t, "/v1/join", req.URL.Path)
+		}
+		if local.moved > 0 {
+			require.Equal(t, http.MethodPost, req.Method)
 		}
 	})
 }

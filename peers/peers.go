@@ -46,9 +46,10 @@ func Removed(site *fleet.Site) []string {
 
 // Cluster is what a host knows of its site's cluster.
 type Cluster struct {
-	Known bool   `json:"known"`           // it is part of one, or began to be
-	Gives bool   `json:"gives"`           // it is of the control plane and can let others join
-	Nodes []Node `json:"nodes,omitempty"` // of one that gives
+	Known   bool   `json:"known"`             // it is part of one, or began to be
+	Gives   bool   `json:"gives"`             // it is of the control plane and can let others join
+	Version string `json:"version,omitempty"` // of one that gives: of Kubernetes
+	Nodes   []Node `json:"nodes,omitempty"`   // of one that gives
 }
 
 // Node is a node of the cluster, and where its pods are.
@@ -66,6 +67,9 @@ type Local interface {
 	Cluster(ctx context.Context) (Cluster, error)
 	// Give returns what the member needs to join in its role.
 	Give(ctx context.Context, to Member) (Material, error)
+	// Away has the cluster do without the member, a worker, until it is back.
+	Away(ctx context.Context, who Member) error
+	Back(ctx context.Context, who Member) error
 }
 
 // RefusedError is a peer's answer that it does not give what it was asked for.

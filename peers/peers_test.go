@@ -39,6 +39,7 @@ func newMachine(t *testing.T, name string, role fleet.Role) machine {
 type cluster struct {
 	mu    sync.Mutex
 	given []string
+	moved []string
 	full  bool
 }
 
@@ -54,6 +55,23 @@ func (c *cluster) Give(_ context.Context, to peers.Member) (peers.Material, erro
 	}
 	c.given = append(c.given, to.Name+" as "+string(to.Role))
 	return peers.Material{"ca.crt": []byte("certificate"), "ca.key": []byte("key")}, nil
+}
+
+func (c *cluster) Away(_ context.Context, who peers.Member) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.full {
+		return errors.New("d is away, and maxUnavailable is 1")
+	}
+	c.moved = append(c.moved, who.Name+" away")
+	return nil
+}
+
+func (c *cluster) Back(_ context.Context, who peers.Member) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moved = append(c.moved, who.Name+" back")
+	return nil
 }
 
 func (c *cluster) joined() []string {
@@ -224,4 +242,19 @@ func TestSlowPeersDoNotKeepOthersOut(t *testing.T) {
 		_, err := l.from(t, b).Cluster(t.Context(), l.a.Member)
 		return err == nil
 	}, 2*time.Minute, 100*time.Millisecond)
+}
+
+func TestAWorkerIsAwayForAWhile(t *testing.T) {
+	t.Parallel()
+	b, stranger := newMachine(t, "b", fleet.Worker), newMachine(t, "b", fleet.Worker)
+	l := newLAN(t, b)
+	require.NoError(t, l.from(t, b).Away(t.Context(), l.a.Member))
+	require.NoError(t, l.from(t, b).Back(t.Context(), l.a.Member))
+	require.Error(t, l.from(t, stranger).Away(t.Context(), l.a.Member))
+	require.Equal(t, []string{"b away", "b back"}, l.local.moved)
+
+	l.local.full = true
+	var refused *peers.RefusedError
+	require.ErrorAs(t, l.from(t, b).Away(t.Context(), l.a.Member), &refused)
+	require.Equal(t, "d is away, and maxUnavailable is 1", refused.Reason)
 }

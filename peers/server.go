@@ -160,6 +160,8 @@ func (s *Server) handler() http.Handler {
 		}
 		return material, err
 	}))
+	mux.HandleFunc("POST /v1/away", s.answer(func(ctx context.Context, m Member) (any, error) { return nil, s.Local.Away(ctx, m) }))
+	mux.HandleFunc("POST /v1/back", s.answer(func(ctx context.Context, m Member) (any, error) { return nil, s.Local.Back(ctx, m) }))
 	return mux
 }
 

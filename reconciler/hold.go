@@ -234,7 +234,7 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 		Commit: commit, Desired: desired, Members: peers.Members(host.Site), Removed: peers.Removed(host.Site), Prune: host.Site.Prune,
 		Suspended: host.Site.Suspended, Maintenance: host.Site.Maintenance, Urgent: s.urgent(rev, host.Site),
 	}
-	s.renderedAt = time.Now()
+	s.renderedAt, s.mayGoBack = time.Now(), s.downgrades(rev)
 	s.Log.Info("revision rendered", "revision", rev.Short(), "cluster", desired.Cluster.Digest, "node", desired.Node.Digest)
 	return s.rendered, nil
 }

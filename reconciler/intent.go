@@ -12,9 +12,10 @@ import (
 // The trailers that give orders. They count in the last paragraph of a commit's
 // message, as git interpret-trailers(1) reads them.
 const (
-	trailerPrune    = "allow-prune"
-	trailerRecreate = "allow-recreate"
-	trailerUrgent   = "urgent"
+	trailerPrune     = "allow-prune"
+	trailerRecreate  = "allow-recreate"
+	trailerDowngrade = "allow-downgrade"
+	trailerUrgent    = "urgent"
 )
 
 // intents are what commits allow. They are kept with the confirmed revision, so
@@ -33,6 +34,8 @@ func Intents(said []gitsource.Message) fleet.Permits {
 			all.Prune = append(all.Prune, permits(value)...)
 		case trailerRecreate:
 			all.Recreate = append(all.Recreate, permits(value)...)
+		case trailerDowngrade:
+			all.Downgrade = append(all.Downgrade, value)
 		}
 	}
 	return all
@@ -116,4 +119,18 @@ func (s *session) intend(rev gitsource.Revision, t target, settled string) inten
 		return intents{}
 	}
 	return Intents(said)
+}
+
+// downgrades are the versions of Kubernetes that hosts may go back to, as commits since
+// the confirmed one say. That they did so once is no leave for the next time.
+func (s *session) downgrades(rev gitsource.Revision) []string {
+	if s.confirmed == nil || s.confirmed.Commit.Revision == rev.Commit() {
+		return nil
+	}
+	said, err := rev.Since(s.confirmed.Commit.Revision)
+	if err != nil {
+		s.Log.Warn("what commits allow is not known: no downgrade is", "revision", rev.Short(), "error", err)
+		return nil
+	}
+	return Intents(said).Downgrade
 }

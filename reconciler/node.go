@@ -26,6 +26,12 @@ func (s *session) bootstrap(ctx context.Context, t target) error {
 	if err := s.checkContent(driver.Needs(dist), t.Desired); err != nil {
 		return err
 	}
+	var mayGoBack []string
+	if s.rendered != nil && s.rendered.Commit.Revision == t.Commit.Revision && (s.confirmed == nil || s.confirmed.Commit.Revision != t.Commit.Revision) {
+		mayGoBack = s.mayGoBack
+	}
+	anew := s.tryAnew
+	s.tryAnew = false
 	access, err := driver.Ensure(ctx, bootstrap.Request{
 		Dir:          s.Dir + "/" + dist.Type,
 		Host:         t.Desired.Host,
@@ -35,6 +41,8 @@ func (s *session) bootstrap(ctx context.Context, t target) error {
 		Distribution: dist,
 		Content:      t.Desired.Node.Content,
 		Images:       locked(t.Desired.Cluster.Images),
+		Downgrades:   mayGoBack,
+		Anew:         anew,
 		Store:        s.Content,
 		Log:          s.Log,
 	})

@@ -86,7 +86,7 @@ func (s *session) remove(o orders.Order) {
 	}
 }
 
-// retry forgets what was found bad: of a layer, or of all and of the agent's programs.
+// retry forgets what was found bad: of a layer, or of all, the node and the agent's programs.
 func (s *session) retry(layer string) {
 	clear(s.failing)
 	n, err := s.verdicts.clear(layer)
@@ -95,7 +95,11 @@ func (s *session) retry(layer string) {
 	}
 	s.sayVerdicts()
 	s.Log.Info("verdicts forgotten", "layer", layer, "count", n)
-	if layer != "" || s.Program == nil {
+	if layer != "" {
+		return
+	}
+	s.tryAnew = true
+	if s.Program == nil {
 		return
 	}
 	s.rendered = nil // which program the revision names is looked at before it is loaded

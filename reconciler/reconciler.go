@@ -110,6 +110,8 @@ type session struct {
 	suspended    []Pause              // by commits, as of the last look
 	rendered     *target              // of the newest revision that could be rendered
 	renderedAt   time.Time            // when it was
+	mayGoBack    []string             // versions of Kubernetes, as commits up to it allow
+	tryAnew      bool                 // what the node has undone, as somebody ordered
 	inventory    Inventory            // what may be in the cluster
 	going        bool                 // this round deleted something that finalizers hold
 	pauses       []orders.Order       // that stand, as of the last look

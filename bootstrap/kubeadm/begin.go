@@ -26,8 +26,11 @@ func (n *node) others() []peers.Member {
 // begin makes the host a node of its site's cluster: of the one that there is, or
 // of a new one. What a cut-off attempt left is removed first, for nothing can have
 // been put into it.
-func (n *node) begin(ctx context.Context, rec record) error {
+func (n *node) begin(ctx context.Context, rec *record) error {
 	through, err := n.findCluster(ctx)
+	if err == nil && through != nil {
+		err = n.mayJoin(ctx, *through)
+	}
 	if err != nil {
 		return err
 	}
@@ -41,11 +44,11 @@ func (n *node) begin(ctx context.Context, rec record) error {
 	if err != nil {
 		return err
 	}
-	rec = record{Step: stepInit, Worker: n.Worker, Cluster: n.Cluster, Bin: n.Bin, Address: address}
+	*rec = record{Step: stepInit, Worker: n.Worker, Cluster: n.Cluster, Bin: n.Bin, Pause: n.Pause, Address: address}
 	if through != nil {
 		rec.Step = stepJoin
 	}
-	if err := n.writeRecord(rec); err != nil {
+	if err := n.writeRecord(*rec); err != nil {
 		return err
 	}
 	if err := n.kubeletUnit(ctx); err != nil {
@@ -60,7 +63,7 @@ func (n *node) begin(ctx context.Context, rec record) error {
 		return err
 	}
 	rec.Step = stepReady
-	return n.writeRecord(rec)
+	return n.writeRecord(*rec)
 }
 
 func (n *node) initialise(ctx context.Context, address string) error {
@@ -70,6 +73,20 @@ func (n *node) initialise(ctx context.Context, address string) error {
 	}
 	n.log.Info("kubeadm init", "version", n.Cluster.Version)
 	return n.kubeadm(ctx, "init", "init", "--config="+config)
+}
+
+// mayJoin refuses a cluster of another version: it is upgraded first, host by host.
+func (n *node) mayJoin(ctx context.Context, through peers.Member) error {
+	known, err := n.Peers.Cluster(ctx, through)
+	if err != nil || known.Version == n.Cluster.Version {
+		return err
+	}
+	runs := known.Version
+	if runs == "" {
+		runs = "another version just now"
+	}
+	return system.Refuse(fmt.Sprintf("%s runs %s, and this host is to join with %s", through.Name, runs, n.Cluster.Version),
+		"it joins by itself once the control plane is upgraded; look there: holdfast status")
 }
 
 // findCluster returns the member to join through, or nil where this host makes the

@@ -90,3 +90,32 @@ func TestRoutesAreToAddressesAlone(t *testing.T) {
 	require.Equal(t, "10.244.0.0/24", own)
 	require.Equal(t, map[string]string{"10.244.1.0/24": "10.0.0.12"}, routes)
 }
+
+// TestAHostJoinsAClusterOfItsVersion: kubeadm joins with the images of its own.
+func TestAHostJoinsAClusterOfItsVersion(t *testing.T) {
+	t.Parallel()
+	n := testNode(t)
+	for version, want := range map[string]string{
+		"v1.36.3": "",
+		"v1.35.4": "a runs v1.35.4, and this host is to join with v1.36.3",
+		"":        "a runs another version just now", // it is being upgraded
+	} {
+		n.Peers = site{version}
+		err := n.mayJoin(t.Context(), peers.Member{Name: "a"})
+		if want == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, want)
+		}
+	}
+}
+
+// site is one whose cluster is of a version.
+type site struct{ version string }
+
+func (s site) Cluster(context.Context, peers.Member) (peers.Cluster, error) {
+	return peers.Cluster{Known: true, Gives: true, Version: s.version}, nil
+}
+func (site) Join(context.Context, peers.Member) (peers.Material, error) { return nil, nil }
+func (site) Away(context.Context, peers.Member) error                   { return nil }
+func (site) Back(context.Context, peers.Member) error                   { return nil }

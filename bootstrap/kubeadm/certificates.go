@@ -85,7 +85,7 @@ func kubeletOver(now time.Time) bool {
 // authority is, so that a clock which is wrong today makes none that is not valid yet
 // when it is right. kubeadm writes key and certificate one after the other: a copy
 // from before is kept until all is done, and put back if that was cut off.
-func (n *node) renewCertificates(ctx context.Context, rec record) error {
+func (n *node) renewCertificates(ctx context.Context, rec *record) error {
 	if n.Worker {
 		return n.introduceAnew(ctx)
 	}
@@ -100,7 +100,7 @@ func (n *node) renewCertificates(ctx context.Context, rec record) error {
 			return err
 		}
 		rec.Renewing = true
-		if err := n.writeRecord(rec); err != nil {
+		if err := n.writeRecord(*rec); err != nil {
 			return err
 		}
 	}
@@ -127,7 +127,7 @@ func (n *node) renewCertificates(ctx context.Context, rec record) error {
 		return err
 	}
 	rec.Renewing = false
-	return errors.Join(n.writeRecord(rec), os.RemoveAll(before))
+	return errors.Join(n.writeRecord(*rec), os.RemoveAll(before))
 }
 
 // renewKubelet gives the kubelet a certificate to start with; it asks for its own then.

@@ -57,9 +57,10 @@ func (n *node) keep(name, text string) (path string, err error) {
 // config is kubeadm's, see https://kubernetes.io/docs/reference/config-api/kubeadm-config.v1beta4/,
 // with the kubelet's and kube-proxy's. Images are not collected by the kubelet: what the next pods need may be there before them.
 // Each node finds the API on its own loopback, so the cluster's endpoint need not change when hosts come and go.
+// Tags of images are left to kubeadm, whose defaults go up with it.
 // Pods are evicted for what is left of a disk, not for a share of it: a site goes on until it is really full.
 func (n *node) config(m machine, address string) string {
-	c, tags := n.Cluster, tagsOf(n.Cluster.Version)
+	c := n.Cluster
 	return fmt.Sprintf(`apiVersion: kubeadm.k8s.io/v1beta4
 kind: InitConfiguration
 %[1]slocalAPIEndpoint:
@@ -78,15 +79,11 @@ networking:
   dnsDomain: cluster.local
 dns:
   imageRepository: %[5]s
-  imageTag: %[8]s
-etcd:
-  local:
-    imageTag: %[9]s
 ---
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
-cgroupDriver: %[10]s
-oomScoreAdj: %[11]d
+cgroupDriver: %[8]s
+oomScoreAdj: %[9]d
 failCgroupV1: false
 failSwapOn: false
 imageGCHighThresholdPercent: 100
@@ -97,9 +94,9 @@ apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 mode: nftables
 clusterCIDR: %[6]s
-oomScoreAdj: %[11]d
+oomScoreAdj: %[9]d
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
-`, n.registration(m, address), address, c.APIPort, c.Version, c.Repository, c.PodCIDR, c.ServiceCIDR, tags.coredns, tags.etcd, m.cgroupDriver(), m.oomScore())
+`, n.registration(m, address), address, c.APIPort, c.Version, c.Repository, c.PodCIDR, c.ServiceCIDR, m.cgroupDriver(), m.oomScore())
 }
 
 // registration is how the node introduces itself. kubeadm refuses version 1 of

@@ -39,14 +39,33 @@ func newEtcd(address string, authority *x509.CertPool, own tls.Certificate) *etc
 
 // member is one of the cluster's; the gateway writes numbers of 64 bits as text.
 type member struct {
-	ID   string `json:"ID"`
-	Name string `json:"name"`
+	ID   string   `json:"ID"`
+	Name string   `json:"name"`
+	URLs []string `json:"clientURLs"`
 }
 
 func (e *etcd) members(ctx context.Context) ([]member, error) {
 	var list struct{ Members []member }
 	err := kubeapi.Post(ctx, &e.Client, e.base+"cluster/member/list", struct{}{}, &list)
 	return list.Members, err
+}
+
+// healthy tells whether each member says that it is, see
+// https://etcd.io/docs/v3.6/op-guide/monitoring/#health-check.
+func (e *etcd) healthy(ctx context.Context) error {
+	list, err := e.members(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		if len(m.URLs) == 0 {
+			return fmt.Errorf("member %s has not started", m.ID)
+		}
+		if err := kubeapi.Get(ctx, &e.Client, m.URLs[0]+"/health", nil); err != nil {
+			return fmt.Errorf("member %s: %w", m.Name, err)
+		}
+	}
+	return nil
 }
 
 // remove takes the member of that name out, if there is one. etcd itself refuses

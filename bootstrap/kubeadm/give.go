@@ -28,6 +28,7 @@ type Local struct {
 	mu      sync.Mutex
 	joining string // control-plane host that was given what it takes, and is not a node yet
 	since   time.Time
+	stuck   map[string]time.Time // workers whose pods did not move
 }
 
 // joinTime is how long a host of the control plane may take before another may join.
@@ -51,6 +52,9 @@ func (l *Local) Cluster(ctx context.Context) (peers.Cluster, error) {
 		return known, nil //nolint:nilerr // it is not healthy, then
 	}
 	known.Gives, known.Nodes = true, nodes
+	if rec.Upgrade == nil {
+		known.Version = rec.Cluster.Version
+	}
 	return known, nil
 }
 

@@ -37,6 +37,10 @@ type Config struct {
 	Network system.Network
 	Cluster Cluster
 
+	MaxUnavailable int  // workers that may be away at the same time
+	Downgrade      bool // a commit allows that it goes back to the version
+	Anew           bool // an upgrade that was undone is tried at once
+
 	Pause   string            // image of the pods' sandboxes: repository@digest
 	Images  map[string]string // reference → digest, imported before pods need them
 	Archive containerd.Archive
@@ -49,6 +53,8 @@ type Config struct {
 type Peers interface {
 	Cluster(ctx context.Context, of peers.Member) (peers.Cluster, error)
 	Join(ctx context.Context, through peers.Member) (peers.Material, error)
+	Away(ctx context.Context, through peers.Member) error
+	Back(ctx context.Context, through peers.Member) error
 }
 
 // Cluster is what a cluster is made with.
@@ -77,11 +83,28 @@ func Ensure(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if rec.Upgrade != nil && rec.Upgrade.Step == stepControlPlane {
+		if err := n.as(rec).goBack(ctx, &rec); err != nil {
+			return fmt.Errorf("an upgrade was cut off: %w", err)
+		}
+	}
 	if err := n.mayChange(rec); err != nil {
 		return err
 	}
+	if rec.Step == stepReady && (rec.Upgrade != nil || rec.Cluster.Version != n.Cluster.Version) {
+		return n.upgrade(ctx, rec)
+	}
+	if err := n.keepUp(ctx, &rec); err != nil {
+		return err
+	}
+	return n.back(ctx, &rec)
+}
+
+// keepUp makes the host a node, or sees that it is as it should be: rec is of the
+// same cluster and version.
+func (n *node) keepUp(ctx context.Context, rec *record) error {
 	due := rec.Step == stepReady && (rec.Renewing || n.certificatesDue(time.Now()))
-	if rec.Step == stepReady && rec.Cluster == cfg.Cluster && n.upToDate() && !due && n.healthy(ctx) == nil {
+	if rec.Step == stepReady && n.upToDate() && !due && rec.MaxUnavailable == n.MaxUnavailable && n.healthy(ctx) == nil {
 		return n.tend(ctx)
 	}
 	began := time.Now()
@@ -98,13 +121,7 @@ func Ensure(ctx context.Context, cfg Config) error {
 			return fmt.Errorf("renew certificates: %w", err)
 		}
 	}
-	if err := n.relayRuns(ctx); err != nil {
-		return fmt.Errorf("start the relay to the control plane: %w", err)
-	}
-	if err := n.kubeletRuns(ctx); err != nil {
-		return fmt.Errorf("start the kubelet: %w", err)
-	}
-	if err := n.await(ctx, n.healthy); err != nil {
+	if err := n.runs(ctx); err != nil {
 		return err
 	}
 	if err := n.await(ctx, n.networked); err != nil {
@@ -113,11 +130,26 @@ func Ensure(ctx context.Context, cfg Config) error {
 	if err := n.await(ctx, n.ready); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(introduction); err != nil {
+	rec.Bin, rec.Pause, rec.MaxUnavailable = n.Bin, n.Pause, n.MaxUnavailable
+	if err := errors.Join(n.writeRecord(*rec), os.RemoveAll(introduction)); err != nil {
 		return err
 	}
-	n.log.Info("node is ready", "version", cfg.Cluster.Version, "took", time.Since(began).Round(time.Millisecond))
+	n.log.Info("node is ready", "version", n.Cluster.Version, "took", time.Since(began).Round(time.Millisecond))
 	return nil
+}
+
+// runs brings up what belongs to the host, and returns when that is healthy.
+func (n *node) runs(ctx context.Context) error {
+	if err := n.runtimeRuns(ctx); err != nil {
+		return fmt.Errorf("start containerd: %w", err)
+	}
+	if err := n.relayRuns(ctx); err != nil {
+		return fmt.Errorf("start the relay to the control plane: %w", err)
+	}
+	if err := n.kubeletRuns(ctx); err != nil {
+		return fmt.Errorf("start the kubelet: %w", err)
+	}
+	return n.await(ctx, n.healthy)
 }
 
 type node struct {
@@ -157,12 +189,9 @@ func (n *node) mayChange(rec record) error {
 			"set the role back; or take the host out with state: removed, and register it anew in its new role")
 	}
 	was, want := rec.Cluster, n.Cluster
+	want.Version = was.Version // see upgrade
 	if rec.Step != stepReady || was == want {
 		return nil
-	}
-	if was.Version != want.Version {
-		return system.Refuse(fmt.Sprintf("the cluster runs Kubernetes %s and the fleet says %s, but upgrades of kubeadm's clusters are not written yet", was.Version, want.Version),
-			"set the version back, or make the cluster anew")
 	}
 	return system.Refuse(fmt.Sprintf("networks, port and image repository of a cluster cannot change: it was made with %+v", was),
 		"set them back, or make the cluster anew")

@@ -86,7 +86,7 @@ func TestRecord(t *testing.T) {
 	require.ErrorContains(t, other.mayChange(rec), "networks, port and image repository of a cluster cannot change")
 	other.Cluster = n.Cluster
 	other.Cluster.Version = "v1.35.1"
-	require.ErrorContains(t, other.mayChange(rec), "the cluster runs Kubernetes v1.36.3 and the fleet says v1.35.1")
+	require.NoError(t, other.mayChange(rec), "versions are another matter")
 }
 
 func TestADamagedRecordIsNoLicence(t *testing.T) {

@@ -17,10 +17,34 @@ type record struct {
 	Step    step    `json:"step"`
 	Worker  bool    `json:"worker,omitempty"`
 	Cluster Cluster `json:"cluster"`
-	Bin     string  `json:"bin"`     // of the programs that it was made with
-	Address string  `json:"address"` // of the node: a control plane keeps the one that it was made with
+	Bin     string  `json:"bin"`             // of the programs that it was made with
+	Address string  `json:"address"`         // of the node: a control plane keeps the one that it was made with
+	Pause   string  `json:"pause,omitempty"` // image of the pods' sandboxes
 
-	Renewing bool `json:"renewing,omitempty"` // certificates: begun
+	MaxUnavailable int `json:"maxUnavailable,omitempty"` // of workers, as of a Config
+
+	Renewing bool     `json:"renewing,omitempty"` // certificates: begun
+	Upgrade  *upgrade `json:"upgrade,omitempty"`  // begun
+	Away     bool     `json:"away,omitempty"`     // the cluster was told that the host is, for an upgrade
+	Failed   *failure `json:"failed,omitempty"`   // an upgrade
+}
+
+// version is that of the control plane on this host, or of the kubelet of a worker.
+func (r record) version() string {
+	if r.Upgrade == nil || r.Worker {
+		return r.Cluster.Version
+	}
+	if r.Upgrade.Step == stepControlPlane {
+		return r.Upgrade.From
+	}
+	return r.Upgrade.To
+}
+
+// done is the record of a host that is all that n is.
+func (n *node) done(rec record) record {
+	rec.Cluster, rec.Bin, rec.Pause, rec.MaxUnavailable = n.Cluster, n.Bin, n.Pause, n.MaxUnavailable
+	rec.Upgrade, rec.Failed = nil, nil
+	return rec
 }
 
 type step string

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 // drainTime is how long the pods of a host that goes have, and how long budgets for
@@ -55,7 +54,9 @@ func (n *node) letGo(ctx context.Context) error {
 		n.log.Info("host is removed from the cluster", "host", name, "etcd", isMember)
 		if i >= 0 {
 			if ready, _ := nodes[i].Ready(); ready { // who does not answer cannot move its pods
-				n.drain(ctx, name)
+				if err := n.drain(ctx, name); err != nil { // what has not moved in time is ended with the node
+					n.log.Warn("not all pods moved in time", "host", name, "error", err)
+				}
 			}
 		}
 		if err := store.remove(ctx, name); err != nil {
@@ -85,15 +86,6 @@ func (n *node) actsForSite(ctx context.Context) bool {
 	return true
 }
 
-// drain moves a node's pods. What has not moved in time is ended with the node.
-func (n *node) drain(ctx context.Context, name string) {
-	out, err := exec.CommandContext(ctx, filepath.Join(n.Bin, "kubectl"), "--kubeconfig="+Kubeconfig, "drain", name, //nolint:gosec // our own program
-		"--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+drainTime.String()).CombinedOutput()
-	if err != nil {
-		n.log.Warn("not all pods moved in time", "host", name, "error", err, "said", system.Reason(string(out)))
-	}
-}
-
 // Leave takes this host apart once the control plane that stays has let it go: there
 // is no node of its name any more. Until then its error says what it waits for.
 func Leave(ctx context.Context, cfg Config) error {
@@ -102,21 +94,16 @@ func Leave(ctx context.Context, cfg Config) error {
 		return err
 	}
 	n.Host, n.Members, n.log = cfg.Host, cfg.Members, newNode(cfg).log
-	authority, err := authorityOf(pkiDir + "/ca.crt")
-	if err != nil {
-		return err
-	}
-	own, err := n.credentials()
-	if err != nil {
-		return err
-	}
 	var errs []error
 	for _, m := range n.others() {
 		if m.Role != fleet.ControlPlane || m.Network.Address == "" {
 			continue
 		}
-		server := kubeapi.New(net.JoinHostPort(m.Network.Address, strconv.Itoa(n.Cluster.APIPort)), authority, own)
-		err := server.Get(ctx, "/api/v1/nodes/"+n.Host, nil)
+		server, err := n.serverOf(m)
+		if err != nil {
+			return err
+		}
+		err = server.Get(ctx, "/api/v1/nodes/"+n.Host, nil)
 		server.Close()
 		if kubeapi.NotFound(err) {
 			n.log.Info("the cluster has let this host go; taking it apart")
@@ -132,6 +119,19 @@ func Leave(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("ask whether the cluster has let this host go: %w", err)
 	}
 	return system.Refuse("this host is removed, and waits for its cluster to let it go", "look at a control-plane host that stays: holdfast status")
+}
+
+// serverOf is the API server of another host of the control plane.
+func (n *node) serverOf(m peers.Member) (*kubeapi.Server, error) {
+	authority, err := authorityOf(pkiDir + "/ca.crt")
+	if err != nil {
+		return nil, err
+	}
+	own, err := n.credentials()
+	if err != nil {
+		return nil, err
+	}
+	return kubeapi.New(net.JoinHostPort(m.Network.Address, strconv.Itoa(n.Cluster.APIPort)), authority, own), nil
 }
 
 // credentials are what the host shows to API servers.

@@ -127,6 +127,15 @@ func (s *Server) Delete(ctx context.Context, path string) error {
 	return nil
 }
 
+// Send writes an object to a path: POST makes it in a folder, PUT replaces it.
+func (s *Server) Send(ctx context.Context, method, path string, value any) error {
+	req, err := request(ctx, method, s.base+path, value)
+	if err != nil {
+		return err
+	}
+	return ask(&s.client, req, nil)
+}
+
 // Get asks an address and reads the answer, if it is a good one, into what is not nil.
 func Get(ctx context.Context, client *http.Client, url string, into any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -138,16 +147,24 @@ func Get(ctx context.Context, client *http.Client, url string, into any) error {
 
 // Post sends a value to an address and reads the answer likewise.
 func Post(ctx context.Context, client *http.Client, url string, value, into any) error {
+	req, err := request(ctx, http.MethodPost, url, value)
+	if err != nil {
+		return err
+	}
+	return ask(client, req, into)
+}
+
+func request(ctx context.Context, method, url string, value any) (*http.Request, error) {
 	data, err := json.Marshal(value)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(data))
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(data))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	return ask(client, req, into)
+	return req, nil
 }
 
 func ask(client *http.Client, req *http.Request, into any) error {
@@ -157,7 +174,7 @@ func ask(client *http.Client, req *http.Request, into any) error {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated {
 		return &statusError{resp.StatusCode, fmt.Sprintf("%s: %s: %s", req.URL, resp.Status, system.Reason(string(body)))}
 	}
 	if err == nil && into != nil {
@@ -175,19 +192,37 @@ type statusError struct {
 func (e *statusError) Error() string { return e.text }
 
 // NotFound tells whether the server answered that it has no such object.
-func NotFound(err error) bool {
+func NotFound(err error) bool { return answered(err, http.StatusNotFound) }
+
+// Conflict tells whether the server answered that somebody else changed the object, or made it.
+func Conflict(err error) bool { return answered(err, http.StatusConflict) }
+
+func answered(err error, code int) bool {
 	var answer *statusError
-	return errors.As(err, &answer) && answer.code == http.StatusNotFound
+	return errors.As(err, &answer) && answer.code == code
 }
 
 // Node is what is read of a Node.
 type Node struct {
-	Metadata struct{ Name string }
-	Spec     struct{ PodCIDR string }
-	Status   struct {
+	Metadata struct {
+		Name   string
+		Labels map[string]string
+	}
+	Spec struct {
+		PodCIDR       string
+		Unschedulable bool
+	}
+	Status struct {
 		Addresses  []struct{ Type, Address string }
 		Conditions []struct{ Type, Status, Message string }
+		NodeInfo   struct{ KubeletVersion string }
 	}
+}
+
+// ControlPlane tells whether it is of the control plane.
+func (o *Node) ControlPlane() bool {
+	_, ok := o.Metadata.Labels["node-role.kubernetes.io/control-plane"]
+	return ok
 }
 
 // Address is where its kubelet is.
