@@ -44,7 +44,7 @@ func Diff(base, head State, paths []string, o Options) (Changes, error) {
 	if err := digest(pairs, base, old, current); err != nil {
 		return c, err
 	}
-	if err := checkVersions(pairs, current, o); err != nil {
+	if err := checkVersions(pairs, old, current, o); err != nil {
 		return c, err
 	}
 	pairs = slices.DeleteFunc(pairs, func(p *pair) bool { return p.same() })

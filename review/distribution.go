@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
-	"strconv"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/render"
@@ -43,15 +41,21 @@ func (p *pair) node() error {
 	return nil
 }
 
-// checkVersions refuses distributions, as far as they change, that hosts do not know how to run.
-func checkVersions(pairs []*pair, r *render.Renderer, o Options) error {
+// checkVersions refuses distributions, as far as they change, that hosts do not know how
+// to run, or do not go to from what they run.
+func checkVersions(pairs []*pair, old, r *render.Renderer, o Options) error {
 	var errs []error
-	seen := map[string]bool{}
+	type change struct {
+		was, is string
+		live    bool // hosts run it
+	}
+	seen := map[change]bool{}
 	for _, p := range pairs {
-		if p.new == nil || p.was.Node == p.is.Node || seen[p.is.Node] {
+		c := change{p.was.Node, p.is.Node, p.old != nil && len(p.old.Active()) > 0}
+		if p.new == nil || c.was == c.is || seen[c] {
 			continue
 		}
-		seen[p.is.Node] = true
+		seen[c] = true
 		node, err := r.Node(p.new)
 		if err != nil {
 			return err
@@ -61,6 +65,11 @@ func checkVersions(pairs []*pair, r *render.Renderer, o Options) error {
 			return err
 		}
 		found := o.unknownVersion(d)
+		if found == nil && c.live {
+			if found, err = refusedUpgrade(old, p.old, d, o); err != nil {
+				return err
+			}
+		}
 		if found == nil {
 			continue
 		}
@@ -72,6 +81,25 @@ func checkVersions(pairs []*pair, r *render.Renderer, o Options) error {
 	return fleet.Join(errs...)
 }
 
+// refusedUpgrade says that hosts do not go from what a site runs to is, or nil.
+func refusedUpgrade(r *render.Renderer, site *fleet.Site, is fleet.Distribution, o Options) (*fleet.Problem, error) {
+	if o.CheckUpgrade == nil {
+		return nil, nil
+	}
+	node, err := r.Node(site)
+	if err != nil {
+		return nil, err
+	}
+	was, err := fleet.ParseDistribution(node.Distribution)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.CheckUpgrade(was, is, o.Allow.Downgrade); err != nil {
+		return &fleet.Problem{Rule: fleet.RuleDistributionVersion, Msg: err.Error(), Tip: hintOf(err)}, nil
+	}
+	return nil, nil
+}
+
 func texts(m map[string]string) map[string]any {
 	out := map[string]any{}
 	for key, value := range m {
@@ -79,8 +107,6 @@ func texts(m map[string]string) map[string]any {
 	}
 	return out
 }
-
-var minor = regexp.MustCompile(`^v(\d+)\.(\d+)\.(\d+)`)
 
 // hazard says what a live cluster does not take: see "Version Skew Policy" of
 // https://kubernetes.io/releases/version-skew-policy, and what it was set up with.
@@ -91,34 +117,21 @@ func hazard(was, is fleet.Distribution) string {
 	case was.PodCIDR != is.PodCIDR || was.ServiceCIDR != is.ServiceCIDR:
 		return "a live cluster keeps the networks that it was set up with"
 	}
-	a, b := versionOf(was), versionOf(is)
-	switch {
-	case b[0] < a[0] || b[0] == a[0] && b[1] < a[1]:
-		return fmt.Sprintf("Kubernetes does not go back from %s to %s: what is in etcd may be unreadable to it", was.Version, is.Version)
-	case b[0] != a[0] || b[1] > a[1]+1:
-		return fmt.Sprintf("Kubernetes goes up one minor version at a time: from %s to v%d.%d first", was.Version, a[0], a[1]+1)
-	case a[1] == b[1] && b[2] < a[2]:
-		return "an older patch of Kubernetes: what it mended is broken again"
+	if err := fleet.CheckUpgrade(was.Version, is.Version); err != nil {
+		return err.Error()
 	}
 	return ""
-}
-
-// versionOf is major, minor and patch.
-func versionOf(d fleet.Distribution) (v [3]int) {
-	for i, text := range minor.FindStringSubmatch(d.Version)[1:] {
-		v[i], _ = strconv.Atoi(text) // of digits, so at worst it is the greatest that there is
-	}
-	return v
 }
 
 // outage says what a change of the distribution costs.
 func (p *pair) outage(was, is fleet.Distribution, sameContent bool) string {
 	before, after := was.Machine, is.Machine
 	was.Machine, is.Machine = fleet.Machine{}, fleet.Machine{}
+	was.MaxUnavailable = is.MaxUnavailable
 	if sameContent && reflect.DeepEqual(was, is) {
 		return settingsCost(before, after)
 	}
-	return outageOf(p.new)
+	return outageOf(p.new, is.MaxUnavailable)
 }
 
 // settingsCost says what a change of the settings of hosts costs.
@@ -130,7 +143,7 @@ func settingsCost(was, is fleet.Machine) string {
 	return "settings of the hosts: what runs containers starts again on each, and the containers go on"
 }
 
-func outageOf(s *fleet.Site) string {
+func outageOf(s *fleet.Site, limit int) string {
 	control, all := 0, 0
 	for _, h := range s.Active() {
 		all++
@@ -144,9 +157,18 @@ func outageOf(s *fleet.Site) string {
 	case all == 1:
 		return "one node: it does not drain; its pods and the API are away while it restarts"
 	case control == 1:
-		return "one control-plane host: the API is away while it restarts; then the workers, one after the other"
+		return "one control-plane host: the API is away while it restarts; then the workers, " + atATime(limit)
+	case control == all:
+		return "the control-plane hosts one after the other; the API stays"
 	}
-	return "the control-plane hosts one after the other, then the workers; the API stays"
+	return "the control-plane hosts one after the other, then the workers, " + atATime(limit) + "; the API stays"
+}
+
+func atATime(limit int) string {
+	if limit == 1 {
+		return "one after the other"
+	}
+	return fmt.Sprintf("%d at a time", limit)
 }
 
 // inNodeOrder names the active hosts: control plane first, each in declared order.

@@ -24,7 +24,9 @@ type Options struct {
 	Check  func(fleet.Distribution) error // whether hosts can run it; nil: they can
 	// CheckHosts tells whether so many hosts can be one cluster of it; nil: they can.
 	CheckHosts func(d fleet.Distribution, hosts int) error
-	Allow      fleet.Permits // what the commits from base to head allow
+	// CheckUpgrade tells whether hosts go from one to another, where commits allow them to go back to versions; nil: they do.
+	CheckUpgrade func(was, is fleet.Distribution, allow []string) error
+	Allow        fleet.Permits // what the commits from base to head allow
 }
 
 // Changes is what hosts do differently between two states of their fleet.

@@ -2,6 +2,7 @@ package review_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -170,6 +171,29 @@ func TestAVersionThatNoHostKnowsIsRefused(t *testing.T) {
 	found := fleet.Problems(err)
 	require.Len(t, found, 1)
 	require.Equal(t, fleet.Problem{File: node, Line: 7, Rule: fleet.RuleDistributionVersion, Msg: "no host knows v1.99.0"}, *found[0])
+}
+
+// TestAnUpgradeThatHostsRefuseIsRefused: unless a commit allows that they go back.
+func TestAnUpgradeThatHostsRefuseIsRefused(t *testing.T) {
+	t.Parallel()
+	e := newExample(t)
+	e.edit(node, "v1.36.3", "v1.35.9")
+	head := e.repo.Commit(gitsourcetest.Commit{})
+	o := review.Options{CheckUpgrade: func(was, is fleet.Distribution, allow []string) error {
+		require.Equal(t, "v1.36.3", was.Version)
+		if slices.Contains(allow, is.Version) {
+			return nil
+		}
+		return fleet.CheckUpgrade(was.Version, is.Version)
+	}}
+	_, err := e.tryDiff(e.base, head, o)
+	found := fleet.Problems(err)
+	require.Len(t, found, 1)
+	require.Equal(t, fleet.Problem{File: node, Line: 7, Rule: fleet.RuleDistributionVersion, Msg: "Kubernetes does not go back from v1.36.3 to v1.35.9: what is in etcd may be unreadable to it",
+		Tip: "set the version back; or, where a commit says \"Allow-Downgrade: v1.35.9\", hosts go back to it, with the data of before the upgrade"}, *found[0])
+	o.Allow.Downgrade = []string{"v1.35.9"}
+	_, err = e.tryDiff(e.base, head, o)
+	require.NoError(t, err)
 }
 
 func TestALayerThatGoesIsDangerous(t *testing.T) {

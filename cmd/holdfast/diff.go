@@ -35,8 +35,9 @@ they are for. BASE...HEAD compares with where HEAD left BASE; BASE alone compare
 with the working tree. The default is from where HEAD left the default branch
 (origin/HEAD, main or master) to the working tree, or to HEAD if all is committed.
 
-What the trailers Allow-Prune and Allow-Recreate of the commits between allow is
-heeded; of what they do not allow, hosts hold back what is precious.
+What the trailers Allow-Prune, Allow-Recreate and Allow-Downgrade of the commits
+between allow is heeded; of what they do not allow, hosts hold back what is precious,
+and versions of Kubernetes that hosts would not go to are refused.
 
 With --server, it starts a real API server, which nobody else can reach, and applies
 what sites run at BASE and then at HEAD, as hosts do: so defaults, validation rules,
