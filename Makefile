@@ -9,7 +9,7 @@ KUBE_VERSION := $(foreach package,k8s.io/component-base/version k8s.io/client-go
 TEST_TIMEOUT ?= 15m
 FUZZTIME ?= 30s
 
-.PHONY: help root deps build embedded kustomize helm demo test conformance fuzz kill soak mutate lint bench fleet e2e e2e-all hosts clean
+.PHONY: help root deps build embedded kustomize helm demo test conformance fuzz kill soak mutate lint bench fleet e2e e2e-all hosts previous clean
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -148,17 +148,20 @@ fleet: ## write the benchmark's fleet (SITES=10000 OUT=dir)
 e2e: demo hosts ## the main job, end to end, checked: the demo, and stories on whole hosts
 	go test -tags e2e -count=1 -timeout 40m -skip '^TestSagas$$' ./e2e/...
 
-e2e-all: demo hosts ## e2e, the longer stories of each driver, and the sagas: several hosts, minutes each
+e2e-all: demo hosts previous ## e2e, the longer stories of each driver, and the sagas: several hosts, minutes each
 	ALL=1 go test -tags e2e -count=1 -timeout 90m ./e2e/...
 
 hosts: root deps build embedded # what the stories of e2e put on the disks of their hosts
 	@cd e2e/images && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../build/e2e/coredns github.com/coredns/coredns
 	@cd e2e/images && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../build/e2e/etcdutl go.etcd.io/etcd/etcdutl/v3
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/web ./fleet-example/app
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/e2e/standin ./e2e/standin
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/e2e/pause ./e2e/pause
+
+previous: # the Kubernetes that sagas of upgrades begin at
 	@echo "building Kubernetes $(PREVIOUS), which upgrades begin at; the first time takes minutes"
 	@cd e2e/images && CGO_ENABLED=0 go build -buildvcs=false -modfile v1.13.mod -trimpath -ldflags '-s -w' -o ../../build/e2e/previous/coredns github.com/coredns/coredns
 	@cd bootstrap/embedded/kube && CGO_ENABLED=0 go build -buildvcs=false -modfile v1.35.mod -trimpath -ldflags '-s -w $(KUBE_VERSION)' -o ../../../build/e2e/previous/kube .
-	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/web ./fleet-example/app
-	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/e2e/standin ./e2e/standin
 
 clean: ## remove what was built
 	rm -rf build

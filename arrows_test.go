@@ -51,6 +51,7 @@ var arrows = map[string][]string{
 	"bootstrap/solo":            {"durable", "bootstrap/containerd", "bootstrap/kubeapi", "bootstrap/system"},
 	"e2e/standin":               {"durable", "bootstrap/embedded", "e2e/standin/documented"},
 	"e2e/standin/documented":    {},
+	"e2e/pause":                 {},
 	"bootstrap/kubeapi":         {"bootstrap/system"},
 	"bootstrap/settings":        {"durable", "fleet", "bootstrap/system"},
 	"bootstrap/system":          {"durable"},

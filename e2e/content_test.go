@@ -96,7 +96,7 @@ func writeImages(file, version, build, tree string) (err error) {
 
 // programs are those of images of their own.
 func programs(version, build string) map[string]string {
-	return map[string]string{"coredns": filepath.Join(build, releases[version].coredns), "pause": build + "/embedded/pause"}
+	return map[string]string{"coredns": filepath.Join(build, releases[version].coredns), "pause": build + "/e2e/pause"}
 }
 
 // kubeLayer holds the multi-call program and nft, which kube-proxy calls.

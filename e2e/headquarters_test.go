@@ -189,7 +189,7 @@ func (hq *headquarters) publish() error {
 func (hq *headquarters) commit(message string) error {
 	for _, args := range [][]string{
 		{"add", "--all"},
-		{"-c", "gpg.format=ssh", "-c", "user.signingkey=" + hq.key(), "commit", "-q", "-S", "-m", message},
+		{"-c", "gpg.format=ssh", "-c", "user.signingkey=" + hq.key(), "commit", "-q", "--allow-empty", "-S", "-m", message},
 		{"push", "-q", "origin", "HEAD:main"},
 	} {
 		if _, err := hq.git(args...); err != nil {

@@ -74,12 +74,15 @@ func play(t *testing.T, file string, k kit) {
 			"remove":   s.remove,
 			"commit":   s.commit,
 			"version":  s.version,
+			"allow":    s.allow,
 			"settled":  s.settled,
 			"set":      s.set,
 			"on":       s.on,
 			"until":    s.until,
 			"kubectl":  s.kubectl,
 			"answers":  s.answers,
+			"uses":     s.uses,
+			"heard":    s.heard,
 		},
 	})
 }
@@ -177,6 +180,11 @@ func (s *story) version(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(s.hq.chooseDistribution(args[0]))
 	ts.Check(s.hq.lock())
 	ts.Check(s.hq.commit("Run " + args[0]))
+}
+
+// allow WHAT makes a commit that changes nothing, and allows something: Downgrade: VERSION.
+func (s *story) allow(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(s.hq.commit("Allow it\n\nAllow-" + strings.Join(args, " ")))
 }
 
 // set SITE VARIABLE=VALUE sets a variable by a commit.
