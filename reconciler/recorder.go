@@ -18,7 +18,8 @@ import (
 )
 
 // A recorder holds the status and writes it, at most every writeInterval, so
-// that a hundred layers changing at once cost one write.
+// that a hundred layers changing at once cost one write, and more seldom on a slow
+// disk, so that little of its time goes to this: a cluster's etcd waits for it, too.
 type recorder struct {
 	dir  string
 	disk durable.Disk
@@ -34,6 +35,8 @@ type recorder struct {
 
 const (
 	writeInterval = 50 * time.Millisecond
+	writeShare    = 10              // a write takes this part of the time at most,
+	writeSeldom   = time.Second     // unless the last one was longer ago
 	lazyWrite     = time.Minute     // between writes for nothing but when sources were asked
 	writeAgain    = 2 * time.Second // after one that failed
 )
@@ -143,18 +146,18 @@ func (r *recorder) run(ctx context.Context) {
 			r.write()
 			return
 		case <-r.changed:
-			r.write()
 		case <-lazy.C:
-			r.write()
 		case <-again.C:
-			r.write()
 		}
+		began := time.Now()
+		r.write()
+		pause := min(max(writeInterval, writeShare*time.Since(began)), writeSeldom)
 		if r.failing {
 			again.Reset(writeAgain)
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(writeInterval):
+		case <-time.After(pause):
 		}
 	}
 }

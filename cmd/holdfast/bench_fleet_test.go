@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -22,10 +23,12 @@ import (
 )
 
 // benchFleet is a state of the fleet: a namespace, and layers of five objects
-// in it that do not depend on each other. A layer's edited value differs.
+// in it that do not depend on each other. One of each layer has the value; that of
+// the edited layer differs.
 type benchFleet struct {
 	namespace      string
 	layers, edited int
+	value          string
 }
 
 func (f benchFleet) write(repo *gitsourcetest.Repo) {
@@ -34,9 +37,9 @@ func (f benchFleet) write(repo *gitsourcetest.Repo) {
 	for n := range f.layers {
 		name := fmt.Sprintf("app-%03d", n)
 		head += "  - {name: " + name + ", wait: false}\n"
-		value := "1"
+		value := cmp.Or(f.value, "1")
 		if n > 0 && n == f.edited {
-			value = "2"
+			value += " edited"
 		}
 		folder, kustomization := profile+"addons/"+name+"/", "namespace: "+f.namespace+"\nresources:\n"
 		for _, o := range benchObjects(name, value) {
@@ -112,13 +115,13 @@ func (l *line) server() *bareServer {
 	return &bareServer{url: cluster.Server, client: &http.Client{Transport: transport}}
 }
 
-// apply makes the layers' objects in a new namespace, by as many workers as Holdfast has.
-func (s *bareServer) apply(tb testing.TB, namespace string, layers int) time.Duration {
+// apply sends the layers' objects to a namespace, by as many workers as Holdfast has.
+func (s *bareServer) apply(tb testing.TB, f benchFleet) time.Duration {
 	tb.Helper()
 	var bodies [][]byte
 	var paths []string
-	for n := range layers {
-		for _, o := range benchObjects(fmt.Sprintf("app-%03d", n), "1") {
+	for n := range f.layers {
+		for _, o := range benchObjects(fmt.Sprintf("app-%03d", n), cmp.Or(f.value, "1")) {
 			meta := o["metadata"].(object)
 			meta["labels"] = object{"holdfast.dev/site": "bare", "holdfast.dev/layer": meta["name"]}
 			body, err := json.Marshal(o)
@@ -126,11 +129,11 @@ func (s *bareServer) apply(tb testing.TB, namespace string, layers int) time.Dur
 			bodies = append(bodies, body)
 			paths = append(paths, fmt.Sprintf("%s/namespaces/%s/%s/%s", map[string]string{
 				"v1": "/api/v1", "apps/v1": "/apis/apps/v1", "networking.k8s.io/v1": "/apis/networking.k8s.io/v1",
-			}[o["apiVersion"].(string)], namespace, plural(o["kind"].(string)), meta["name"]))
+			}[o["apiVersion"].(string)], f.namespace, plural(o["kind"].(string)), meta["name"]))
 		}
 	}
-	space := `{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "` + namespace + `"}}`
-	require.NoError(tb, s.patch("/api/v1/namespaces/"+namespace, []byte(space)))
+	space := `{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "` + f.namespace + `"}}`
+	require.NoError(tb, s.patch("/api/v1/namespaces/"+f.namespace, []byte(space)))
 	began := time.Now()
 	var group errgroup.Group
 	group.SetLimit(bareWorkers)

@@ -22,24 +22,28 @@ const (
 
 // BenchmarkLine measures from the moment a commit is there to be fetched to the
 // moment its revision is confirmed, for one layer of five objects, a hundred of
-// them, and one of the hundred changed; all through the agent's own process.
-// Beside the first two, equal objects go to the same API server by bare
-// server-side apply. The wait for the next poll is not counted.
+// them, one field changed in each of the hundred, and in one of them; all through the
+// agent's own process. Beside all but the last, equal objects go to the same API
+// server by bare server-side apply. The wait for the next poll is not counted.
 func BenchmarkLine(b *testing.B) {
 	l := newBenchLine(b)
 	l.opts.interval = 500 * time.Millisecond
 	l.startProcess()
 	server := l.server()
-	server.apply(b, "bare-warm", benchLayers)
-	var one, hundred, changed samples
+	server.apply(b, benchFleet{namespace: "bare-warm", layers: benchLayers})
+	var one, hundred, all, changed samples
 	for b.Loop() {
 		for round := range benchRounds {
 			fleet := benchFleet{namespace: fmt.Sprintf("ours-%d", round)}
 			l.push(server, fleet)
 			fleet.layers = 1
-			one.add(l.beside(server, fleet, 1))
+			bare := benchFleet{namespace: fmt.Sprintf("bare-one-%d", round), layers: 1}
+			one.add(l.beside(server, fleet, bare))
 			fleet.layers += benchLayers
-			hundred.add(l.beside(server, fleet, benchLayers))
+			bare = benchFleet{namespace: fmt.Sprintf("bare-%d", round), layers: benchLayers}
+			hundred.add(l.beside(server, fleet, bare))
+			fleet.value, bare.value = "2", "2"
+			all.add(l.beside(server, fleet, bare))
 			fleet.edited = 50
 			changed.add(l.push(server, fleet))
 		}
@@ -47,6 +51,7 @@ func BenchmarkLine(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 	one.report(b, "1-layer")
 	hundred.report(b, "100-layers")
+	all.report(b, "100-edits")
 	changed.report(b, "edit")
 }
 
@@ -192,20 +197,20 @@ func (l *benchLine) push(server *bareServer, f benchFleet) sample {
 	}
 }
 
-// beside pushes a state that has new layers, and applies as many barely; each
-// is first as often as the other.
-func (l *benchLine) beside(server *bareServer, f benchFleet, layers int) sample {
+// beside pushes a state of the fleet, and applies what it changes barely; each is
+// first as often as the other.
+func (l *benchLine) beside(server *bareServer, f, changes benchFleet) sample {
 	l.t.Helper()
 	var ours sample
 	var bare time.Duration
 	l.rounds++
 	for turn := range 2 {
-		if (l.rounds/2+turn)%2 == 0 {
+		if (l.rounds/3+turn)%2 == 0 {
 			ours = l.push(server, f)
 			continue
 		}
 		server.settle(l.t)
-		bare = server.apply(l.t, fmt.Sprintf("bare-%d", l.rounds), layers)
+		bare = server.apply(l.t, changes)
 	}
 	ours.bare = bare
 	return ours

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-fleet/holdfast/orders"
+	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
 type pauseOptions struct {
@@ -85,7 +86,26 @@ func give(dataDir string, o orders.Order) error {
 		return &tipError{error: fmt.Errorf("no agent has run with data in %s", dataDir),
 			tip: "start one with \"holdfast agent\", or say where its data is with --data-dir"}
 	}
+	if err := checkLayer(dataDir, o.Layer); err != nil {
+		return err
+	}
 	return orders.In(dataDir).Give(o)
+}
+
+// checkLayer refuses the name of a layer that this host does not have, as far as is known.
+func checkLayer(dataDir, layer string) error {
+	st, err := reconciler.ReadStatus(dataDir)
+	if err != nil || layer == "" || len(st.Layers) == 0 {
+		return nil
+	}
+	var names []string
+	for _, l := range st.Layers {
+		if l.Name == layer {
+			return nil
+		}
+		names = append(names, printable(l.Name))
+	}
+	return &tipError{fmt.Errorf("this host has no layer %q", layer), "it has " + strings.Join(names, ", ")}
 }
 
 func layerOf(args []string) string { return strings.Join(args, "") }

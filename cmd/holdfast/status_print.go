@@ -41,6 +41,8 @@ func (st hostStatus) printState(s *sheet) {
 		s.fact("state", "", s.paint(yellow, "healthy, but see below")+", "+age(now, st.Since))
 	case state == reconciler.Failing:
 		s.fact("state", "", s.paint(red, "failing")+fmt.Sprintf(", in phase %s for %s", st.Phase, age(now, st.Since)))
+	case slices.ContainsFunc(st.Paused, func(p reconciler.Pause) bool { return p.Layer == "" }):
+		s.fact("state", "", s.paint(yellow, "paused")+", see below")
 	default:
 		s.fact("state", "", s.paint(yellow, "at work")+fmt.Sprintf(", in phase %s for %s", st.Phase, age(now, st.Since)))
 	}

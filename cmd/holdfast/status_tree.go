@@ -48,7 +48,14 @@ func (st hostStatus) printObjects(s *sheet, l reconciler.LayerStatus, left strin
 	}
 	for i, t := range l.Troubles {
 		item, below := s.tree.at(i == len(l.Troubles)-1 && l.More == 0 && len(objects) == 0)
-		s.row(left+item, left+below, fmt.Sprintf("%s  %s for %s", printable(t.String()), s.paint(red, printable(t.State)), age(st.Now.At, t.Since)))
+		likewise := ""
+		if i > 0 && t.Why == l.Troubles[i-1].Why && t.Hint == l.Troubles[i-1].Hint {
+			likewise = ", likewise"
+		}
+		s.row(left+item, left+below, fmt.Sprintf("%s  %s for %s%s", printable(t.String()), s.paint(red, printable(t.State)), age(st.Now.At, t.Since), likewise))
+		if likewise != "" {
+			continue
+		}
 		s.row(left+below, left+below, printable(t.Why))
 		if t.Hint != "" {
 			s.row(left+below, left+below, "hint: "+printable(t.Hint))
