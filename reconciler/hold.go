@@ -200,11 +200,13 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 		return nil, ErrWaiting
 	case rev.Commit() == "":
 		return s.confirmed, nil
-	case s.rendered != nil && s.rendered.Commit.Revision == rev.Commit():
-		return s.rendered, nil
 	}
-	if !s.own(rev) {
+	known := s.rendered != nil && s.rendered.Commit.Revision == rev.Commit()
+	if (!known || s.lacking) && !s.own(rev) {
 		return nil, selfupdate.ErrRestart
+	}
+	if known {
+		return s.rendered, nil
 	}
 	s.rec.enter(PhaseLoad)
 	host, err := s.load(rev)

@@ -106,6 +106,7 @@ func (s *session) retry(layer string) {
 	if err := s.Program.Forget(); err != nil {
 		s.Log.Error("verdicts on agents not forgotten", "error", err)
 	}
+	s.rec.update(func(st *Status, _ time.Time) { st.Agent = s.agentStatus(st.Agent.Started) })
 }
 
 // lookAtPauses drops those that are over, and returns how long until the next is;

@@ -14,7 +14,8 @@ import (
 
 // own makes sure, before anything else of a revision is read, that the agent is
 // the one that it names. False ends the session, for another to take over; one that
-// cannot be had keeps nobody from going on.
+// cannot be had keeps nobody from going on, and is asked for again whenever the
+// revision is worked on.
 func (s *session) own(rev gitsource.Revision) bool {
 	s.rec.enter(PhaseAgent)
 	err := s.want(rev)
@@ -23,6 +24,7 @@ func (s *session) own(rev gitsource.Revision) bool {
 		return false
 	}
 	s.rec.finish(PhaseAgent, err)
+	s.lacking = err != nil
 	return true
 }
 

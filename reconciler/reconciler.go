@@ -108,6 +108,7 @@ type session struct {
 	removedFrom  *fleet.Site          // that the newest revision has taken this host out of
 	begun        *target              // in a maintenance window, and not confirmed yet; nil: none
 	suspended    []Pause              // by commits, as of the last look
+	lacking      bool                 // the program that the newest revision names could not be had
 	rendered     *target              // of the newest revision that could be rendered
 	renderedAt   time.Time            // when it was
 	mayGoBack    []string             // versions of Kubernetes, as commits up to it allow

@@ -22,6 +22,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/content"
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
 	"github.com/holdfast-fleet/holdfast/identity"
+	"github.com/holdfast-fleet/holdfast/orders"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
@@ -95,7 +96,7 @@ func (u *unit) until(what string, is func(reconciler.Status) bool) {
 		var err error
 		st, err = reconciler.ReadStatus(u.data)
 		return err == nil && is(st)
-	}, time.Minute, 20*time.Millisecond, "%s", what)
+	}, 3*time.Minute, 20*time.Millisecond, "%s", what)
 }
 
 // carries puts a program into the host's content store and returns the agent.yaml that names it.
@@ -106,6 +107,11 @@ func (u *unit) carries(version string, program []byte) (files map[string]string)
 	require.NoError(u.t, err)
 	_, err = store.AddFiles("holdfast.dev/agent:"+version, []string{file})
 	require.NoError(u.t, err)
+	return namesAgent(version, program)
+}
+
+// namesAgent is the agent.yaml that names a program.
+func namesAgent(version string, program []byte) (files map[string]string) {
 	sum := sha256.Sum256(program)
 	return map[string]string{"agent.yaml": fmt.Sprintf("%sAgent\nspec:\n  version: %s\n  digests:\n    %s: sha256:%s\n",
 		apiHead, version, runtime.GOARCH, hex.EncodeToString(sum[:]))}
@@ -150,15 +156,23 @@ func TestTheAgentSwitchesItself(t *testing.T) {
 	})
 	require.Equal(t, starts, u.starts.Load(), "that is known without running it")
 
-	u.commit(map[string]string{"agent.yaml": fmt.Sprintf("%sAgent\nspec:\n  version: v1.4.0\n  digests:\n    %s: sha256:%064d\n", apiHead, runtime.GOARCH, 7)})
+	late := append(bytes.Clone(self), "late"...)
+	u.commit(namesAgent("v1.4.0", late))
 	u.until("one that is not there changes nothing", func(st reconciler.Status) bool {
 		return st.Agent.Slot == "a" && strings.Contains(agentFailure(st), "not in the content store")
+	})
+	u.carries("v1.4.0", late)
+	require.NoError(t, orders.In(u.data).Give(orders.Order{Verb: orders.Sync, At: time.Now()}))
+	u.until("once it is there, it takes no other commit", func(st reconciler.Status) bool {
+		return st.Agent.Slot == "b" && !st.Agent.Trial && agentFailure(st) == ""
 	})
 
 	u.commit(u.carries("v1.0.0", self))
 	u.until("back to the program that is installed, in a slot", func(st reconciler.Status) bool {
-		return st.Agent.Slot == "b" && !st.Agent.Trial && agentFailure(st) == ""
+		return st.Agent.Slot == "a" && !st.Agent.Trial && agentFailure(st) == ""
 	})
+	require.NoError(t, orders.In(u.data).Give(orders.Order{Verb: orders.Retry, At: time.Now()}))
+	u.until("what was found bad is forgotten", func(st reconciler.Status) bool { return len(st.Agent.Bad) == 0 })
 }
 
 // TestTheAgentIsKilledWhileItSwitches kills it at every moment of going back and
