@@ -100,6 +100,9 @@ func (f *File) Write(p []byte) (int, error) {
 	return f.File.Write(p)
 }
 
+// WriteString hides the one of os.File, which would write past the Disk.
+func (f *File) WriteString(s string) (int, error) { return f.Write([]byte(s)) }
+
 // ReadFrom hides the one of os.File, which would write past the Disk.
 func (f *File) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{f}, r)
