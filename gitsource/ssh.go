@@ -3,7 +3,6 @@ package gitsource
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +16,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/knownhosts"
-	"golang.org/x/sys/unix"
+
+	"github.com/holdfast-fleet/holdfast/knownhosts"
 )
 
 // sshLogin opens sessions of git-upload-pack over SSH. It reads no configuration
@@ -51,7 +50,7 @@ func (l *sshLogin) config() (*ssh.ClientConfig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read known hosts: %w", err)
 	}
-	algorithms, err := knownAlgorithms(known, l.address())
+	algorithms, err := knownhosts.Algorithms(known, l.address())
 	if err != nil {
 		return nil, &hinted{fmt.Errorf("%s has no key of %s", l.source.KnownHostsFile, l.address()), "compare what ssh-keyscan says with what the server's owner says, and add it"}
 	}
@@ -76,48 +75,16 @@ func (l *sshLogin) signer() (ssh.Signer, error) {
 	return signer, nil
 }
 
-// knownHosts reads the file of known hosts. What is in memory goes through a file
-// that is there too, as the library reads files only.
+// knownHosts reads the file of known hosts.
 func (s Source) knownHosts() (ssh.HostKeyCallback, error) {
-	if s.Files == nil {
-		return knownhosts.New(s.KnownHostsFile)
-	}
 	data, err := s.inMemory(s.KnownHostsFile)
+	if s.Files == nil {
+		data, err = os.ReadFile(s.KnownHostsFile)
+	}
 	if err != nil {
 		return nil, err
 	}
-	fd, err := unix.MemfdCreate("known_hosts", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, err
-	}
-	file := os.NewFile(uintptr(fd), s.KnownHostsFile)
-	defer file.Close()
-	if _, err := file.Write(data); err != nil {
-		return nil, err
-	}
-	return knownhosts.New(fmt.Sprintf("/proc/self/fd/%d", fd))
-}
-
-// knownAlgorithms lists the kinds of keys that are known of a server, so that it
-// shows one of these.
-func knownAlgorithms(known ssh.HostKeyCallback, address string) ([]string, error) {
-	none, err := ssh.NewPublicKey(ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)))
-	if err != nil {
-		return nil, err
-	}
-	keys := new(knownhosts.KeyError)
-	if err := known(address, &net.TCPAddr{}, none); !errors.As(err, &keys) || len(keys.Want) == 0 {
-		return nil, errors.New("not known")
-	}
-	var algorithms []string
-	for _, k := range keys.Want {
-		if k.Key.Type() == ssh.KeyAlgoRSA {
-			algorithms = append(algorithms, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
-			continue
-		}
-		algorithms = append(algorithms, k.Key.Type())
-	}
-	return algorithms, nil
+	return knownhosts.Parse(data)
 }
 
 // sshSession is one run of git-upload-pack on a server, see gitprotocol-pack(5).
