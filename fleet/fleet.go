@@ -30,6 +30,7 @@ type Fleet struct {
 	sources     sourceList
 	suspend     Suspension
 	maintenance maintenanceRule
+	backup      backupRule
 }
 
 // Profile is what a kind of site runs: one distribution and ordered layers.
@@ -124,6 +125,7 @@ type Site struct {
 	Prune       Prune               // the site's, or its nearest group's
 	Suspended   []Suspension        // each stands until it is over
 	Maintenance Maintenance         // the site's, or its nearest group's, or the fleet's
+	Backup      Backup              // likewise
 	Hosts       []*Host             // ordered by Name
 	Overlays    map[string]string   // layer name → path of the site's kustomization over it; "distribution" likewise
 }

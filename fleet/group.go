@@ -18,6 +18,7 @@ type group struct {
 	prune       pruneRule
 	suspend     Suspension
 	maintenance maintenanceRule
+	backup      backupRule
 	used        []bool // by index of variables: some site below declares it
 	sites       int    // below, whose profile is known
 }
@@ -49,6 +50,7 @@ func (r reader) groupFields(g *group) map[string]field {
 		"prune":       r.pruneField(&g.prune),
 		"suspend":     r.suspendField(&g.suspend, false, suspendDoc("The sites below")),
 		"maintenance": r.maintenanceField(&g.maintenance),
+		"backup":      r.backupField(&g.backup),
 	}
 }
 

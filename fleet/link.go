@@ -23,6 +23,7 @@ func (l *loader) link(places []place) {
 				p.group.parent = parent
 				p.group.suspend.At.File = p.group.file()
 				l.sources(p.group.file(), p.dir, false, &p.group.sources)
+				l.backup(p.group.file(), p.dir, false, &p.group.backup)
 				parent, declared = p.group, append(declared, p.group)
 			}
 			groups[p.dir] = parent
@@ -59,6 +60,8 @@ func (l *loader) site(dir string, from *siteRecord, in *group) *Site {
 	s.Sources = l.nearest(from, groups)
 	s.Prune = nearestPrune(from, groups)
 	s.Maintenance = l.nearestMaintenance(from, groups)
+	l.backup(file, dir, true, &from.Backup)
+	s.Backup = l.nearestBackup(file, from, groups)
 	l.suspend(s, from, groups)
 	for _, g := range groups {
 		s.Groups = append(s.Groups, g.dir)

@@ -125,6 +125,7 @@ func (l *loader) root() bool {
 		r := reader{"fleet.yaml", l.problems}
 		l.fleet.Name = r.kubeObject(data, "Fleet", true, r.fleetFields(l.fleet)).Name
 		l.sources("fleet.yaml", "sites", false, &l.fleet.sources)
+		l.backup("fleet.yaml", "sites", false, &l.fleet.backup)
 	}
 	return ok
 }
@@ -137,5 +138,6 @@ func (r reader) fleetFields(f *Fleet) map[string]field {
 		"sources":     r.sourcesField(&f.sources),
 		"suspend":     r.suspendField(&f.suspend, false, suspendDoc("All sites")),
 		"maintenance": r.maintenanceField(&f.maintenance),
+		"backup":      r.backupField(&f.backup),
 	}
 }

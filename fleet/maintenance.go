@@ -112,10 +112,7 @@ type maintenanceRule struct {
 func (r reader) maintenanceField(to *maintenanceRule) field {
 	fields := map[string]field{
 		"timeZone": {false, "That the windows go by, of the IANA database: Europe/Berlin; default UTC", textShape, func(n *yaml.Node) {
-			to.TimeZone = r.text(n, "timeZone")
-			if _, err := time.LoadLocation(to.TimeZone); err != nil || to.TimeZone == "Local" {
-				r.problem(n, "write it like Europe/Berlin, America/Sao_Paulo or UTC", "%q is not a time zone", to.TimeZone)
-			}
+			to.TimeZone = r.timeZone(n)
 		}},
 		"windows": {true, "When what runs may be changed; an empty list is always", listOf(mapping(r.windowFields(&Window{}))), func(n *yaml.Node) {
 			r.items(n, "windows", func(n *yaml.Node) {
@@ -129,6 +126,15 @@ func (r reader) maintenanceField(to *maintenanceRule) field {
 		to.Line = n.Line
 		r.object(n, "maintenance", fields)
 	}}
+}
+
+// timeZone reads the name of a time zone.
+func (r reader) timeZone(n *yaml.Node) string {
+	name := r.text(n, "timeZone")
+	if _, err := time.LoadLocation(name); err != nil || name == "Local" {
+		r.problem(n, "write it like Europe/Berlin, America/Sao_Paulo or UTC", "%q is not a time zone", name)
+	}
+	return name
 }
 
 const clockPattern = `^([01][0-9]|2[0-3]):[0-5][0-9]$`

@@ -24,6 +24,7 @@ type siteRecord struct {
 	Prune       pruneRule       `json:"p,omitzero"`
 	Suspend     Suspension      `json:"w,omitzero"`
 	Maintenance maintenanceRule `json:"m,omitzero"`
+	Backup      backupRule      `json:"k,omitzero"`
 	Hosts       []hostRecord    `json:"o,omitempty"`
 	Overlays    []overlayRecord `json:"y,omitempty"`
 
@@ -105,6 +106,7 @@ func (r reader) siteFields(s *siteRecord) map[string]field {
 		"prune":       r.pruneField(&s.Prune),
 		"suspend":     r.suspendField(&s.Suspend, false, suspendDoc("The site")),
 		"maintenance": r.maintenanceField(&s.Maintenance),
+		"backup":      r.backupField(&s.Backup),
 	}
 }
 

@@ -87,8 +87,8 @@ func Rules() []RuleText {
 		{RuleControlPlaneCount, false, "a site has one or three control-plane hosts"},
 		{RuleHostAddress, false, "hosts of a site have addresses of their own; of several, those of the control plane say theirs"},
 		{RuleSeveralHosts, false, "the hosts of a site can be one cluster of its distribution"},
-		{RuleSourceFile, false, "files that sources name are there, and in reach of all who read them"},
-		{RuleSourceCredentials, false, "hosts can open the credentials of their sources"},
+		{RuleSourceFile, false, "files that sources and targets of backups name are there, and in reach of all who read them"},
+		{RuleSourceCredentials, false, "hosts can open the credentials of their sources, and of the targets of their backups"},
 		{RuleUnreadableSecret, false, "hosts can open the SOPS documents that their layers hold"},
 		{RuleSecret, false, "secrets of layers are SOPS documents that are put where secrets belong"},
 		{RuleReach, false, "a kustomization reads its own profile, site and bases/ only, and nothing remote"},
@@ -111,7 +111,7 @@ func Rules() []RuleText {
 		{RuleUnusedProfile, true, "profiles are used by a site"},
 		{RuleUnusedBase, true, "kustomizations in bases/ are used by a profile or a site"},
 		{RuleUnusedLock, true, "what content.lock names is used by the profile"},
-		{RuleUnusedSecret, true, "SOPS documents are used by a layer or a source"},
+		{RuleUnusedSecret, true, "SOPS documents are used by a layer, a source or a backup"},
 	}
 }
 

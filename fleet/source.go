@@ -166,18 +166,23 @@ func (l *loader) sources(file, dir string, isSite bool, list *sourceList) {
 	for i := range list.Sources {
 		s := &list.Sources[i]
 		s.File = file
-		for _, name := range []string{s.Credentials, s.CAFile, s.KnownHostsFile} {
-			switch {
-			case name == "":
-			case !sourceReaches(dir, isSite, name):
-				l.add(file, s.Line, "move it into bases/, or into the folder of this file", "%s is out of reach", name).Rule = RuleSourceFile
-			default:
-				info, err := fs.Stat(l.fsys, name)
-				if errors.Is(err, fs.ErrNotExist) {
-					l.add(file, s.Line, "paths are from the root of the fleet", "there is no file %s", name).Rule = RuleSourceFile
-				} else if err != nil || !info.Mode().IsRegular() {
-					l.add(file, s.Line, "", "%s is not a file", name).Rule = RuleSourceFile
-				}
+		l.reached(file, dir, isSite, s.Line, []string{s.Credentials, s.CAFile, s.KnownHostsFile})
+	}
+}
+
+// reached checks that files which a line names are there, and in reach.
+func (l *loader) reached(file, dir string, isSite bool, line int, names []string) {
+	for _, name := range names {
+		switch {
+		case name == "":
+		case !sourceReaches(dir, isSite, name):
+			l.add(file, line, "move it into bases/, or into the folder of this file", "%s is out of reach", name).Rule = RuleSourceFile
+		default:
+			info, err := fs.Stat(l.fsys, name)
+			if errors.Is(err, fs.ErrNotExist) {
+				l.add(file, line, "paths are from the root of the fleet", "there is no file %s", name).Rule = RuleSourceFile
+			} else if err != nil || !info.Mode().IsRegular() {
+				l.add(file, line, "", "%s is not a file", name).Rule = RuleSourceFile
 			}
 		}
 	}

@@ -32,7 +32,7 @@ func Lint(s State, o LintOptions) (Report, error) {
 	l.whole = l.whole && err == nil
 	errs = append(errs, l.found.add(err)...)
 	errs = append(errs, l.objects()...)
-	errs = append(errs, l.severalHosts()...)
+	errs = append(errs, l.clusters()...)
 	l.trust()
 	errs = append(errs, l.policies(), l.sources())
 	used, err := l.usage()
@@ -68,12 +68,15 @@ func (l *linter) report(p fleet.Problem) {
 	}
 }
 
-// severalHosts checks that sites of several hosts can be one cluster.
-func (l *linter) severalHosts() []error {
+// clusters checks that sites of several hosts can be one cluster, and that those
+// which are backed up can be.
+func (l *linter) clusters() []error {
 	var errs []error
 	for _, site := range l.fleet.Sites {
 		active := site.Active()
-		if len(active) < 2 || l.options.CheckHosts == nil {
+		several := len(active) > 1 && l.options.CheckHosts != nil
+		backedUp := site.Backup.On() && l.options.CheckBackup != nil
+		if !several && !backedUp {
 			continue
 		}
 		node, err := l.renderer.Node(site)
@@ -83,8 +86,17 @@ func (l *linter) severalHosts() []error {
 		d, err := fleet.ParseDistribution(node.Distribution)
 		if err != nil {
 			errs = append(errs, err)
-		} else if err := l.options.CheckHosts(d, len(active)); err != nil {
-			l.found.at(site.Name, fleet.Problem{File: active[1].File, Rule: fleet.RuleSeveralHosts, Msg: err.Error(), Tip: hintOf(err)})
+			continue
+		}
+		if several {
+			if err := l.options.CheckHosts(d, len(active)); err != nil {
+				l.found.at(site.Name, fleet.Problem{File: active[1].File, Rule: fleet.RuleSeveralHosts, Msg: err.Error(), Tip: hintOf(err)})
+			}
+		}
+		if backedUp {
+			if err := l.options.CheckBackup(d); err != nil {
+				l.found.at(site.Name, fleet.Problem{File: site.Backup.File, Line: site.Backup.Line, Rule: fleet.RuleBadValue, Msg: "site " + site.Name + ": " + err.Error(), Tip: hintOf(err)})
+			}
 		}
 	}
 	return errs

@@ -4,41 +4,65 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/secrets"
 )
 
-// sources checks that the hosts can open the credentials of their sources.
+// login is a SOPS document with credentials, and where it is named.
+type login struct {
+	document string
+	at       fleet.Position
+}
+
+// loginsOf are the credentials of a site's sources, and of the targets of its backups.
+func loginsOf(site *fleet.Site) []login {
+	var list []login
+	for _, s := range site.Sources {
+		list = append(list, login{s.Credentials, fleet.Position{File: s.File, Line: s.Line}})
+	}
+	for _, t := range site.Backup.To {
+		list = append(list, login{t.Credentials, fleet.Position{File: site.Backup.File, Line: t.Line}})
+	}
+	return slices.DeleteFunc(list, func(l login) bool { return l.document == "" })
+}
+
+// sources checks that the hosts can open the credentials of their sources, and of
+// the targets of their backups, and that these have recipients.
 func (l *linter) sources() error {
-	var sources []fleet.Source
-	users := map[fleet.Source][]*fleet.Host{}
+	var logins []login
+	users := map[login][]*fleet.Host{}
+	keys := map[fleet.Position]bool{}
 	for _, site := range l.fleet.Sites {
-		for _, s := range site.Sources {
-			if s.Credentials == "" {
-				continue
+		for _, one := range loginsOf(site) {
+			if users[one] == nil {
+				logins = append(logins, one)
 			}
-			if users[s] == nil {
-				sources = append(sources, s)
+			users[one] = append(users[one], site.Active()...)
+		}
+		if at := (fleet.Position{File: site.Backup.File, Line: site.Backup.Line}); site.Backup.On() && !keys[at] {
+			keys[at] = true
+			if err := secrets.CheckRecipients(site.Backup.Recipients); err != nil {
+				l.report(fleet.Problem{File: at.File, Line: at.Line, Rule: fleet.RuleBadValue, Msg: "backup: " + err.Error(), Tip: "copy the public key that age-keygen printed, whole"})
 			}
-			users[s] = append(users[s], site.Active()...)
 		}
 	}
 	var errs []error
-	for _, s := range sources {
-		errs = append(errs, l.credentials(s, users[s]))
+	for _, one := range logins {
+		errs = append(errs, l.credentials(one, users[one]))
 	}
 	return errors.Join(errs...)
 }
 
-func (l *linter) credentials(s fleet.Source, users []*fleet.Host) error {
-	p := fleet.Problem{File: s.File, Line: s.Line, Rule: fleet.RuleSourceCredentials}
-	data, err := fleet.ReadFile(l.state.FS, s.Credentials, fleet.MaxFileSize)
+func (l *linter) credentials(one login, users []*fleet.Host) error {
+	p := fleet.Problem{File: one.at.File, Line: one.at.Line, Rule: fleet.RuleSourceCredentials}
+	data, err := fleet.ReadFile(l.state.FS, one.document, fleet.MaxFileSize)
 	if err != nil {
 		return errors.Join(l.found.add(err)...)
 	}
-	doc, err := secrets.Parse(s.Credentials, data)
+	doc, err := secrets.Parse(one.document, data)
 	if err != nil {
 		p.Msg, p.Tip = "credentials: "+err.Error(), hintOf(err)
 		l.report(p)
@@ -55,7 +79,7 @@ func (l *linter) credentials(s fleet.Source, users []*fleet.Host) error {
 		}
 	}
 	if len(cannot) > 0 {
-		p.Msg, p.Tip = fmt.Sprintf("%s cannot open %s", someOf(cannot), s.Credentials), rotateTip(s.Credentials)
+		p.Msg, p.Tip = fmt.Sprintf("%s cannot open %s", someOf(cannot), one.document), rotateTip(one.document)
 		l.report(p)
 	}
 	return nil
@@ -89,7 +113,7 @@ func (l *linter) secrets() {
 	}
 }
 
-// unusedSecrets finds documents that no layer and no source uses. In which folders
+// unusedSecrets finds documents that no layer, no source and no backup uses. In which folders
 // of sites there are none at all is remembered.
 func (l *linter) unusedSecrets() error {
 	used, own := map[string]bool{}, map[string]bool{}
@@ -98,8 +122,8 @@ func (l *linter) unusedSecrets() error {
 	}
 	for _, site := range l.fleet.Sites {
 		own[site.Dir] = true
-		for _, s := range site.Sources {
-			used[s.Credentials] = true
+		for _, one := range loginsOf(site) {
+			used[one.document] = true
 		}
 	}
 	with, without := map[string]bool{}, map[string]string{}
@@ -125,7 +149,7 @@ func (l *linter) unusedSecrets() error {
 			with[dir] = true
 		}
 		if !used[file] {
-			l.report(fleet.Problem{File: file, Rule: fleet.RuleUnusedSecret, Msg: "no layer and no source uses this secret", Tip: "delete it, or put it to use in a kustomization"})
+			l.report(fleet.Problem{File: file, Rule: fleet.RuleUnusedSecret, Msg: "no layer, no source and no backup uses this secret", Tip: "delete it, or put it to use in a kustomization"})
 		}
 	})
 	if err != nil {

@@ -29,7 +29,7 @@ type Secret struct {
 
 // Secrets finds the SOPS documents of a fleet, and the hosts that cannot open what
 // they need: what the layers of their site hold, and the credentials of its
-// sources. Its error joins [fleet.Problem]s of layers that cannot be built.
+// sources and backups. Its error joins [fleet.Problem]s of layers that cannot be built.
 func Secrets(fsys fs.FS, f *fleet.Fleet, r *render.Renderer) ([]Secret, error) {
 	n := newNeeds(r)
 	var errs []error
@@ -39,8 +39,8 @@ func Secrets(fsys fs.FS, f *fleet.Fleet, r *render.Renderer) ([]Secret, error) {
 			_, err := n.add(site, layer)
 			errs = append(errs, err)
 		}
-		for _, from := range site.Sources {
-			logins[from.Credentials] = append(logins[from.Credentials], site)
+		for _, one := range loginsOf(site) {
+			logins[one.document] = append(logins[one.document], site)
 		}
 	}
 	if err := fleet.Join(errs...); err != nil {

@@ -45,6 +45,9 @@ func settingsOf(s *fleet.Site) map[string]any {
 	if w := s.Maintenance.Windows; len(w) > 0 {
 		m["maintenance"] = map[string]any{"timeZone": s.Maintenance.TimeZone, "windows": spoken(w)}
 	}
+	if s.Backup.On() {
+		m["backup"] = backupOf(s.Backup)
+	}
 	if len(s.Sources) > 0 {
 		var list []any
 		for _, one := range s.Sources {
@@ -63,6 +66,22 @@ func sourceOf(s fleet.Source) map[string]any {
 		}
 	}
 	maps.DeleteFunc(m, func(_ string, v any) bool { return v == "" })
+	return m
+}
+
+func backupOf(b fleet.Backup) map[string]any {
+	var to []any
+	for _, t := range b.To {
+		one := map[string]any{"folder": t.Folder, "sftp": t.SFTP, "s3": t.S3, "region": t.Region, "credentials": t.Credentials, "caFile": t.CAFile, "knownHostsFile": t.KnownHostsFile}
+		maps.DeleteFunc(one, func(_ string, v any) bool { return v == "" })
+		to = append(to, one)
+	}
+	m := map[string]any{"keep": b.Keep, "recipients": b.Recipients, "to": to}
+	if b.Every > 0 {
+		m["every"] = b.Every.String()
+	} else {
+		m["at"], m["timeZone"] = b.At, b.TimeZone
+	}
 	return m
 }
 

@@ -110,6 +110,12 @@ func parseRecipient(key string) (age.Recipient, error) {
 	return r, nil
 }
 
+// CheckRecipients tells whether all of a list are public keys, and there is one.
+func CheckRecipients(keys []string) error {
+	_, err := recipients(keys)
+	return err
+}
+
 // recipients drops comments and repetitions, and checks what is left.
 func recipients(keys []string) ([]string, error) {
 	var plain []string
