@@ -1,0 +1,76 @@
+package backup
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/holdfast-fleet/holdfast/durable"
+	"github.com/holdfast-fleet/holdfast/secrets"
+)
+
+// Pending is a backup that the cluster of a host is to be made of.
+type Pending struct {
+	Manifest
+	Files string // folder of what the distribution needs
+}
+
+func pendingDir(dataDir string) string { return filepath.Join(dataDir, "restore") }
+
+// Order opens a backup, and has the agent of a data folder make the cluster of it.
+// It is there whole, or not at all.
+func Order(dataDir string, from io.Reader, ids ...secrets.Identity) (m Manifest, err error) {
+	var disk durable.Disk
+	fresh := pendingDir(dataDir) + partial
+	if err := disk.RemoveAll(fresh); err != nil {
+		return m, err
+	}
+	if err := disk.MkdirAll(fresh); err != nil {
+		return m, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(fresh))
+		}
+	}()
+	if m, err = Unpack(from, filepath.Join(fresh, filesDir), ids...); err != nil {
+		return m, err
+	}
+	data, err := json.Marshal(m)
+	if err != nil {
+		return m, err
+	}
+	if err := disk.WriteFile(filepath.Join(fresh, manifestName), data, 0o600); err != nil {
+		return m, err
+	}
+	if err := disk.RemoveAll(pendingDir(dataDir)); err != nil {
+		return m, err
+	}
+	return m, errors.Join(disk.Rename(fresh, pendingDir(dataDir)), disk.SyncDir(dataDir))
+}
+
+// Ordered returns the backup that the cluster is to be made of; nil if there is none.
+func Ordered(dataDir string) (*Pending, error) {
+	data, err := os.ReadFile(filepath.Join(pendingDir(dataDir), manifestName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	p := Pending{Files: filepath.Join(pendingDir(dataDir), filesDir)}
+	if err == nil {
+		err = json.Unmarshal(data, &p.Manifest)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the backup that is to be restored: %w", err)
+	}
+	return &p, nil
+}
+
+// Done says that the cluster was made of it, or that it is not to be any more.
+func Done(disk durable.Disk, dataDir string) error {
+	// The manifest first: without it nothing is ordered.
+	return errors.Join(disk.RemoveAll(filepath.Join(pendingDir(dataDir), manifestName)), disk.RemoveAll(pendingDir(dataDir)), disk.SyncDir(dataDir))
+}
