@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/k3s"
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/content"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
@@ -27,6 +28,7 @@ type Request struct {
 	Images       map[string]string // reference → digest of the layers' images, imported before pods need them
 	Downgrades   []string          // versions that commits allow to go back to
 	Anew         bool              // what was undone is tried once more at once: somebody ordered it
+	From         string            // folder that Backup wrote, which the cluster is to be made of; mostly empty
 	Store        *content.Store
 	Log          *slog.Logger // nil discards
 }
@@ -76,6 +78,8 @@ type Driver interface {
 	// changed; otherwise what changed restarts. Content is verified before
 	// anything on the host changes.
 	Ensure(ctx context.Context, req Request) (Access, error)
+	// Backup writes what the cluster that runs in dir is made of again into an empty folder.
+	Backup(ctx context.Context, dir, into string) error
 	// Stop ends everything that runs in dir, pods included, and keeps the data.
 	Stop(ctx context.Context, dir string) error
 	// Reset stops what runs in dir and removes all that it made on the host, data included.
@@ -98,4 +102,17 @@ func For(kind string) (Driver, error) {
 	default:
 		return nil, fmt.Errorf("no driver runs distributions of type %q; there are %s", kind, strings.Join(fleet.DistributionTypes, ", "))
 	}
+}
+
+// CheckBackup tells whether clusters of a distribution are backed up. The error has a hint.
+func CheckBackup(d fleet.Distribution) error {
+	if d.Type == fleet.Kubeadm {
+		return nil
+	}
+	return noBackups(d.Type)
+}
+
+// noBackups is the error of drivers that take none.
+func noBackups(kind string) error {
+	return system.Refuse("clusters of type "+kind+" are not backed up", "write backup: {} for such sites, and back them up by their own means")
 }

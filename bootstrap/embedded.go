@@ -69,6 +69,10 @@ func (e embeddedDriver) Ensure(ctx context.Context, req Request) (Access, error)
 	return access, errors.Join(err, removeOthers(filepath.Dir(bin), filepath.Base(bin)))
 }
 
+func (embeddedDriver) Backup(context.Context, string, string) error {
+	return noBackups(fleet.Embedded)
+}
+
 func (embeddedDriver) Stop(ctx context.Context, dir string) error { return embedded.Stop(ctx, dir) }
 
 func (embeddedDriver) Reset(ctx context.Context, dir string) error { return embedded.Reset(ctx, dir) }

@@ -46,6 +46,10 @@ func (k0sDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 	return Access{Kubeconfig: k0s.Kubeconfig}, removeOthers(filepath.Dir(bin), filepath.Base(bin))
 }
 
+func (k0sDriver) Backup(context.Context, string, string) error {
+	return noBackups(fleet.K0s)
+}
+
 func (k0sDriver) Stop(ctx context.Context, dir string) error { return k0s.Stop(ctx, dir) }
 
 func (k0sDriver) Reset(ctx context.Context, dir string) error {

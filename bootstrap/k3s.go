@@ -79,3 +79,5 @@ func unpackSolo(req Request) (programs, images string, err error) {
 	images, err = unpack(req.Store, req.Dir, "images", req.Content[needs[1]])
 	return programs, images, err
 }
+
+func (k k3sDriver) Backup(context.Context, string, string) error { return noBackups(k.Name) }

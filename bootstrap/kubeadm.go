@@ -46,7 +46,7 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 	}
 	cfg := kubeadm.Config{
 		Dir: req.Dir, Host: req.Host, Worker: req.self().Role == fleet.Worker, Network: system.Network(req.self().Network),
-		Members: req.Members, Removed: req.Removed, Peers: req.Peers, Cluster: clusterOf(d), MaxUnavailable: d.MaxUnavailable,
+		Members: req.Members, Removed: req.Removed, Peers: req.Peers, Cluster: clusterOf(d), From: req.From, MaxUnavailable: d.MaxUnavailable,
 		Downgrade: slices.Contains(req.Downgrades, d.Version), Anew: req.Anew, Images: map[string]string{}, Archive: req.Store, Log: req.Log,
 	}
 	for ref, digest := range req.Images {
@@ -95,6 +95,10 @@ func (kubeadmDriver) Leave(ctx context.Context, req Request) error {
 // agent's data folder.
 func Local(dataDir string) peers.Local {
 	return &kubeadm.Local{Dir: filepath.Join(dataDir, fleet.Kubeadm)}
+}
+
+func (kubeadmDriver) Backup(ctx context.Context, dir, into string) error {
+	return kubeadm.Backup(ctx, dir, into)
 }
 
 func (kubeadmDriver) Stop(ctx context.Context, dir string) error { return kubeadm.Stop(ctx, dir) }

@@ -27,7 +27,7 @@ func (n *node) others() []peers.Member {
 // of a new one. What a cut-off attempt left is removed first, for nothing can have
 // been put into it.
 func (n *node) begin(ctx context.Context, rec *record) error {
-	through, err := n.findCluster(ctx)
+	through, err := n.findOrigin(ctx)
 	if err == nil && through != nil {
 		err = n.mayJoin(ctx, *through)
 	}
@@ -54,9 +54,12 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 	if err := n.kubeletUnit(ctx); err != nil {
 		return err
 	}
-	if through != nil {
+	switch {
+	case n.From != "":
+		err = n.rebuild(ctx, address)
+	case through != nil:
 		err = n.join(ctx, address, *through)
-	} else {
+	default:
 		err = n.initialise(ctx, address)
 	}
 	if err != nil {

@@ -122,14 +122,8 @@ func (n *node) joinControlPlane(ctx context.Context, address string, through pee
 	if err := has(material, pkiFiles); err != nil {
 		return err
 	}
-	for _, name := range pkiFiles {
-		path := filepath.Join(pkiDir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return err
-		}
-		if err := durable.WriteFile(path, material[name], 0o600); err != nil {
-			return err
-		}
+	if err := writePKI(pkiDir, material); err != nil {
+		return err
 	}
 	theirs := net.JoinHostPort(through.Network.Address, strconv.Itoa(n.Cluster.APIPort))
 	own := "controlPlaneEndpoint: " + n.localEndpoint()

@@ -36,6 +36,7 @@ type Config struct {
 	Peers   Peers          // reaches the others
 	Network system.Network
 	Cluster Cluster
+	From    string // folder of a backup that the cluster is made of; empty: of nothing
 
 	MaxUnavailable int  // workers that may be away at the same time
 	Downgrade      bool // a commit allows that it goes back to the version
@@ -90,6 +91,9 @@ func Ensure(ctx context.Context, cfg Config) error {
 	}
 	if err := n.mayChange(rec); err != nil {
 		return err
+	}
+	if n.From != "" {
+		return n.restoreBackup(ctx, &rec)
 	}
 	if rec.Step == stepReady && (rec.Upgrade != nil || rec.Cluster.Version != n.Cluster.Version) {
 		return n.upgrade(ctx, rec)

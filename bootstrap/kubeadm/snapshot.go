@@ -151,6 +151,11 @@ func (n *node) restoreSnapshot(ctx context.Context, file, address string) error 
 	if err := n.stopControlPlane(ctx); err != nil {
 		return err
 	}
+	return n.replaceData(ctx, file, address)
+}
+
+// replaceData does so where no control plane runs.
+func (n *node) replaceData(ctx context.Context, file, address string) error {
 	fresh := filepath.Join(etcdData, ".restored")
 	if err := n.unpackSnapshot(ctx, file, address, fresh); err != nil {
 		return fmt.Errorf("restore etcd from %s: %w", file, err)

@@ -18,6 +18,16 @@ func Exists(path string) bool {
 	return err == nil
 }
 
+// SameFile tells whether two files hold the same.
+func SameFile(a, b string) (bool, error) {
+	x, err := os.ReadFile(a)
+	if err != nil {
+		return false, err
+	}
+	y, err := os.ReadFile(b)
+	return bytes.Equal(x, y), err
+}
+
 // Holds tells whether every file, path → content, is as it should be.
 func Holds(files map[string]string) bool {
 	for path, want := range files {
