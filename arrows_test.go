@@ -18,6 +18,8 @@ var arrows = map[string][]string{
 	"durable":            {},
 	"memo":               {},
 	"support":            {},
+	"knownhosts":         {},
+	"backup":             {"durable", "fleet", "secrets", "knownhosts"},
 	"orders":             {"durable"},
 	"events":             {"durable"},
 	"health":             {},
@@ -26,7 +28,7 @@ var arrows = map[string][]string{
 	"secrets":            {},
 	"identity":           {"durable"},
 	"content":            {"durable"},
-	"gitsource":          {"durable", "trust"},
+	"gitsource":          {"durable", "trust", "knownhosts"},
 	"render":             {"fleet", "secrets", "render/chart"},
 	"render/chart":       {"fleet", "secrets"},
 	"scaffold":           {"fleet"},
@@ -40,7 +42,7 @@ var arrows = map[string][]string{
 	"bootstrap/kubeadm":  {"durable", "fleet", "peers", "bootstrap/containerd", "bootstrap/kubeapi", "bootstrap/system"},
 	"bootstrap/k3s":      {"durable", "bootstrap/containerd", "bootstrap/solo", "bootstrap/system"},
 	"bootstrap/k0s":      {"bootstrap/containerd", "bootstrap/solo", "bootstrap/system"},
-	"reconciler":         {"durable", "orders", "fleet", "gitsource", "content", "secrets", "render", "identity", "peers", "bootstrap", "selfupdate"},
+	"reconciler":         {"durable", "orders", "backup", "fleet", "gitsource", "content", "secrets", "render", "identity", "peers", "bootstrap", "selfupdate"},
 	"reconciler/kube":    {"reconciler", "bootstrap", "render", "review", "fleet", "health"},
 	"cmd/holdfast":       {"*"},
 	"e2e/testhost":       {},
@@ -75,6 +77,9 @@ var owners = map[string][]string{
 	"github.com/google/cel-go":     {"health"},
 	"github.com/prometheus/client": {"cmd/holdfast"},
 	"github.com/santhosh-tekuri":   {"kinds"},
+	"github.com/minio/minio-go":    {"backup"},
+	"github.com/pkg/sftp":          {"backup"},
+	"github.com/robfig/cron":       {"fleet"},
 }
 
 func TestArrowsPointOneWay(t *testing.T) {

@@ -287,6 +287,8 @@ func (d *fakeDriver) set(change func(d *fakeDriver)) {
 
 func (d *fakeDriver) Shares() bool { return d.shares }
 
+func (d *fakeDriver) Backup(context.Context, string, string) error { return nil }
+
 func (d *fakeDriver) Needs(fleet.Distribution) []string { return d.needs }
 
 func (d *fakeDriver) Ensure(context.Context, bootstrap.Request) (bootstrap.Access, error) {

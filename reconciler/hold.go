@@ -106,6 +106,7 @@ func (s *session) converge(ctx context.Context, rev gitsource.Revision) (held *t
 	newest, refused := s.desire(rev)
 	if newest == nil {
 		s.resign()
+		s.noBackups()
 		return nil, soon, s.leave(ctx)
 	}
 	t, soon := s.permit(rev, newest)
@@ -228,13 +229,17 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 	if err != nil {
 		return s.confirmed, fmt.Errorf("render %s for %s: %w", rev.Short(), host.Name, err)
 	}
+	plan, err := planBackups(rev.FS(), host.Site.Backup)
+	if err != nil {
+		return s.confirmed, err
+	}
 	commit := Commit{
 		Revision: rev.Commit(), Signer: rev.Signer().Name, Since: s.Now().UTC().Truncate(time.Millisecond),
 		Cluster: desired.Cluster.Digest, Node: desired.Node.Digest,
 	}
 	s.rendered = &target{
 		Commit: commit, Desired: desired, Members: peers.Members(host.Site), Removed: peers.Removed(host.Site), Prune: host.Site.Prune,
-		Suspended: host.Site.Suspended, Maintenance: host.Site.Maintenance, Urgent: s.urgent(rev, host.Site),
+		Suspended: host.Site.Suspended, Backup: plan, Maintenance: host.Site.Maintenance, Urgent: s.urgent(rev, host.Site),
 	}
 	s.renderedAt, s.mayGoBack = time.Now(), s.downgrades(rev)
 	s.Log.Info("revision rendered", "revision", rev.Short(), "cluster", desired.Cluster.Digest, "node", desired.Node.Digest)

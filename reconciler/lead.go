@@ -141,6 +141,7 @@ func (s *session) admit(ctx context.Context, rev gitsource.Revision, t target) (
 			st.Leader = leader.Host
 		}
 	})
+	s.backUp(t, leader.Mine)
 	return site, leader.Mine, nil
 }
 
@@ -243,6 +244,7 @@ func (s *session) stand(ctx context.Context, rev gitsource.Revision, t target, w
 // worked keeps the revision of a host that has a node, and applies nothing.
 func (s *session) worked(t target, settles bool) error {
 	s.resign() // it may have been a control-plane host before
+	s.noBackups()
 	s.cluster, s.access = nil, bootstrap.Access{}
 	s.rec.enter(PhaseConfirm)
 	err := s.keep(t)

@@ -32,6 +32,10 @@ func (s *session) bootstrap(ctx context.Context, t target) error {
 	}
 	anew := s.tryAnew
 	s.tryAnew = false
+	from, err := s.ordered(t, dist)
+	if err != nil {
+		return err
+	}
 	access, err := driver.Ensure(ctx, bootstrap.Request{
 		Dir:          s.Dir + "/" + dist.Type,
 		Host:         t.Desired.Host,
@@ -43,11 +47,17 @@ func (s *session) bootstrap(ctx context.Context, t target) error {
 		Images:       locked(t.Desired.Cluster.Images),
 		Downgrades:   mayGoBack,
 		Anew:         anew,
+		From:         from,
 		Store:        s.Content,
 		Log:          s.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("bootstrap %s %s: %w", dist.Type, dist.Version, err)
+	}
+	if from != "" {
+		if err := s.restored(); err != nil {
+			return err
+		}
 	}
 	if t.worker() || s.cluster != nil && s.access == access {
 		return nil

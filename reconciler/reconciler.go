@@ -62,6 +62,8 @@ type Driver interface {
 	// Shares tells whether several hosts can be nodes of one cluster.
 	Shares() bool
 	Ensure(ctx context.Context, req bootstrap.Request) (bootstrap.Access, error)
+	// Backup writes what the cluster is made of again into an empty folder.
+	Backup(ctx context.Context, dir, into string) error
 }
 
 // Memo keeps what loading and rendering found out, for the next revision.
@@ -86,6 +88,7 @@ type Reconciler struct {
 	Content     *content.Store
 	Peers       Peers // nil: nobody asks this host, and it asks nobody
 	Driver      func(kind string) (Driver, error)
+	Backups     Backups // nil: there are none
 	Connect     func(kubeconfig string) (Cluster, error)
 	Interval    time.Duration    // between polls of the sources, jittered by a tenth; default one minute
 	Verify      time.Duration    // between looks at every object, jittered by a tenth; default ten minutes

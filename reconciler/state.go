@@ -30,6 +30,7 @@ type target struct {
 	Intents intents        `json:"intents,omitzero"`  // what commits allow
 
 	Suspended   []fleet.Suspension `json:"suspended,omitempty"`
+	Backup      backupPlan         `json:"backup,omitzero"`
 	Maintenance fleet.Maintenance  `json:"maintenance,omitzero"`
 	Urgent      bool               `json:"urgent,omitempty"` // waits for no maintenance window
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/holdfast-fleet/holdfast/backup"
 	"github.com/holdfast-fleet/holdfast/bootstrap"
 	"github.com/holdfast-fleet/holdfast/content"
 	"github.com/holdfast-fleet/holdfast/events"
@@ -164,6 +165,9 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 		Peers:   neighbours{server, &peers.Client{Key: id.PrivateKey()}},
 		Connect: func(kubeconfig string) (reconciler.Cluster, error) { return kube.Connect(kubeconfig, log) },
 	}
+	duty, stop := keepBackups(ctx, &backup.Keeper{Dir: backup.Dir(opts.dataDir), Opener: backup.Opener{Secrets: opens, Login: id.Signer()}, Log: log})
+	defer stop()
+	r.Backups = duty
 	if kept := openMemoIn(filepath.Join(opts.dataDir, "cache"), hostCache); kept != nil {
 		defer kept.Close()
 		r.Memo = kept

@@ -95,6 +95,8 @@ type readyDriver struct{}
 func (readyDriver) Needs(fleet.Distribution) []string { return nil }
 func (readyDriver) Shares() bool                      { return false }
 
+func (readyDriver) Backup(context.Context, string, string) error { return nil }
+
 func (readyDriver) Ensure(context.Context, bootstrap.Request) (bootstrap.Access, error) {
 	return bootstrap.Access{Kubeconfig: "kubeconfig"}, nil
 }

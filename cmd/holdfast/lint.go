@@ -81,7 +81,7 @@ func lint(dir string) (review.Report, error) {
 
 // reviewOptions are those of lint and of diff.
 func reviewOptions(store *memo.Store) review.Options {
-	o := review.Options{Worker: renderWorkerCmd, Check: bootstrap.Check, CheckHosts: bootstrap.CheckHosts, CheckUpgrade: bootstrap.CheckUpgrade}
+	o := review.Options{Worker: renderWorkerCmd, Check: bootstrap.Check, CheckHosts: bootstrap.CheckHosts, CheckBackup: bootstrap.CheckBackup, CheckUpgrade: bootstrap.CheckUpgrade}
 	if store != nil {
 		o.Memo = store
 	}

@@ -81,6 +81,9 @@ var (
 	layerObjects  = series("layer_objects", "Objects of the layer.", "layer")
 	heldObjects   = series("held_objects", "Objects that are not deleted, for that takes intent.")
 	repairs       = series("repairs_total", "Drifted objects put right since the agent started.")
+	backupTime    = series("backup_time_seconds", "Unix time of the last backup that this host took.")
+	backupSize    = series("backup_size_bytes", "Size of the last backup that this host took.")
+	backupFailing = series("backup_failing", "1 if the last backup could not be taken, or not be sent there: to is a target of the site, or empty.", "to")
 	updatedAt     = series("status_updated_seconds", "Unix time of the status that all this is from.")
 )
 
@@ -121,7 +124,24 @@ func (c statusCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(diverged, float64(len(st.Diverged)))
 	gauge(heldObjects, float64(len(st.Held)))
 	out <- prometheus.MustNewConstMetric(repairs, prometheus.CounterValue, float64(st.Repairs))
+	c.collectBackups(gauge)
 	gauge(updatedAt, float64(st.UpdatedAt.Unix()))
+}
+
+// collectBackups says how the host's backups are, if there are any.
+func (c statusCollector) collectBackups(gauge func(d *prometheus.Desc, value float64, labels ...string)) {
+	s, err := backupState(string(c))
+	if err != nil || s == nil {
+		return
+	}
+	if s.Last != nil {
+		gauge(backupTime, float64(s.Last.At.Unix()))
+		gauge(backupSize, float64(s.Last.Size))
+	}
+	gauge(backupFailing, number(s.Failed != nil), "")
+	for _, sent := range s.Sent {
+		gauge(backupFailing, number(sent.Failed != nil), sent.To)
+	}
 }
 
 func number(b bool) float64 {

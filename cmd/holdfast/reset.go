@@ -21,8 +21,9 @@ import (
 )
 
 // kept are the entries of the data folder that a reset leaves: what any
-// registration of this machine would need again.
-var kept = map[string]bool{"content": true, "agent": true, "agent.lock": true}
+// registration of this machine would need again, and backups, which may be all that
+// is left of a cluster.
+var kept = map[string]bool{"content": true, "agent": true, "agent.lock": true, "backups": true}
 
 func newResetCmd() *cobra.Command {
 	var name, dataDir string
@@ -30,8 +31,8 @@ func newResetCmd() *cobra.Command {
 		Use:   "reset",
 		Short: "Take this host out of its cluster and make it unregistered",
 		Long: `Take this host out of its cluster, data included, and make it unregistered: its
-key is removed, so that the fleet does not know the machine any more. Content
-and the agent's programs stay.
+key is removed, so that the fleet does not know the machine any more. Content,
+backups and the agent's programs stay.
 
 It asks for the host's name, and the agent must be stopped.`,
 		Example: `  systemctl stop holdfast && holdfast reset

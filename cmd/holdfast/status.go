@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/holdfast-fleet/holdfast/backup"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/reconciler/kube"
 )
@@ -59,6 +60,7 @@ agent is at work; 4 something fails, or is an alarm; 5 no agent runs.`,
 type hostStatus struct {
 	reconciler.Status
 	Now     momentary                      `json:"now"`
+	Backup  *backup.State                  `json:"backup,omitempty"`
 	Objects map[string][]reconciler.Object `json:"objects,omitempty"` // by layer, if asked for
 }
 
@@ -133,6 +135,9 @@ func readStatus(opts statusOptions) (hostStatus, error) {
 	out := hostStatus{Status: st, Now: momentary{At: time.Now().UTC().Truncate(time.Millisecond), Condition: st.Condition(), Running: st.Agent.Running()}}
 	if !out.Now.Running {
 		out.Now.Condition = stopped
+	}
+	if out.Backup, err = backupState(opts.dataDir); err != nil {
+		return hostStatus{}, err
 	}
 	if opts.objects {
 		inv, err := reconciler.ReadInventory(opts.dataDir)

@@ -22,6 +22,7 @@ func (st hostStatus) print(s *sheet) {
 	st.printSources(s)
 	st.printAgent(s)
 	st.printLayers(s)
+	st.printBackup(s)
 	st.printPauses(s)
 	st.printHeld(s)
 	st.printFailures(s)

@@ -162,6 +162,8 @@ type standing string
 func (standing) Needs(fleet.Distribution) []string { return nil }
 func (standing) Shares() bool                      { return true }
 
+func (standing) Backup(context.Context, string, string) error { return nil }
+
 func (s standing) Ensure(context.Context, bootstrap.Request) (bootstrap.Access, error) {
 	return bootstrap.Access{Kubeconfig: string(s)}, nil
 }
