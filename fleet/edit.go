@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -54,6 +55,10 @@ func edited(file string, data []byte, edit func(*editor) (want any, err error)) 
 		return nil, &Problem{File: file, Msg: "is no YAML file of one object"}
 	}
 	text := string(data)
+	foreign := strings.Contains(text, "\n") && strings.Count(text, "\n") == strings.Count(text, "\r\n") // ends of lines, as on Windows
+	if foreign {
+		text = strings.ReplaceAll(text, "\r\n", "\n")
+	}
 	if !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
@@ -70,6 +75,9 @@ func edited(file string, data []byte, edit func(*editor) (want any, err error)) 
 	}
 	if err != nil || !reflect.DeepEqual(got, wanted) {
 		return nil, &Problem{File: file, Msg: errByHand.Error(), Tip: "edit it by hand"}
+	}
+	if foreign {
+		out = bytes.ReplaceAll(out, []byte("\n"), []byte("\r\n"))
 	}
 	return out, nil
 }

@@ -39,6 +39,7 @@ func TestASetValueLeavesTheRestAsItIs(t *testing.T) {
 		{"a mapping for a mapping in braces", "spec:\n  profile: {name: shop, tag: v1} # why\n", pin, []string{"spec", "profile"}, "spec:\n  profile: {name: shop, tag: v2} # why\n"},
 		{"a mapping for one of several lines", "spec:\n  profile:\n    name: shop # why\n    tag: v1\n  # of x\n  x: y\n", pin, []string{"spec", "profile"},
 			"spec:\n  profile: {name: shop, tag: v2}\n  # of x\n  x: y\n"},
+		{"a new entry with Windows line ends", "a: 1\r\n", int64(3), []string{"b"}, "a: 1\r\nb: 3\r\n"},
 		{"Windows line ends", "a: 1\r\nb: 2\r\n", int64(3), []string{"a"}, "a: 3\r\nb: 2\r\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -131,6 +131,8 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 			[]string{"sites/emea: a repository of its own (a submodule?), which hosts do not get"}},
 		{"a site that is a submodule", map[string]string{"sites/emea/s1/.git": "gitdir: ../../.git/modules/s1\n"},
 			[]string{"sites/emea/s1: a repository of its own (a submodule?), which hosts do not get"}},
+		{"a site within a site", map[string]string{"sites/emea/s1/annex/s2/site.yaml": head + "Site\nspec: {profile: shop}\n"},
+			[]string{"sites/emea/s1/annex/s2/site.yaml: a site within a site"}},
 		{"a file that is a pointer of Git LFS", map[string]string{site: "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1\n"},
 			[]string{site + ": a pointer of Git LFS: hosts do not get the file that it stands for"}},
 		{"a freshness of years and years", map[string]string{"fleet.yaml": head + "Fleet\nmetadata: {name: small}\nspec: {freshness: 3651d}\n"},

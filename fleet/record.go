@@ -91,6 +91,20 @@ func (p siteParser) site() {
 			}
 		case e.Name() == "distribution":
 			p.overlay("distribution")
+		default:
+			p.none(e.Name())
+		}
+	}
+}
+
+// none refuses sites in a folder of the site that nothing is loaded from.
+func (p siteParser) none(dir string) {
+	for _, e := range p.entries[dir] {
+		switch full := path.Join(dir, e.Name()); {
+		case e.IsDir():
+			p.none(full)
+		case e.Name() == "site.yaml":
+			p.add(full, 0, "move its folder beside that of the other, or above both into a group", "a site within a site").Rule = RuleIrregularFile
 		}
 	}
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -73,7 +75,10 @@ give the variables that the profile requires.`,
 }
 
 func runNewSite(w io.Writer, args []string, opts newOptions) error {
-	dir := belowSites(args[0])
+	dir, err := belowSites(args[0])
+	if err != nil {
+		return err
+	}
 	f, err := loadFleet(opts.fleet)
 	if err != nil {
 		return err
@@ -115,12 +120,15 @@ func siteLike(f *fleet.Fleet, dir, profile string) ([]*fleet.Site, error) {
 }
 
 // belowSites takes the folder of a site or a group with or without sites/ before it.
-func belowSites(dir string) string {
-	dir = path.Clean(filepath.ToSlash(dir))
-	if dir == "sites" || strings.HasPrefix(dir, "sites/") {
-		return dir
+func belowSites(name string) (string, error) {
+	dir := path.Clean(filepath.ToSlash(name))
+	if dir != "sites" && !strings.HasPrefix(dir, "sites/") {
+		dir = path.Join("sites", dir)
 	}
-	return path.Join("sites", dir)
+	if path.IsAbs(name) || !strings.HasPrefix(dir, "sites/") {
+		return "", usagef("%q is not a folder below sites/, such as sites/emea", name)
+	}
+	return dir, nil
 }
 
 func newNewGroupCmd() *cobra.Command {
@@ -131,7 +139,11 @@ func newNewGroupCmd() *cobra.Command {
 		Example: "  holdfast new group sites/emea",
 		Args:    oneArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			files, err := scaffold.Group(belowSites(args[0]), opts.profile, opts.schemas())
+			dir, err := belowSites(args[0])
+			if err != nil {
+				return err
+			}
+			files, err := scaffold.Group(dir, opts.profile, opts.schemas())
 			return opts.add(cmd.OutOrStdout(), files, err)
 		},
 	}, &opts)
@@ -184,6 +196,9 @@ func runNewLayer(w io.Writer, args []string, opts newOptions) error {
 	}
 	file := path.Join("profiles", profile, "profile.yaml")
 	data, err := fleet.ReadFile(os.DirFS(opts.fleet), file, fleet.MaxFileSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &tipError{fmt.Errorf("no profile %s in the fleet", profile), "make it first: holdfast new profile " + profile}
+	}
 	if err != nil {
 		return err
 	}
