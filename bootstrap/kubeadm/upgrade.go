@@ -84,9 +84,9 @@ func (n *node) takeSteps(ctx context.Context, rec *record, old *node) error {
 			return err
 		}
 	}
-	if rec.Upgrade.Step == stepControlPlane {
-		if err := n.upgradeControlPlane(ctx, rec, old); err != nil {
-			return fmt.Errorf("upgrade the control plane from %s to %s: %w", rec.Upgrade.From, rec.Upgrade.To, err)
+	if begun := *rec.Upgrade; begun.Step == stepControlPlane {
+		if err := n.upgradeControlPlane(ctx, rec, old); err != nil { // which is not begun any more
+			return fmt.Errorf("upgrade the control plane from %s to %s: %w", begun.From, begun.To, err)
 		}
 	}
 	err := n.moveAway(ctx)
