@@ -143,7 +143,7 @@ func TestContentIsCheckedFirst(t *testing.T) {
 			tt.damage(t, filepath.Join(dir, "content"), &req)
 			driver, err := bootstrap.For("embedded")
 			require.NoError(t, err)
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			_, err = driver.Ensure(ctx, req)
 			require.ErrorContains(t, err, tt.want)

@@ -195,7 +195,7 @@ func TestAStartThatCannotSucceedSaysWhy(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.cfg.APIPort = 1 << 17 // no port
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	_, err := embedded.Ensure(ctx, c.cfg)
 	require.ErrorIs(t, err, context.DeadlineExceeded)

@@ -78,7 +78,7 @@ func (a *agentProcess) said(tb testing.TB, message, revision string) time.Time {
 			}
 		}
 		return !found.IsZero()
-	}, time.Second, time.Millisecond, "%s %s", message, revision)
+	}, time.Minute, time.Millisecond, "%s %s", message, revision)
 	return found
 }
 

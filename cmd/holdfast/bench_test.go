@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/embedded/embeddedtest"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/identity"
 	"github.com/holdfast-fleet/holdfast/reconciler"
@@ -165,7 +166,7 @@ func newBenchLine(b *testing.B) *benchLine {
 		"bases/.keep":                           "",
 		dir + "distribution/kustomization.yaml": "resources: [distribution.yaml]\n",
 		dir + "distribution/distribution.yaml": fmt.Sprintf("apiVersion: holdfast.dev/v1alpha1\nkind: Distribution\nmetadata: {name: bench}\n"+
-			"spec: {type: embedded, version: v1.36.3, apiPort: %d, controlPlane: true}\n", freePort(b)),
+			"spec: {type: embedded, version: v1.36.3, apiPort: %d, controlPlane: true}\n", embeddedtest.Ports(b, 1)[0]),
 	} {
 		l.repo.Write(path, text)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap"
+	"github.com/holdfast-fleet/holdfast/bootstrap/embedded/embeddedtest"
 	"github.com/holdfast-fleet/holdfast/content"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
@@ -71,7 +71,7 @@ func (l *line) fillFleet() {
 	l.t.Helper()
 	require.NoError(l.t, os.CopyFS(l.repo.Dir, os.DirFS(filepath.Join(l.root, "fleet-example"))))
 	const dist = "profiles/web-shop/distribution/distribution.yaml"
-	l.edit(dist, "apiPort: 6443\n", fmt.Sprintf("apiPort: %d\n  controlPlane: true\n", freePort(l.t)))
+	l.edit(dist, "apiPort: 6443\n", fmt.Sprintf("apiPort: %d\n  controlPlane: true\n", embeddedtest.Ports(l.t, 1)[0]))
 	l.edit("sites/emea/store-042/site.yaml", "  variables:\n", "  variables:\n    REPLICAS: 0\n")
 	l.repo.Write("trust/platform.asc", l.owner.Public())
 	l.fillStore("web-shop")
@@ -110,14 +110,6 @@ func (l *line) edit(path, old, replacement string) {
 	require.NoError(l.t, err)
 	require.Contains(l.t, string(data), old, path)
 	l.repo.Write(path, strings.Replace(string(data), old, replacement, 1))
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 func (l *line) cluster() string { return filepath.Join(l.opts.dataDir, "embedded") }

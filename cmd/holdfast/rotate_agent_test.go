@@ -67,7 +67,7 @@ func TestTheAgentFollowsATokenThatChanges(t *testing.T) {
 		require.Eventually(t, func() bool {
 			st, err := reconciler.ReadStatus(data)
 			return err == nil && st.Accepted != nil && st.Accepted.Revision == commit
-		}, 30*time.Second, 10*time.Millisecond)
+		}, 2*time.Minute, 10*time.Millisecond)
 	}
 	stop := run()
 	accepts(repo.Head())
@@ -86,7 +86,7 @@ func TestTheAgentFollowsATokenThatChanges(t *testing.T) {
 		text, err := os.ReadFile(filepath.Join(data, "sources.json"))
 		var kept struct{ Proven string }
 		return err == nil && json.Unmarshal(text, &kept) == nil && kept.Proven == declared
-	}, 30*time.Second, 10*time.Millisecond)
+	}, 2*time.Minute, 10*time.Millisecond)
 	good.Store("new")
 	accepts(repo.Commit(gitsourcetest.Commit{By: owner, Message: "by the new token"}))
 	stop()

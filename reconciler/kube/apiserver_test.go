@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,14 +24,14 @@ type apiServer struct {
 	t          testing.TB
 	dir        string
 	kubeconfig string
-	ports      [3]int   // API, etcd's clients, etcd's peers
+	ports      []int    // API, etcd's clients, etcd's peers
 	etcd       []string // more arguments
 	processes  []*exec.Cmd
 }
 
 func startAPIServer(t testing.TB) *apiServer {
 	t.Helper()
-	s := &apiServer{t: t, dir: t.TempDir(), ports: freePorts(t)}
+	s := &apiServer{t: t, dir: t.TempDir(), ports: embeddedtest.Ports(t, 3)}
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
 	s.write("sa.key", string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})))
@@ -104,15 +103,4 @@ func (s *apiServer) write(name, text string) string {
 	path := filepath.Join(s.dir, name)
 	require.NoError(s.t, os.WriteFile(path, []byte(text), 0o600))
 	return path
-}
-
-func freePorts(t testing.TB) (ports [3]int) {
-	t.Helper()
-	for n := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer l.Close()
-		ports[n] = l.Addr().(*net.TCPAddr).Port
-	}
-	return ports
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/embedded/embeddedtest"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/render"
@@ -44,8 +46,8 @@ func testExpressions(t *testing.T, s *stand) {
 	}
 	s.mustApply(t, l)
 	looks := make(chan []reconciler.Unhealthy, 100)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	require.Error(t, s.Wait(reconciler.WithLooks(ctx, func(left []reconciler.Unhealthy) { looks <- left }), l))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	require.Error(t, s.Wait(reconciler.WithLooks(ctx, func(left []reconciler.Unhealthy) { looks <- left; cancel() }), l))
 	cancel()
 	require.NotEmpty(t, looks, "who asks is told at each look")
 	require.Equal(t, "a", (<-looks)[0].Object.Name)
@@ -76,15 +78,12 @@ func testProbes(t *testing.T, s *stand) {
 		_, _ = w.Write([]byte("the till is closed"))
 	}))
 	defer web.Close()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	nobody := closed.Addr().String()
-	require.NoError(t, closed.Close())
+	nobody := net.JoinHostPort("127.0.0.1", strconv.Itoa(embeddedtest.Ports(t, 1)[0]))
 
 	l := s.layer(t, "l", configMap("a"))
 	s.mustApply(t, l)
 	l.Probes = []fleet.Probe{{HTTP: web.URL + "/"}, {TCP: strings.TrimPrefix(web.URL, "http://")}, {TCP: nobody}, {HTTP: web.URL + "/elsewhere", Status: 302}}
-	err = s.unhealthy(t, l, "layer l is not ready: probe "+web.URL+"/: it answers 503 Service Unavailable: the till is closed; "+
+	err := s.unhealthy(t, l, "layer l is not ready: probe "+web.URL+"/: it answers 503 Service Unavailable: the till is closed; "+
 		"probe "+nobody+": dial tcp "+nobody+": connect: connection refused")
 	var unhealthy *reconciler.UnhealthyError
 	require.ErrorAs(t, err, &unhealthy)

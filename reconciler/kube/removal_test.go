@@ -113,7 +113,7 @@ func testRecreate(t *testing.T, s *stand) {
 	held := s.live(t, "batch/v1", "Job", "b")
 	held.SetFinalizers([]string{"example.com/hold"})
 	require.NoError(t, s.other.Update(t.Context(), held))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	_, err = s.Recreate(ctx, s.site, next, immutable.Names()[1:])
 	require.ErrorContains(t, err, "held by example.com/hold")

@@ -101,7 +101,7 @@ func (f *fixture) read(name string) string {
 
 func (f *fixture) eventually(what string, ok func() bool) {
 	f.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			f.Fatalf("never: %s\nlog: %s", what, f.read("log/node.log"))
 		}
