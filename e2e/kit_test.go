@@ -25,7 +25,7 @@ var kubeadmKit = kit{
 	name: "kubeadm", versions: []string{version}, spec: "  imageRepository: " + repository + "\n", add: addKubeadm,
 	vars: map[string]string{
 		"UNIT": "kubelet", "BEGUN": "/etc/kubernetes/manifests/kube-apiserver.yaml", "MARK": "kubeadm.k8s.io",
-		"KUBECTL": "/var/lib/holdfast/kubeadm/bin/*/kubectl --kubeconfig=/etc/kubernetes/admin.conf",
+		"KUBECTL": "$(ls /var/lib/holdfast/kubeadm/bin/*/kubectl | head -n 1) --kubeconfig=/etc/kubernetes/admin.conf",
 		"LEAVES":  "/etc/kubernetes/* /var/lib/etcd/* /var/lib/containerd/* /var/lib/kubelet/*",
 	},
 }

@@ -242,7 +242,8 @@ func (s *story) kubectl(ts *testscript.TestScript, neg bool, args []string) {
 	s.on(ts, neg, append([]string{args[0], "sh", "-c", administer + ` "$@"`, "kubectl"}, args[1:]...))
 }
 
-const administer = `exec /var/lib/holdfast/kubeadm/bin/*/kubectl --kubeconfig=/etc/kubernetes/admin.conf`
+// While an upgrade is under way there are two: of either version.
+const administer = `exec $(ls /var/lib/holdfast/kubeadm/bin/*/kubectl | head -n 1) --kubeconfig=/etc/kubernetes/admin.conf`
 
 // answers HOST CONTROL TEXT waits until the web app, at its service's address,
 // which a control-plane host tells, answers HOST with the text.
