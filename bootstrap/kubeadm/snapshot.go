@@ -189,17 +189,20 @@ func (n *node) stopControlPlane(ctx context.Context) error {
 // unpackSnapshot has the etcdutl of the image of etcd make a data folder of a snapshot, see
 // https://kubernetes.io/docs/tasks/administer-cluster/configure-upgrade-etcd/#restoring-an-etcd-cluster.
 // The revision jumps, so that nobody takes what they knew before for something newer.
-// The image is mounted for that program alone, so nothing is left of it if it is killed.
+// The image is mounted for that program alone, so it does not stay mounted if that is killed;
+// where it sees what containerd mounts meanwhile, for that is what it gets; and each time
+// elsewhere, for containerd remembers for an hour what it has mounted where.
 func (n *node) unpackSnapshot(ctx context.Context, file, address, dir string) error {
-	const script = `ctr=$1 image=$2 root=$3 data=$4; shift 4
-mkdir -p "$root"; rm -rf "$data"
+	const script = `ctr=$1 image=$2 root=$(mktemp -d "$3.XXXXXX") data=$4; shift 4
+rm -rf "$data"
 "$ctr" images mount "$image" "$root" >/dev/null
 "$root/usr/local/bin/etcdutl" snapshot restore "$@" --data-dir="$data"
 sync -f "$data"
-"$ctr" images unmount --rm "$root" >/dev/null`
+"$ctr" images unmount --rm "$root" >/dev/null
+rmdir "$root"`
 	peer := "https://" + net.JoinHostPort(address, "2380")
 	_, err := system.Run(ctx, "holdfast-kubeadm-restore", []string{"PATH=" + system.Path, "CONTAINERD_ADDRESS=" + socket, "CONTAINERD_NAMESPACE=k8s.io"},
-		"unshare", "--mount", "sh", "-ec", script, "sh",
+		"unshare", "--mount", "--propagation=slave", "sh", "-ec", script, "sh",
 		filepath.Join(n.Bin, "ctr"), etcdImage(n.Cluster), "/run/holdfast-etcd", dir, file, "--name="+n.Host,
 		"--initial-cluster="+n.Host+"="+peer, "--initial-advertise-peer-urls="+peer, "--bump-revision=1000000000", "--mark-compacted")
 	return err
