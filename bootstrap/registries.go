@@ -12,10 +12,14 @@ import (
 )
 
 // registriesOf are the registries that a distribution declares, with the passwords
-// that the host has for them.
+// that it has, or the host.
 func registriesOf(m fleet.Machine) (containerd.Registries, error) {
 	r := containerd.Registries{Mirrors: m.Mirrors, Logins: map[string]containerd.Login{}}
 	for host, login := range m.Logins {
+		if login.Password != "" {
+			r.Logins[host] = containerd.Login{Username: login.Username, Password: login.Password}
+			continue
+		}
 		password, err := passwordIn(login.PasswordFile)
 		if err != nil {
 			return r, system.Refuse(fmt.Sprintf("password for %s: %s", host, err), fmt.Sprintf("write it to %s on this host, one line, and: chmod 600 %[1]s", login.PasswordFile))

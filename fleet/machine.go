@@ -23,8 +23,12 @@ type Machine struct {
 	NTP     []string // servers
 }
 
-// Login is how a host logs in to a mirror.
-type Login struct{ Username, PasswordFile string } // the file is on the host
+// Login is how a host logs in to a mirror: with one of the two.
+type Login struct {
+	Username     string
+	PasswordFile string // on the host
+	Password     string // encrypted, until the host opens it
+}
 
 // Proxy is that of what pulls images, and of the kubelet.
 type Proxy struct {
@@ -129,6 +133,11 @@ func (r reader) logins(n *yaml.Node, m *Machine) {
 	r.entries(n, "logins", func(key, value *yaml.Node) {
 		var login Login
 		r.object(value, "the login of "+key.Value, r.loginFields(&login))
+		if login.PasswordFile != "" && login.Password != "" {
+			r.problem(value, "keep one of them", "the login of %s has both a password and a passwordFile", key.Value)
+		} else if login.PasswordFile+login.Password == "" {
+			r.problem(value, "name a passwordFile, or encrypt a password with SOPS", "the login of %s has no password", key.Value)
+		}
 		m.Logins[key.Value] = login
 	})
 }
@@ -136,7 +145,8 @@ func (r reader) logins(n *yaml.Node, m *Machine) {
 func (r reader) loginFields(l *Login) map[string]field {
 	return map[string]field{
 		"username": {true, "", textShape, func(n *yaml.Node) { l.Username = r.plainText(n, "username") }},
-		"passwordFile": {true, "A file on each host, which root alone can read", matching("^/"), func(n *yaml.Node) {
+		"password": {false, "Encrypted with SOPS, or else a passwordFile", textShape, func(n *yaml.Node) { l.Password = r.plainText(n, "password") }},
+		"passwordFile": {false, "A file on each host, which root alone can read", matching("^/"), func(n *yaml.Node) {
 			if l.PasswordFile = r.plainText(n, "passwordFile"); l.PasswordFile != "" && path.Clean(l.PasswordFile) != l.PasswordFile || !path.IsAbs(l.PasswordFile) {
 				r.problem(n, "write it like /etc/holdfast/mirror-password", "passwordFile %q is not the absolute path of a file", l.PasswordFile)
 			}

@@ -59,6 +59,8 @@ func TestWhatIsWrongWithSettingsOfHosts(t *testing.T) {
 		{"no mirror", "{registries: {mirrors: {docker.io: []}}}", "distribution:7: docker.io has no mirror"},
 		{"a login of nobody's", "{registries: {logins: {a.example.com: {username: u, passwordFile: /f}}}}", "distribution:7: logins: no mirror is on a.example.com"},
 		{"a password that is anywhere", "{registries: {mirrors: {docker.io: [https://a]}, logins: {a: {username: u, passwordFile: f}}}}", `distribution:7: passwordFile "f" is not the absolute path of a file`},
+		{"a login without a password", "{registries: {mirrors: {docker.io: [https://a]}, logins: {a: {username: u}}}}", "distribution:7: the login of a has no password"},
+		{"a login with two", "{registries: {mirrors: {docker.io: [https://a]}, logins: {a: {username: u, password: p, passwordFile: /f}}}}", "distribution:7: the login of a has both a password and a passwordFile"},
 		{"a proxy that is no URL", "{proxy: {https: proxy.example.com:3128}}", `distribution:7: proxy.https: "proxy.example.com:3128" is not a URL of HTTP`},
 		{"an exemption of two", "{proxy: {noProxy: ['a,b']}}", `distribution:7: "a,b" is no name, address or network`},
 		{"a time server with words", "{ntp: [a b]}", `distribution:7: "a b" is not the name or address of a time server`},

@@ -15,9 +15,13 @@ import (
 // bootstrap brings the node up, after all that it and the layers need is known
 // to be there, and connects to the cluster.
 func (s *session) bootstrap(ctx context.Context, t target) error {
-	dist, err := fleet.ParseDistribution(t.Desired.Node.Distribution)
+	node, hidden, err := t.Desired.Node.Open(s.Secrets)
 	if err != nil {
 		return err
+	}
+	dist, err := fleet.ParseDistribution(node.Distribution)
+	if err != nil {
+		return mask(err, hidden)
 	}
 	driver, err := s.Driver(dist.Type)
 	if err != nil {
@@ -51,7 +55,7 @@ func (s *session) bootstrap(ctx context.Context, t target) error {
 		Store:        s.Content,
 		Log:          s.Log,
 	})
-	if err != nil {
+	if err = mask(err, hidden); err != nil {
 		return fmt.Errorf("bootstrap %s %s: %w", dist.Type, dist.Version, err)
 	}
 	if from != "" {

@@ -48,7 +48,8 @@ type Layer struct {
 
 // Node is the half that belongs to one host.
 type Node struct {
-	Distribution json.RawMessage   `json:"distribution"` // the Distribution object, canonical JSON
-	Content      map[string]string `json:"content"`      // reference → digest of what the driver needs, from content.lock
+	Distribution json.RawMessage   `json:"distribution"`     // the Distribution object, canonical JSON
+	Content      map[string]string `json:"content"`          // reference → digest of what the driver needs, from content.lock
+	Sealed       map[string][]byte `json:"sealed,omitempty"` // SOPS documents that it has stand-ins for, by path
 	Digest       string            `json:"digest"`
 }

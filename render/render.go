@@ -175,9 +175,6 @@ func (r *Renderer) Node(site *fleet.Site) (Node, error) {
 	if err != nil {
 		return Node{}, err
 	}
-	if len(from.sealed) > 0 {
-		return Node{}, &fleet.Problem{File: from.file, Tip: "put it into a layer", Msg: "a Distribution holds no secrets", Rule: fleet.RuleSecret}
-	}
 	if from.varies || !from.plain || !under(in.dir, in.reach.profile) {
 		return r.newNode(site, from)
 	}
@@ -198,10 +195,17 @@ func (r *Renderer) newNode(site *fleet.Site, from *built) (Node, error) {
 			Msg: fmt.Sprintf("the distribution makes %d objects: %s", len(names), strings.Join(names, ", ")), Rule: fleet.RuleBadDistribution}
 	}
 	raw := got.layer.Objects[0]
-	if _, err := fleet.ParseDistribution(raw); err != nil {
+	d, err := fleet.ParseDistribution(raw)
+	if err != nil {
 		return Node{}, r.misread(site, from, raw)
 	}
+	if err := sealedLogins(from.file, raw, d.Machine.Logins); err != nil {
+		return Node{}, err
+	}
 	n := Node{Distribution: raw, Content: map[string]string{}}
+	if len(from.sealed) > 0 {
+		n.Sealed = from.sealed
+	}
 	maps.Copy(n.Content, site.Profile.Lock.Distribution)
 	n.Digest, err = digestOf(n)
 	return n, err

@@ -241,3 +241,36 @@ func unseal(raw json.RawMessage, plain map[string]string) (json.RawMessage, erro
 	}
 	return canonical(v)
 }
+
+// sealedLogins refuses what is encrypted in a Distribution, but for passwords of
+// logins, and passwords that are not.
+func sealedLogins(file string, raw json.RawMessage, logins map[string]fleet.Login) error {
+	v, err := decode(raw)
+	if err != nil {
+		return err
+	}
+	left := len(standInsOf(v))
+	for _, host := range slices.Sorted(maps.Keys(logins)) {
+		password := logins[host].Password
+		if _, sealed := standInOf(password); sealed {
+			left--
+		} else if password != "" {
+			return &fleet.Problem{File: file, Msg: "the password for " + host + " is not encrypted", Tip: "write it to a patch in a file of its own, encrypted with SOPS: holdfast secrets edit; or name a passwordFile of the hosts", Rule: fleet.RuleSecret}
+		}
+	}
+	if left > 0 {
+		return &fleet.Problem{File: file, Msg: "something of the Distribution is encrypted that is no password of a login", Tip: "encrypt those alone: encrypted_regex ^password$ in .sops.yaml", Rule: fleet.RuleSecret}
+	}
+	return nil
+}
+
+// Open returns the node with the passwords that its stand-ins stand for, which are
+// kept in memory only, and all that no output may show of it: as of a [Layer].
+func (n Node) Open(ids ...secrets.Identity) (opened Node, hidden []string, err error) {
+	l, hidden, err := Layer{Name: DistributionLayer, Objects: []json.RawMessage{n.Distribution}, Sealed: n.Sealed}.Open(ids...)
+	if err != nil {
+		return Node{}, nil, err
+	}
+	n.Distribution, n.Sealed = l.Objects[0], nil
+	return n, hidden, nil
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/memo"
 	"github.com/holdfast-fleet/holdfast/secrets"
 )
@@ -199,8 +200,68 @@ func TestSecretsInWrongPlacesAreRefused(t *testing.T) {
 			require.Contains(t, err.Error(), "profiles/p/addons/web/")
 		})
 	}
-	fsys := edited(map[string]string{"profiles/p/distribution/d.yaml": sealedFile(t, "d.yaml",
-		head+"Distribution\nmetadata:\n  name: d\nspec:\n  type: embedded\n  version: v1.36.3\n", "^version$", to)})
-	_, err := Host(fsys, load(t, fsys).Sites[0].Hosts[0])
-	require.ErrorContains(t, err, "a Distribution holds no secrets")
+}
+
+// sealedNode is a distribution whose password is a patch that is encrypted.
+func sealedNode(t testing.TB, to, onlyKeys, patch string) map[string]string {
+	const d = "profiles/p/distribution/"
+	return map[string]string{
+		d + "kustomization.yaml": "resources: [d.yaml]\npatches: [path: login.yaml]\n",
+		d + "d.yaml": head + "Distribution\nmetadata:\n  name: d\nspec:\n  type: k3s\n  version: v1.36.3+k3s1\n  host:\n    registries:\n" +
+			"      mirrors: {docker.io: ['https://mirror.example.com']}\n      logins: {mirror.example.com: {username: fleet}}\n",
+		d + "login.yaml": sealedFile(t, "login.yaml", head+"Distribution\nmetadata:\n  name: d\nspec:\n"+patch, onlyKeys, to),
+	}
+}
+
+const loginPatch = "  host:\n    registries:\n      logins:\n        mirror.example.com:\n          password: hunter2\n"
+
+func TestAPasswordOfALoginIsCarriedSealed(t *testing.T) {
+	t.Parallel()
+	id, to := hostKey(t, 'a')
+	other, _ := hostKey(t, 'b')
+	fsys := edited(sealedNode(t, to, "^password$", loginPatch))
+	desired, err := Host(fsys, load(t, fsys).Sites[0].Hosts[0])
+	require.NoError(t, err)
+	all, err := json.Marshal(desired)
+	require.NoError(t, err)
+	require.NotContains(t, string(all), "hunter2")
+	_, _, err = desired.Node.Open(other)
+	require.Error(t, err)
+	node, hidden, err := desired.Node.Open(id)
+	require.NoError(t, err)
+	require.Equal(t, []string{"hunter2"}, hidden)
+	d, err := fleet.ParseDistribution(node.Distribution)
+	require.NoError(t, err)
+	require.Equal(t, fleet.Login{Username: "fleet", Password: "hunter2"}, d.Machine.Logins["mirror.example.com"])
+
+	again := edited(sealedNode(t, to, "^password$", strings.Replace(loginPatch, "hunter2", "hunter3", 1)))
+	changed, err := Host(again, load(t, again).Sites[0].Hosts[0])
+	require.NoError(t, err)
+	require.NotEqual(t, desired.Node.Digest, changed.Node.Digest, "another password is another node")
+}
+
+func TestWhatOfADistributionMayBeEncrypted(t *testing.T) {
+	t.Parallel()
+	_, to := hostKey(t, 'a')
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		want  string
+	}{
+		{"a password in the clear", func() map[string]string {
+			files := sealedNode(t, to, "^password$", loginPatch)
+			files["profiles/p/distribution/login.yaml"] = head + "Distribution\nmetadata:\n  name: d\nspec:\n" + loginPatch
+			return files
+		}(), "the password for mirror.example.com is not encrypted"},
+		{"a user, too", sealedNode(t, to, "^(username|password)$", strings.Replace(loginPatch, "password:", "username: shop\n          password:", 1)), "something of the Distribution is encrypted that is no password of a login"},
+		{"the version", map[string]string{"profiles/p/distribution/d.yaml": sealedFile(t, "d.yaml",
+			head+"Distribution\nmetadata:\n  name: d\nspec:\n  type: embedded\n  version: v1.36.3\n", "^version$", to)}, "is not a version of type embedded"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			fsys := edited(tt.files)
+			_, err := Host(fsys, load(t, fsys).Sites[0].Hosts[0])
+			require.ErrorContains(t, err, tt.want)
+		})
+	}
 }

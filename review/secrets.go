@@ -28,14 +28,15 @@ type Secret struct {
 }
 
 // Secrets finds the SOPS documents of a fleet, and the hosts that cannot open what
-// they need: what the layers of their site hold, and the credentials of its
-// sources and backups. Its error joins [fleet.Problem]s of layers that cannot be built.
+// they need: what the layers and the distribution of their site hold, and the
+// credentials of its sources and backups. Its error joins [fleet.Problem]s of
+// layers that cannot be built.
 func Secrets(fsys fs.FS, f *fleet.Fleet, r *render.Renderer) ([]Secret, error) {
 	n := newNeeds(r)
 	var errs []error
 	logins := map[string][]*fleet.Site{}
 	for _, site := range f.Sites {
-		for _, layer := range site.Profile.Layers {
+		for _, layer := range append(slices.Clone(site.Profile.Layers), render.DistributionOf(site.Profile)) {
 			_, err := n.add(site, layer)
 			errs = append(errs, err)
 		}
@@ -97,7 +98,11 @@ func (n *needs) add(site *fleet.Site, layer fleet.Layer) (render.Uses, error) {
 		if i, known := slices.BinarySearch(found.Layers, layer.Name); !known {
 			found.Layers = slices.Insert(found.Layers, i, layer.Name)
 		}
-		found.need(site, appliers(site))
+		if layer.Name == render.DistributionLayer {
+			found.need(site, site.Active())
+		} else {
+			found.need(site, appliers(site))
+		}
 	}
 	return uses, nil
 }
@@ -151,10 +156,13 @@ func unreadable(pairs []*pair, r *render.Renderer) ([]Group, error) {
 			continue
 		}
 		names := differing(p.is.Layers, p.was.Layers)
-		if p.old == nil || !slices.EqualFunc(p.old.Active(), p.new.Active(), sameKey) {
-			names = layerNames(p.is)
+		if p.was.Node != p.is.Node {
+			names = append(names, render.DistributionLayer)
 		}
-		for _, layer := range p.new.Profile.Layers {
+		if p.old == nil || !slices.EqualFunc(p.old.Active(), p.new.Active(), sameKey) {
+			names = append(layerNames(p.is), render.DistributionLayer)
+		}
+		for _, layer := range append(slices.Clone(p.new.Profile.Layers), render.DistributionOf(p.new.Profile)) {
 			if !slices.Contains(names, layer.Name) {
 				continue
 			}

@@ -102,13 +102,17 @@ func hideKubeconfig(hide *support.Redactor, path string) error {
 	return err
 }
 
-// hideSealed hides the secrets of the layers that were confirmed.
+// hideSealed hides the secrets of what was confirmed.
 func hideSealed(hide *support.Redactor, dataDir string, id secrets.Identity) error {
 	_, desired, _, err := reconciler.ReadConfirmed(dataDir)
 	if err != nil {
 		return err
 	}
-	var errs []error
+	_, hidden, err := desired.Node.Open(id)
+	errs := []error{err}
+	for _, secret := range hidden {
+		hide.Hide(secret)
+	}
 	for _, l := range desired.Cluster.Layers {
 		_, hidden, err := l.Open(id)
 		errs = append(errs, err)
