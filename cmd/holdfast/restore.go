@@ -109,15 +109,19 @@ func (o restoreOptions) run(cmd *cobra.Command, file string) error {
 	if err := o.confirm(cmd, m); err != nil {
 		return err
 	}
-	if o.replace {
-		if err := o.takeApart(cmd.Context(), m.Type); err != nil {
-			return err
-		}
-	}
 	if _, err := in.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	if _, err := backup.Order(o.dataDir, in, ids...); err != nil {
+	order := func() error {
+		_, err := backup.Order(o.dataDir, in, ids...)
+		return err
+	}
+	if o.replace {
+		err = o.takeApart(cmd.Context(), m.Type, order)
+	} else {
+		err = order()
+	}
+	if err != nil {
 		return err
 	}
 	return o.tell(cmd.OutOrStdout(), m)
@@ -157,9 +161,9 @@ func (o restoreOptions) confirm(cmd *cobra.Command, m backup.Manifest) error {
 	return nil
 }
 
-// takeApart removes the cluster that is there, and what the agent knows of it. The
-// host stays who it is.
-func (o restoreOptions) takeApart(ctx context.Context, kind string) error {
+// takeApart removes the cluster that is there, and what the agent knows of it, once
+// another is ordered. The host stays who it is.
+func (o restoreOptions) takeApart(ctx context.Context, kind string, order func() error) error {
 	unlock, err := reconciler.Lock(o.dataDir)
 	if errors.Is(err, reconciler.ErrRunning) {
 		return &tipError{fmt.Errorf("an agent runs with data in %s", o.dataDir), "stop it first: systemctl stop holdfast"}
@@ -170,6 +174,9 @@ func (o restoreOptions) takeApart(ctx context.Context, kind string) error {
 	defer unlock()
 	driver, err := bootstrap.For(kind)
 	if err != nil {
+		return err
+	}
+	if err := order(); err != nil {
 		return err
 	}
 	if err := driver.Reset(ctx, filepath.Join(o.dataDir, kind)); err != nil {

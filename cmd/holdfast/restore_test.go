@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/holdfast-fleet/holdfast/backup"
 	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
 // backupOf takes a backup of store-042, and returns its file and that of the key.
@@ -23,13 +25,15 @@ func backupOf(t *testing.T) (file, key string) {
 	require.NoError(t, err)
 	key = filepath.Join(t.TempDir(), "recovery.txt")
 	require.NoError(t, os.WriteFile(key, []byte(id.String()+"\n"), 0o600))
-	dir := t.TempDir()
+	dir, data := t.TempDir(), make([]byte, 1<<20) // more than what is read to know whose it is
+	_, err = rand.Read(data)
+	require.NoError(t, err)
 	k := backup.Keeper{Dir: backup.Dir(dir), Now: func() time.Time { return time.Date(2026, 11, 26, 3, 30, 0, 0, time.UTC) }}
 	state, err := k.Take(t.Context(), backup.Job{
 		Manifest: backup.Manifest{Site: "store-042", Host: "store-042-a", Revision: strings.Repeat("1f0c9a6d", 5), Type: fleet.Kubeadm, Version: "v1.36.3"},
 		Plan:     fleet.Backup{Every: time.Hour, Keep: 1, Recipients: []string{id.Recipient().String()}},
 		Copy: func(_ context.Context, into string) error {
-			return os.WriteFile(filepath.Join(into, "etcd.db"), []byte("data"), 0o600)
+			return os.WriteFile(filepath.Join(into, "etcd.db"), data, 0o600)
 		},
 	})
 	require.NoError(t, err)
@@ -117,6 +121,39 @@ func TestADamagedBackupIsNotOrdered(t *testing.T) {
 	p, err := backup.Ordered(dir)
 	require.NoError(t, err)
 	require.Nil(t, p)
+}
+
+// TestOnlyAWholeBackupReplacesACluster: until it is opened, what is there stays, and the agent has to be off.
+func TestOnlyAWholeBackupReplacesACluster(t *testing.T) {
+	t.Parallel()
+	file, key := backupOf(t)
+	dir := t.TempDir()
+	known := filepath.Join(dir, "confirmed.json")
+	require.NoError(t, os.WriteFile(known, []byte("{}"), 0o600))
+	replace := func(file string) error {
+		_, err := command(t, "restore", "--replace", "--data-dir", dir, "--identity", key, "--site", "store-042", file)
+		return err
+	}
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	cut := filepath.Join(t.TempDir(), "cut.age")
+	require.NoError(t, os.WriteFile(cut, data[:len(data)-1], 0o600))
+	require.ErrorContains(t, replace(cut), "may be corrupted or tampered with")
+	require.FileExists(t, known)
+
+	unlock, err := reconciler.Lock(dir)
+	require.NoError(t, err)
+	err = replace(file)
+	require.ErrorContains(t, err, "an agent runs")
+	require.Contains(t, hint(err), "systemctl stop holdfast")
+	require.FileExists(t, known)
+	unlock()
+
+	require.NoError(t, replace(file))
+	require.NoFileExists(t, known)
+	p, err := backup.Ordered(dir)
+	require.NoError(t, err)
+	require.NotNil(t, p)
 }
 
 // TestStatusSaysHowBackupsAre, and the metrics in numbers.
