@@ -102,17 +102,20 @@ var errNotWhole = errors.New("not a whole backup")
 
 // Unpack opens a backup and writes its files into a new folder, which it removes
 // again where the backup is not whole. An empty folder writes nothing: it checks.
-func Unpack(r io.Reader, dir string, ids ...secrets.Identity) (m Manifest, err error) {
+func Unpack(disk durable.Disk, r io.Reader, dir string, ids ...secrets.Identity) (m Manifest, err error) {
 	plain, err := secrets.Unseal(r, ids...)
 	if err != nil {
 		return m, err
 	}
-	return unpackPlain(plain, dir)
+	return unpackPlain(disk, plain, dir)
 }
 
-func unpackPlain(plain io.Reader, dir string) (m Manifest, err error) {
+func unpackPlain(disk durable.Disk, plain io.Reader, dir string) (m Manifest, err error) {
 	if dir != "" {
-		if err := os.Mkdir(dir, 0o700); err != nil {
+		if _, err := os.Lstat(dir); err == nil {
+			return m, &os.PathError{Op: "mkdir", Path: dir, Err: fs.ErrExist}
+		}
+		if err := disk.MkdirAll(dir); err != nil {
 			return m, err
 		}
 		defer func() {
@@ -137,7 +140,7 @@ func unpackPlain(plain io.Reader, dir string) (m Manifest, err error) {
 		if entries++; entries > maxEntries {
 			return m, fmt.Errorf("%w: more than %d files", errNotWhole, maxEntries)
 		}
-		if err := unpackFile(archive, h, dir); err != nil {
+		if err := unpackFile(disk, archive, h, dir); err != nil {
 			return m, err
 		}
 	}
@@ -172,7 +175,7 @@ func readManifest(archive *tar.Reader) (m Manifest, err error) {
 }
 
 // unpackFile writes one file below dir, and no other place.
-func unpackFile(archive *tar.Reader, h *tar.Header, dir string) error {
+func unpackFile(disk durable.Disk, archive *tar.Reader, h *tar.Header, dir string) error {
 	rel, ok := cutDir(h.Name)
 	if !ok || h.Typeflag != tar.TypeReg {
 		return fmt.Errorf("%w: %q is not a file of one", errNotWhole, h.Name)
@@ -181,16 +184,31 @@ func unpackFile(archive *tar.Reader, h *tar.Header, dir string) error {
 		return wholeOr(io.Copy(io.Discard, archive))
 	}
 	path := filepath.Join(dir, filepath.FromSlash(rel))
-	disk := durable.Disk{}
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("%w: it has %q twice", errNotWhole, h.Name)
+	}
 	if err := disk.MkdirAll(filepath.Dir(path)); err != nil {
 		return err
 	}
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	out, err := disk.Create(path)
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(out, archive)
-	return errors.Join(err, out.Sync(), out.Close(), disk.SyncDir(filepath.Dir(path)))
+	if err := errors.Join(err, out.Sync(), out.Close()); err != nil {
+		return err
+	}
+	return syncDirs(disk, filepath.Dir(path), dir)
+}
+
+// syncDirs makes the names in at durable, and those of it and of the folders above, up to those in dir.
+func syncDirs(disk durable.Disk, at, dir string) error {
+	for ; at != dir; at = filepath.Dir(at) {
+		if err := disk.SyncDir(at); err != nil {
+			return err
+		}
+	}
+	return disk.SyncDir(dir)
 }
 
 func wholeOr(_ int64, err error) error {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/durable"
 )
 
 func packed(t testing.TB, to string) []byte {
@@ -31,7 +33,7 @@ func TestABackupIsWholeOrRefused(t *testing.T) {
 	stranger, _ := newKey(t)
 	data := packed(t, to)
 	dir := filepath.Join(t.TempDir(), "out")
-	m, err := Unpack(bytes.NewReader(data), dir, own)
+	m, err := Unpack(durable.Disk{}, bytes.NewReader(data), dir, own)
 	require.NoError(t, err)
 	require.Equal(t, Manifest{Format: 1, Site: "store-042", Taken: time.Unix(0, 0).UTC()}, m)
 	got, err := os.ReadFile(filepath.Join(dir, "pki/etcd/ca.key"))
@@ -40,19 +42,19 @@ func TestABackupIsWholeOrRefused(t *testing.T) {
 	require.NotContains(t, string(data), "datadata")
 
 	out := filepath.Join(t.TempDir(), "none")
-	_, err = Unpack(bytes.NewReader(data), out, stranger)
+	_, err = Unpack(durable.Disk{}, bytes.NewReader(data), out, stranger)
 	require.ErrorContains(t, err, "did not match any of the recipients")
 	for at := 0; at < len(data); at += 997 {
-		_, err := Unpack(bytes.NewReader(data[:at]), out, own)
+		_, err := Unpack(durable.Disk{}, bytes.NewReader(data[:at]), out, own)
 		require.Error(t, err, "cut off at %d", at)
 		require.NoDirExists(t, out)
 		changed := bytes.Clone(data)
 		changed[at] ^= 1
-		_, err = Unpack(bytes.NewReader(changed), out, own)
+		_, err = Unpack(durable.Disk{}, bytes.NewReader(changed), out, own)
 		require.Error(t, err, "changed at %d", at)
 		require.NoDirExists(t, out)
 	}
-	_, err = Unpack(bytes.NewReader(data[:len(data)-1]), out, own)
+	_, err = Unpack(durable.Disk{}, bytes.NewReader(data[:len(data)-1]), out, own)
 	require.ErrorContains(t, err, "may be corrupted or tampered with")
 }
 
@@ -91,14 +93,14 @@ func TestOnlyFilesBelowTheFolderAreWritten(t *testing.T) {
 			t.Parallel()
 			above := t.TempDir()
 			dir := filepath.Join(above, "out")
-			_, err := unpackPlain(bytes.NewReader(archiveOf(t, entries...)), dir)
+			_, err := unpackPlain(durable.Disk{}, bytes.NewReader(archiveOf(t, entries...)), dir)
 			require.Error(t, err)
 			left, err := os.ReadDir(above)
 			require.NoError(t, err)
 			require.Empty(t, left)
 		})
 	}
-	_, err := unpackPlain(bytes.NewReader(archiveOf(t, [3]string{manifestName, "0", `{"format":2}`})), "")
+	_, err := unpackPlain(durable.Disk{}, bytes.NewReader(archiveOf(t, [3]string{manifestName, "0", `{"format":2}`})), "")
 	require.ErrorContains(t, err, "format 2, and this program knows 1")
 }
 
@@ -110,7 +112,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add(archiveOf(f, head)[:700])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		above := t.TempDir()
-		_, err := unpackPlain(bytes.NewReader(data), filepath.Join(above, "out"))
+		_, err := unpackPlain(durable.Disk{}, bytes.NewReader(data), filepath.Join(above, "out"))
 		left, failed := os.ReadDir(above)
 		require.NoError(t, failed)
 		if err != nil {
@@ -153,33 +155,4 @@ func TestNames(t *testing.T) {
 		_, ok := ParseName(bad)
 		require.False(t, ok, bad)
 	}
-}
-
-// TestOrders are there whole, or not at all, until they are done.
-func TestOrders(t *testing.T) {
-	t.Parallel()
-	own, to := newKey(t)
-	data, dir := packed(t, to), t.TempDir()
-	none, err := Ordered(dir)
-	require.NoError(t, err)
-	require.Nil(t, none)
-	_, err = Order(dir, bytes.NewReader(data[:len(data)-9]), own)
-	require.Error(t, err)
-	left, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	require.Empty(t, left)
-
-	for range 2 { // the newest order counts
-		m, err := Order(dir, bytes.NewReader(data), own)
-		require.NoError(t, err)
-		require.Equal(t, "store-042", m.Site)
-	}
-	p, err := Ordered(dir)
-	require.NoError(t, err)
-	require.Equal(t, "store-042", p.Site)
-	require.FileExists(t, filepath.Join(p.Files, "pki/etcd/ca.key"))
-	require.NoError(t, Done((&Keeper{}).Disk, dir))
-	none, err = Ordered(dir)
-	require.NoError(t, err)
-	require.Nil(t, none)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/secrets"
 )
 
@@ -50,7 +51,7 @@ func Check(ctx context.Context, from Store, name string, ids ...secrets.Identity
 	out, in := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		m, err := Unpack(out, "", ids...)
+		m, err := Unpack(durable.Disk{}, out, "", ids...)
 		if err == nil && m.Site != n.Site {
 			err = fmt.Errorf("%w: it is of site %s", errNotWhole, m.Site)
 		}

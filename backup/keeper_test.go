@@ -70,7 +70,7 @@ func (s *site) opened(store Store, b Stored) string {
 	_, err = out.Seek(0, 0)
 	require.NoError(s.t, err)
 	dir := filepath.Join(s.t.TempDir(), "out")
-	m, err := Unpack(out, dir, s.recovery)
+	m, err := Unpack(durable.Disk{}, out, dir, s.recovery)
 	require.NoError(s.t, err)
 	require.Equal(s.t, "store-042-a", m.Host)
 	data, err := os.ReadFile(filepath.Join(dir, "etcd.db"))

@@ -23,8 +23,7 @@ func pendingDir(dataDir string) string { return filepath.Join(dataDir, "restore"
 
 // Order opens a backup, and has the agent of a data folder make the cluster of it.
 // It is there whole, or not at all.
-func Order(dataDir string, from io.Reader, ids ...secrets.Identity) (m Manifest, err error) {
-	var disk durable.Disk
+func Order(disk durable.Disk, dataDir string, from io.Reader, ids ...secrets.Identity) (m Manifest, err error) {
 	fresh := pendingDir(dataDir) + partial
 	if err := disk.RemoveAll(fresh); err != nil {
 		return m, err
@@ -34,10 +33,10 @@ func Order(dataDir string, from io.Reader, ids ...secrets.Identity) (m Manifest,
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(fresh))
+			err = errors.Join(err, disk.RemoveAll(fresh))
 		}
 	}()
-	if m, err = Unpack(from, filepath.Join(fresh, filesDir), ids...); err != nil {
+	if m, err = Unpack(disk, from, filepath.Join(fresh, filesDir), ids...); err != nil {
 		return m, err
 	}
 	data, err := json.Marshal(m)
@@ -47,7 +46,7 @@ func Order(dataDir string, from io.Reader, ids ...secrets.Identity) (m Manifest,
 	if err := disk.WriteFile(filepath.Join(fresh, manifestName), data, 0o600); err != nil {
 		return m, err
 	}
-	if err := disk.RemoveAll(pendingDir(dataDir)); err != nil {
+	if err := Done(disk, dataDir); err != nil { // of the one that was ordered before
 		return m, err
 	}
 	return m, errors.Join(disk.Rename(fresh, pendingDir(dataDir)), disk.SyncDir(dataDir))

@@ -113,7 +113,7 @@ func (o restoreOptions) run(cmd *cobra.Command, file string) error {
 		return err
 	}
 	order := func() error {
-		_, err := backup.Order(o.dataDir, in, ids...)
+		_, err := backup.Order(durable.Disk{}, o.dataDir, in, ids...)
 		return err
 	}
 	if o.replace {
