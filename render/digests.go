@@ -77,6 +77,21 @@ func (r *Renderer) digests(site *fleet.Site) (Digests, error) {
 	return d, nil
 }
 
+// Inputs names, for each of sites, all that its digests depend on: where two
+// states of a site have the same name, they have the same digests. A site whose
+// files cannot be read has none; Digests says why.
+func (r *Renderer) Inputs(sites []*fleet.Site) []string {
+	out := make([]string, len(sites))
+	_ = each(sites, func(i int, site *fleet.Site) error {
+		defer r.hold(site)()
+		if name, err := r.siteName(site); err == nil {
+			out[i] = name
+		}
+		return nil
+	})
+	return out
+}
+
 // siteName says all that the digests of a site depend on. Its error joins the
 // problems of kustomizations that cannot be read.
 func (r *Renderer) siteName(site *fleet.Site) (string, error) {

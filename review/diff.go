@@ -40,7 +40,7 @@ func Diff(base, head State, paths []string, o Options) (Changes, error) {
 	old, current := newRenderer(base, o), newRenderer(head, o)
 	defer old.Close()
 	defer current.Close()
-	pairs := match(before.Sites, f.Sites)
+	pairs := touched(match(before.Sites, f.Sites), old, current)
 	if err := digest(pairs, base, old, current); err != nil {
 		return c, err
 	}
@@ -124,6 +124,24 @@ func match(old, current []*fleet.Site) []*pair {
 	}
 	slices.SortFunc(pairs, func(a, b *pair) int { return strings.Compare(a.name, b.name) })
 	return pairs
+}
+
+// touched leaves out the sites that are made of the same in both states: those need
+// no rendering.
+func touched(pairs []*pair, old, current *render.Renderer) []*pair {
+	var alike []*pair
+	for _, p := range pairs {
+		if p.same() { // by all but the digests, which are not known yet
+			alike = append(alike, p)
+		}
+	}
+	was := old.Inputs(sitesOf(alike, func(p *pair) *fleet.Site { return p.old }))
+	is := current.Inputs(sitesOf(alike, func(p *pair) *fleet.Site { return p.new }))
+	untouched := map[*pair]bool{}
+	for i, p := range alike {
+		untouched[p] = is[i] != "" && was[i] == is[i]
+	}
+	return slices.DeleteFunc(pairs, func(p *pair) bool { return untouched[p] })
 }
 
 // digest finds the digests of all sites in both states.
