@@ -192,20 +192,38 @@ func kindOf(d v1.Descriptor) string {
 
 // Verify reads everything that digest names, and reports each blob that is
 // missing (ErrMissing) or not what its digest says (ErrDamaged).
-func (s *Store) Verify(digest string) error {
+func (s *Store) Verify(digest string) error { return s.Verifier().Verify(digest) }
+
+// Verifier verifies digests one after the other. What several of them have, such as a
+// layer that images share, it reads once.
+type Verifier struct {
+	store *Store
+	good  map[v1.Hash]int64 // and their sizes
+}
+
+// Verifier begins to verify.
+func (s *Store) Verifier() *Verifier { return &Verifier{s, map[v1.Hash]int64{}} }
+
+// Verify is as the store's own.
+func (v *Verifier) Verify(digest string) error {
 	root, err := parseDigest(digest)
 	if err != nil {
 		return err
 	}
-	all, err := s.closure(root)
+	all, err := v.store.closure(root)
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", digest, err)
 	}
 	var bad []error
 	for _, d := range all {
-		if err := s.check(d); err != nil {
-			bad = append(bad, fmt.Errorf("verify %s: %w", digest, err))
+		if size, ok := v.good[d.Digest]; ok && size == d.Size {
+			continue
 		}
+		if err := v.store.check(d); err != nil {
+			bad = append(bad, fmt.Errorf("verify %s: %w", digest, err))
+			continue
+		}
+		v.good[d.Digest] = d.Size
 	}
 	return errors.Join(bad...)
 }

@@ -3,6 +3,8 @@ package content
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"os"
@@ -82,6 +84,29 @@ func TestDamageIsNeverReadAsGood(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestWhatSeveralShareIsReadOnce damages the file that two artifacts have: before it was
+// read it is damage of both, and after that it is not looked at again.
+func TestWhatSeveralShareIsReadOnce(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	shared := writeFile(t, filepath.Join(t.TempDir(), "shared"), "a layer of both", 0o644)
+	one, err := s.AddFiles("holdfast.dev/one:1", []string{shared})
+	require.NoError(t, err)
+	two, err := s.AddFiles("holdfast.dev/two:1", []string{shared, writeFile(t, filepath.Join(t.TempDir(), "own"), "of one", 0o644)})
+	require.NoError(t, err)
+	sum := sha256.Sum256([]byte("a layer of both"))
+	blob := s.blobPath(v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])})
+
+	reads := s.Verifier()
+	require.NoError(t, reads.Verify(one))
+	require.NoError(t, os.Remove(blob))
+	require.NoError(t, reads.Verify(two))
+
+	reads = s.Verifier()
+	require.ErrorIs(t, reads.Verify(one), ErrMissing)
+	require.ErrorIs(t, reads.Verify(two), ErrMissing)
 }
 
 func requireBad(t *testing.T, err error, h v1.Hash) {

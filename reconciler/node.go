@@ -87,11 +87,12 @@ func (s *session) checkContent(needs []string, d render.Desired) error {
 		}
 		want[ref] = digest
 	}
+	verifier := s.Content.Verifier()
 	for _, ref := range slices.Sorted(maps.Keys(want)) {
 		if s.checked[want[ref]] {
 			continue
 		}
-		if err := s.Content.Verify(want[ref]); err != nil {
+		if err := verifier.Verify(want[ref]); err != nil {
 			return fmt.Errorf("content %s: %w", ref, err)
 		}
 		s.checked[want[ref]] = true
