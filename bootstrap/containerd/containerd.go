@@ -9,7 +9,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // Archive writes images as an OCI archive, each under its reference and under
@@ -39,7 +43,21 @@ func (r Runtime) Import(ctx context.Context, archive Archive, images map[string]
 	if err := r.feed(ctx, archive, missing); err != nil {
 		return 0, fmt.Errorf("import %d images: %w", len(missing), err)
 	}
+	if err := syncAll(filepath.Dir(r.Record)); err != nil {
+		return 0, fmt.Errorf("put imported images on disk: %w", err)
+	}
 	return len(missing), imports(r.Record).add(missing)
+}
+
+// syncAll puts all of a file system on disk. containerd unpacks images without: after
+// a power cut it takes programs for whole that are empty.
+func syncAll(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Syncfs(int(f.Fd()))
 }
 
 // Answers tells whether containerd listens.
