@@ -17,6 +17,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/holdfast-fleet/holdfast/durable"
 )
@@ -190,43 +191,50 @@ func kindOf(d v1.Descriptor) string {
 	return "image"
 }
 
-// Verify reads everything that digest names, and reports each blob that is
-// missing (ErrMissing) or not what its digest says (ErrDamaged).
-func (s *Store) Verify(digest string) error { return s.Verifier().Verify(digest) }
-
-// Verifier verifies digests one after the other. What several of them have, such as a
-// layer that images share, it reads once.
-type Verifier struct {
-	store *Store
-	good  map[v1.Hash]int64 // and their sizes
-}
-
-// Verifier begins to verify.
-func (s *Store) Verifier() *Verifier { return &Verifier{s, map[v1.Hash]int64{}} }
-
-// Verify is as the store's own.
-func (v *Verifier) Verify(digest string) error {
-	root, err := parseDigest(digest)
-	if err != nil {
-		return err
+// Verify reads everything that the digests name, and reports each blob that is
+// missing (ErrMissing) or not what its digest says (ErrDamaged). What several of them
+// have, such as a layer that images share, it reads once.
+func (s *Store) Verify(digests ...string) error {
+	type use struct {
+		blob   v1.Descriptor
+		digest string // that it is of
 	}
-	all, err := v.store.closure(root)
-	if err != nil {
-		return fmt.Errorf("verify %s: %w", digest, err)
-	}
-	var bad []error
-	for _, d := range all {
-		if size, ok := v.good[d.Digest]; ok && size == d.Size {
-			continue
+	var all []use
+	known := map[v1.Hash]int64{}
+	for _, digest := range digests {
+		root, err := parseDigest(digest)
+		if err != nil {
+			return err
 		}
-		if err := v.store.check(d); err != nil {
-			bad = append(bad, fmt.Errorf("verify %s: %w", digest, err))
-			continue
+		blobs, err := s.closure(root)
+		if err != nil {
+			return fmt.Errorf("verify %s: %w", digest, err)
 		}
-		v.good[d.Digest] = d.Size
+		for _, d := range blobs {
+			if size, ok := known[d.Digest]; ok && size == d.Size {
+				continue
+			}
+			known[d.Digest] = d.Size
+			all = append(all, use{d, digest})
+		}
 	}
+	bad := make([]error, len(all))
+	var g errgroup.Group
+	g.SetLimit(readersAtOnce)
+	for i, u := range all {
+		g.Go(func() error {
+			if err := s.check(u.blob); err != nil {
+				bad[i] = fmt.Errorf("verify %s: %w", u.digest, err)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // each has its own error
 	return errors.Join(bad...)
 }
+
+// readersAtOnce bounds how many blobs are read side by side: hashing is what takes time.
+const readersAtOnce = 2
 
 func (s *Store) path(elem ...string) string {
 	return filepath.Join(append([]string{s.dir}, elem...)...)

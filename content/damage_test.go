@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -86,8 +87,8 @@ func TestDamageIsNeverReadAsGood(t *testing.T) {
 	}
 }
 
-// TestWhatSeveralShareIsReadOnce damages the file that two artifacts have: before it was
-// read it is damage of both, and after that it is not looked at again.
+// TestWhatSeveralShareIsReadOnce damages the file that two artifacts have: that
+// is damage of each of them, and one of both together.
 func TestWhatSeveralShareIsReadOnce(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
@@ -98,15 +99,13 @@ func TestWhatSeveralShareIsReadOnce(t *testing.T) {
 	require.NoError(t, err)
 	sum := sha256.Sum256([]byte("a layer of both"))
 	blob := s.blobPath(v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])})
-
-	reads := s.Verifier()
-	require.NoError(t, reads.Verify(one))
-	require.NoError(t, os.Remove(blob))
-	require.NoError(t, reads.Verify(two))
-
-	reads = s.Verifier()
-	require.ErrorIs(t, reads.Verify(one), ErrMissing)
-	require.ErrorIs(t, reads.Verify(two), ErrMissing)
+	require.NoError(t, s.Verify(one, two))
+	require.NoError(t, os.WriteFile(blob, []byte("a layer of none"), 0o644))
+	for _, digests := range [][]string{{one}, {two}, {one, two}, {two, one}} {
+		err := s.Verify(digests...)
+		require.ErrorIs(t, err, ErrDamaged)
+		require.Equal(t, 1, strings.Count(err.Error(), ErrDamaged.Error()), "it is read once: %v", err)
+	}
 }
 
 func requireBad(t *testing.T, err error, h v1.Hash) {

@@ -87,15 +87,21 @@ func (s *session) checkContent(needs []string, d render.Desired) error {
 		}
 		want[ref] = digest
 	}
-	verifier := s.Content.Verifier()
-	for _, ref := range slices.Sorted(maps.Keys(want)) {
-		if s.checked[want[ref]] {
-			continue
+	var unchecked []string
+	for _, digest := range want {
+		if !s.checked[digest] {
+			unchecked = append(unchecked, digest)
 		}
-		if err := verifier.Verify(want[ref]); err != nil {
-			return fmt.Errorf("content %s: %w", ref, err)
+	}
+	if s.Content.Verify(unchecked...) != nil { // whose that is takes another look
+		for _, ref := range slices.Sorted(maps.Keys(want)) {
+			if err := s.Content.Verify(want[ref]); err != nil {
+				return fmt.Errorf("content %s: %w", ref, err)
+			}
 		}
-		s.checked[want[ref]] = true
+	}
+	for _, digest := range unchecked {
+		s.checked[digest] = true
 	}
 	return nil
 }
