@@ -268,7 +268,7 @@ func (s *story) explain(t *testing.T) func() {
 		defer cancel()
 		for name, h := range s.hosts {
 			var b bytes.Buffer
-			for _, command := range []string{"holdfast status", "systemctl --failed --no-pager", "journalctl -n 60 --no-pager -o cat"} {
+			for _, command := range []string{"holdfast status", "systemctl --failed --no-pager", "journalctl -n 60 --no-pager -o cat -u 'holdfast*'", "journalctl -n 60 --no-pager -o cat"} {
 				out, _ := h.Run(ctx, "sh", "-c", command)
 				b.WriteString("$ " + command + "\n" + out + "\n")
 			}

@@ -105,7 +105,7 @@ func (n *node) beginUpgrade(ctx context.Context, rec *record) error {
 	next := &upgrade{rec.version(), n.Cluster.Version, stepControlPlane}
 	if n.Worker {
 		next.Step = stepKubelet
-	} else if err := Snapshot(ctx, n.snapshotBefore(next.From)); err != nil {
+	} else if err := n.beginControlPlane(ctx, next.From); err != nil {
 		return err
 	}
 	if err := keepFiles(n.before(), upgradedFiles()); err != nil {
@@ -116,6 +116,19 @@ func (n *node) beginUpgrade(ctx context.Context, rec *record) error {
 	}
 	rec.Upgrade = next
 	return n.writeRecord(*rec)
+}
+
+// beginControlPlane keeps the datastore, once the pods of before run.
+func (n *node) beginControlPlane(ctx context.Context, from string) error {
+	began := time.Now()
+	first := n.mirrored(ctx)
+	if first != nil {
+		if err := n.await(ctx, n.mirrored); err != nil {
+			return err
+		}
+		n.log.Info("control plane runs as its manifests say", "after", time.Since(began).Round(time.Millisecond), "before", first)
+	}
+	return Snapshot(ctx, n.snapshotBefore(from))
 }
 
 // upgradeControlPlane has kubeadm change the static pods, and what is in the cluster.
