@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"errors"
 	"math/rand/v2"
 	"time"
 )
@@ -20,4 +21,15 @@ func backoff(failures int, first, limit time.Duration) time.Duration {
 		}
 	}
 	return jitter(min(d, limit))
+}
+
+// longest is how long to wait at most before what failed with err is tried again. Who
+// waits for other hosts says how often it is worth to ask.
+func longest(err error) time.Duration {
+	const limit = 5 * time.Minute
+	var turn interface{ Poll() time.Duration }
+	if errors.As(err, &turn) {
+		return min(turn.Poll(), limit)
+	}
+	return limit
 }

@@ -1,6 +1,8 @@
 package reconciler
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -25,3 +27,17 @@ func TestBackoffDoublesUpToItsLimit(t *testing.T) {
 		})
 	}
 }
+
+// TestWhoWaitsForOthersAsksOften: at most so long does a site of many hosts stand still
+// between two of them.
+func TestWhoWaitsForOthersAsksOften(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, 5*time.Minute, longest(errors.New("no space left on device")))
+	require.Equal(t, 10*time.Second, longest(fmt.Errorf("bootstrap kubeadm: %w", turn(10*time.Second))))
+	require.Equal(t, 5*time.Minute, longest(turn(time.Hour)))
+}
+
+type turn time.Duration
+
+func (turn) Error() string         { return "it is another's turn" }
+func (t turn) Poll() time.Duration { return time.Duration(t) }

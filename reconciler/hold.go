@@ -72,7 +72,7 @@ func (s *session) round(ctx context.Context, rev gitsource.Revision, next time.D
 	case err != nil && s.judged: // what is bad by now is put back at once
 	case err != nil:
 		failures++
-		wait := min(next, backoff(failures, time.Second, 5*time.Minute))
+		wait := min(next, backoff(failures, time.Second, longest(err)))
 		s.says("tries again", wait)
 		s.repair(ctx, t, wait)
 		return failures

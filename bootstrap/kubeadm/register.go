@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
 	"github.com/holdfast-fleet/holdfast/fleet"
@@ -100,10 +101,15 @@ func indexOf(nodes []kubeapi.Node, name string) int {
 // errTurn reports that it is another's turn. It says what is waited for.
 type errTurn struct{ error }
 
+func (e errTurn) Unwrap() error { return e.error }
+
 func wait(format string, args ...any) error { return errTurn{fmt.Errorf(format, args...)} }
 
 // Hint says that this is no fault.
 func (errTurn) Hint() string { return "it goes on by itself once that is over" }
+
+// Poll is how often it is worth to ask whether that is over.
+func (errTurn) Poll() time.Duration { return 10 * time.Second }
 
 // mayLeave tells whether a host may be away: of the control plane one at a time, while
 // nobody else is; then workers, no more than limit that are away or not Ready.

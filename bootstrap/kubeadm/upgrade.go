@@ -64,7 +64,7 @@ func (n *node) upgrade(ctx context.Context, rec record) error {
 		return n.restore(ctx, rec)
 	}
 	if err := n.leave(ctx, &rec); err != nil {
-		return fmt.Errorf("upgrade from %s to %s waits: %w", rec.version(), n.Cluster.Version, err)
+		return wait("upgrade from %s to %s waits: %w", rec.version(), n.Cluster.Version, err)
 	}
 	if err := n.takeSteps(ctx, &rec, old); err != nil {
 		return err
