@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
+	"github.com/holdfast-fleet/holdfast/durable"
 )
 
 // Stop ends the kubelet, all pods and containerd, and keeps the data.
@@ -76,5 +77,17 @@ func Reset(ctx context.Context, dir string) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return os.RemoveAll(n.Dir)
+	return n.erase(durable.Disk{})
+}
+
+// erase removes what is kept of the node. Its record goes first: a reset that is cut
+// off in here is done, while one that has lost its programs could never be done again.
+func (n *node) erase(disk durable.Disk) error {
+	if err := disk.RemoveAll(n.recordFile()); err != nil {
+		return err
+	}
+	if err := disk.SyncDir(n.Dir); err != nil {
+		return err
+	}
+	return disk.RemoveAll(n.Dir)
 }
