@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,6 +94,18 @@ func testProbes(t *testing.T, s *stand) {
 	answer = http.StatusOK
 	l.Probes = l.Probes[:2]
 	require.NoError(t, s.Wait(t.Context(), l))
+
+	// Before its rules are there, a Service may lead to where it led before.
+	var asked atomic.Int32
+	stale := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if n := asked.Add(1); n == 2 || n == 3 {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	}))
+	defer stale.Close()
+	l.Probes = []fleet.Probe{{HTTP: stale.URL}}
+	require.NoError(t, s.Wait(t.Context(), l))
+	require.EqualValues(t, 3+4, asked.Load(), "a probe counts once it succeeded four times in a row")
 }
 
 func testJobRuns(t *testing.T, s *stand) {

@@ -16,37 +16,35 @@ import (
 const (
 	probeEvery   = time.Second
 	probeTimeout = 5 * time.Second
+	probesInARow = 4 // rules for a changed Service take kube-proxy a second or two, in which the old ones answer
 )
 
-// probe asks each probe until it succeeds once, or ctx ends. It returns those
-// that did not, with what was the matter the last time.
+// probe asks each probe until all succeed some times in a row, or ctx ends. It
+// returns those that did not the last time, with what was the matter.
 func probe(ctx context.Context, probes []fleet.Probe) []string {
-	type asked struct {
-		fleet.Probe
-		problem error
+	problems := make([]error, len(probes))
+	for i := range problems {
+		problems[i] = errors.New("there was no time to ask")
 	}
-	var left []asked
-	for _, p := range probes {
-		left = append(left, asked{p, errors.New("there was no time to ask")})
-	}
-	for {
-		var still []asked
-		for _, a := range left {
-			if err := ask(ctx, a.Probe); err != nil {
-				if ctx.Err() == nil {
-					a.problem = err
-				}
-				still = append(still, a)
+	for row := 0; row < probesInARow && len(probes) > 0; {
+		row++
+		for i, p := range probes {
+			if err := ask(ctx, p); err == nil || ctx.Err() == nil {
+				problems[i] = err
+			}
+			if problems[i] != nil {
+				row = 0
 			}
 		}
-		left = still
-		if len(left) == 0 || !sleep(ctx, probeEvery) {
+		if row < probesInARow && !sleep(ctx, probeEvery) {
 			break
 		}
 	}
 	var failing []string
-	for _, a := range left {
-		failing = append(failing, fmt.Sprintf("probe %s%s: %s", a.HTTP, a.TCP, shorten(a.problem.Error(), 300)))
+	for i, p := range probes {
+		if problems[i] != nil {
+			failing = append(failing, fmt.Sprintf("probe %s%s: %s", p.HTTP, p.TCP, shorten(problems[i].Error(), 300)))
+		}
 	}
 	return failing
 }
