@@ -53,6 +53,7 @@ const (
 	RuleUnusedLock          Rule = "unused-lock"
 	RuleUnreadableSecret    Rule = "unreadable-secret"
 	RuleUnusedSecret        Rule = "unused-secret"
+	RuleChartRandom         Rule = "chart-random"
 )
 
 // RuleText says what a rule asks for, and how grave it is to break it.
@@ -112,6 +113,7 @@ func Rules() []RuleText {
 		{RuleUnusedBase, true, "kustomizations in bases/ are used by a profile or a site"},
 		{RuleUnusedLock, true, "what content.lock names is used by the profile"},
 		{RuleUnusedSecret, true, "SOPS documents are used by a layer, a source or a backup"},
+		{RuleChartRandom, true, "what charts make up is no secret: whoever reads the fleet can compute it"},
 	}
 }
 

@@ -29,13 +29,10 @@ func (s *scan) charts(dir string, at place, k *types.Kustomization) {
 	if len(k.HelmCharts) == 0 {
 		return
 	}
-	lookup := false
-	if k.MetaData != nil {
-		if how, ok := k.MetaData.Annotations[chart.LookupAnnotation]; ok {
-			if lookup = how == "empty"; !lookup {
-				s.problem(at, how, "the annotation is empty, or not there", "%s cannot be %q", chart.LookupAnnotation, how)
-			}
-		}
+	lookup := s.allowed(at, k, chart.LookupAnnotation, "empty")
+	derived := s.allowed(at, k, chart.RandomAnnotation, "derived")
+	if derived {
+		s.derived = append(s.derived, Position{at.file, lineOf(at.root, chart.RandomAnnotation)})
 	}
 	in := inflation{dir: dir, file: at.file, k: k}
 	entries := valueOf(at.root.Content[0], "helmCharts")
@@ -53,11 +50,24 @@ func (s *scan) charts(dir string, at place, k *types.Kustomization) {
 			home = k.HelmGlobals.ChartHome
 		}
 		if r, ok := s.release(dir, home, entry, &c); ok {
-			r.Lookup = lookup
+			r.Lookup, r.Derived = lookup, derived
 			in.releases = append(in.releases, r)
 		}
 	}
 	s.inflations = append(s.inflations, in)
+}
+
+// allowed tells whether a kustomization lets its charts call what they may not
+// otherwise, by an annotation of one value.
+func (s *scan) allowed(at place, k *types.Kustomization, annotation, value string) bool {
+	if k.MetaData == nil {
+		return false
+	}
+	how, ok := k.MetaData.Annotations[annotation]
+	if ok && how != value {
+		s.problem(at, how, "the annotation is "+value+", or not there", "%s cannot be %q", annotation, how)
+	}
+	return ok && how == value
 }
 
 // release reads what one of helmCharts, at in the kustomization of dir, is made of.

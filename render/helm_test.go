@@ -17,6 +17,7 @@ const (
 	webChart    = web + "charts/c/"
 	webTemplate = webChart + "templates/one.yaml"
 	chartedFile = "helmCharts:\n  - name: c\n    releaseName: r\n    namespace: shop\n"
+	derivedFile = "metadata:\n  annotations:\n    holdfast.dev/chart-random: derived\n" + chartedFile
 )
 
 // charted is the small fleet with a chart of one template in its layer.
@@ -90,6 +91,12 @@ func TestChartsAreRefused(t *testing.T) {
 		{"a template of a name", plain, fields("    nameTemplate: \"{{ now }}\"\n"), webFile + ":5: nameTemplate is a template", "releaseName"},
 		{"an unknown way to merge", plain, fields("    valuesMerge: perhaps\n"), webFile + ":5: valuesMerge cannot be perhaps", "override"},
 		{"an unknown way to look up", plain, map[string]string{webFile: "metadata:\n  annotations:\n    holdfast.dev/chart-lookup: live\nhelmCharts:\n  - {name: c, releaseName: r, namespace: shop}\n"}, webFile + ":3: holdfast.dev/chart-lookup cannot be \"live\"", "empty"},
+		{"an unknown way to make things up", plain, map[string]string{webFile: "metadata:\n  annotations:\n    holdfast.dev/chart-random: yes please\nhelmCharts:\n  - {name: c, releaseName: r, namespace: shop}\n"}, webFile + ":3: holdfast.dev/chart-random cannot be \"yes please\"", "derived"},
+		{"a certificate where things may be made up", value("genPrivateKey \"rsa\" | quote"), map[string]string{webFile: derivedFile}, webTemplate + ":6: genPrivateKey makes up something else", "secret of the fleet"},
+		{"a length that is none", value("randAlpha -1"), map[string]string{webFile: derivedFile}, webTemplate + ":6: -1 is no length", "helm template"},
+		{"nothing to choose from", value("randInt 3 3"), map[string]string{webFile: derivedFile}, webTemplate + ":6: there is nothing to choose from", "helm template"},
+		{"a variable that would be shuffled", value("shuffle .Values.text"), map[string]string{webFile: derivedFile + "    valuesInline: {text: \"${TEXT}\"}\n"}, webTemplate + ":6: shuffle cannot see what the variable", "after the chart is rendered"},
+		{"a random number without a word on it", value("randInt 1 9"), nil, webTemplate + ":6: randInt makes up something else", "holdfast.dev/chart-random: derived"},
 		{"custom resource definitions without a word on them", plain, map[string]string{webChart + "crds/a.yaml": "a: b\n"}, webFile + ":2: the chart c has custom resource definitions", "includeCRDs: true"},
 		{"a version of Kubernetes that is asked for", value(".Capabilities.KubeVersion.Version"), nil, webFile + ":2: the chart c asks for the version of Kubernetes", "kubeVersion: v1.36.3"},
 		{"a version of Kubernetes that is none", plain, fields("    kubeVersion: new\n"), webFile + ":2: kubeVersion new: ", "v1.36.3"},

@@ -43,6 +43,7 @@ type scan struct {
 	problems []error
 
 	inflations     []inflation
+	derived        []Position           // where charts are let make something up
 	kustomizations map[string]*declared // by folder
 }
 

@@ -11,11 +11,18 @@ import (
 
 // Uses says what a layer, or the distribution, of a site makes use of.
 type Uses struct {
-	Key       string   `json:"-"` // the same for what is built from the same files
-	Bases     []string `json:"-"` // folders of bases/ that it reads
-	Variables []string `json:"variables,omitempty"`
-	Images    []string `json:"images,omitempty"` // as they are written, maybe with variables
-	Secrets   []Secret `json:"secrets,omitempty"`
+	Key       string     `json:"-"` // the same for what is built from the same files
+	Bases     []string   `json:"-"` // folders of bases/ that it reads
+	Variables []string   `json:"variables,omitempty"`
+	Images    []string   `json:"images,omitempty"` // as they are written, maybe with variables
+	Secrets   []Secret   `json:"secrets,omitempty"`
+	Derived   []Position `json:"derived,omitempty"` // where charts are let make something up
+}
+
+// Position is where something stands.
+type Position struct {
+	File string `json:"file"`
+	Line int    `json:"line"`
 }
 
 // Secret is a SOPS document that a layer holds.
@@ -40,6 +47,10 @@ func (r *Renderer) Uses(site *fleet.Site, layer fleet.Layer) (Uses, error) {
 	if err != nil {
 		return Uses{}, err
 	}
+	if in, err = in.scanned(); err != nil {
+		return Uses{}, err
+	}
+	u.Derived = in.scan.derived
 	variables, images := map[string]bool{}, map[string]bool{}
 	for _, t := range from.templates {
 		for _, name := range t.uses() {

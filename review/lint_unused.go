@@ -76,6 +76,10 @@ func (l *linter) use(site *fleet.Site, used *usage) (errs []error) {
 		for _, base := range uses.Bases {
 			used.bases[base] = true
 		}
+		for _, at := range uses.Derived {
+			l.report(fleet.Problem{File: at.File, Line: at.Line, Rule: fleet.RuleChartRandom, Msg: "what the charts make up here, whoever reads the fleet can compute",
+				Tip: "let no password be among it: keep that in a secret of the fleet, encrypted"})
+		}
 		for _, name := range uses.Variables {
 			of.variables[name] = true
 		}

@@ -40,6 +40,7 @@ type Release struct {
 	CRDs        *bool    `json:"crds,omitempty"`        // whether those in crds/ belong to it; needed if there are any
 	NoHooks     bool     `json:"noHooks,omitempty"`     // leave them out, instead of refusing them
 	Lookup      bool     `json:"lookup,omitempty"`      // the function finds nothing, instead of being refused
+	Derived     bool     `json:"derived,omitempty"`     // functions of chance give what follows from the files, instead of being refused
 }
 
 // IgnoreFile says in the folder of a chart what does not belong to it.
@@ -75,7 +76,7 @@ func (r Release) Render() ([]Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	funcs := newFunctions(r.Lookup)
+	funcs := newFunctions(r)
 	files, err := engine.Engine{CustomTemplateFuncs: funcs.all()}.Render(c, values) //nolint:staticcheck // only lookup heeds a context
 	if err != nil {
 		return nil, r.templateProblem(err, funcs)

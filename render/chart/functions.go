@@ -12,17 +12,18 @@ import (
 
 // Functions of templates whose result is not decided by the tree.
 const (
-	random = "randAlpha randAlphaNum randAscii randNumeric randBytes randInt shuffle uuidv4 bcrypt htpasswd encryptAES genPrivateKey " +
-		"genCA genCAWithKey genSelfSignedCert genSelfSignedCertWithKey genSignedCert genSignedCertWithKey"
+	random = "bcrypt htpasswd encryptAES genPrivateKey genCA genCAWithKey genSelfSignedCert genSelfSignedCertWithKey genSignedCert " +
+		"genSignedCertWithKey"
 	clock = "now ago date date_in_zone date_modify dateInZone dateModify htmlDate htmlDateInZone must_date_modify mustDateModify " +
 		"toDate mustToDate unixEpoch"
 	machine = "env expandenv getHostByName"
 )
 
 const (
-	randomTip = "keep the value in a secret of the fleet, and name that where the chart takes an existing one; or give the value that the chart makes up"
-	clockTip  = "give the chart a value instead, or change its template: it is yours"
-	lookupTip = "give the chart the value that it looks up; or let lookup find nothing, as \"helm template\" does, by the annotation " + LookupAnnotation + ": empty of the kustomization"
+	randomTip    = "keep the value in a secret of the fleet, and name that where the chart takes an existing one; or give the value that the chart makes up"
+	derivableTip = randomTip + "; or, where it is no secret, let it follow from the chart's files, by the annotation " + RandomAnnotation + ": derived of the kustomization"
+	clockTip     = "give the chart a value instead, or change its template: it is yours"
+	lookupTip    = "give the chart the value that it looks up; or let lookup find nothing, as \"helm template\" does, by the annotation " + LookupAnnotation + ": empty of the kustomization"
 )
 
 // LookupAnnotation of a kustomization, set to "empty", lets its charts call lookup, which finds nothing.
@@ -31,12 +32,17 @@ const LookupAnnotation = "holdfast.dev/chart-lookup"
 // functions are those that templates call instead of helm's own, for one release.
 type functions struct {
 	lookup bool
+	dice   *dice                         // nil: functions of chance are refused
 	tips   map[string]string             // of what was refused, by message
 	stock  map[string]*template.Template // that call functions of the template language
 }
 
-func newFunctions(lookup bool) *functions {
-	return &functions{lookup: lookup, tips: map[string]string{}, stock: map[string]*template.Template{}}
+func newFunctions(r Release) *functions {
+	f := &functions{lookup: r.Lookup, tips: map[string]string{}, stock: map[string]*template.Template{}}
+	if r.Derived {
+		f.dice = newDice(r)
+	}
+	return f
 }
 
 func (f *functions) all() template.FuncMap {
@@ -49,6 +55,7 @@ func (f *functions) all() template.FuncMap {
 		out[name] = func(args ...any) (any, error) { return f.compare(name, args) }
 	}
 	for _, group := range []struct{ names, why, tip string }{
+		{derivable, "makes up something else each time, so hosts would differ from what was reviewed", derivableTip},
 		{random, "makes up something else each time, so hosts would differ from what was reviewed", randomTip},
 		{clock, "goes by the clock or the time zone, so hosts would differ from what was reviewed", clockTip},
 		{machine, "asks the machine, so hosts would differ from what was reviewed", clockTip},
@@ -56,6 +63,9 @@ func (f *functions) all() template.FuncMap {
 		for name := range strings.FieldsSeq(group.names) {
 			out[name] = func(...any) (any, error) { return nil, f.refuse(group.tip, "%s %s", name, group.why) }
 		}
+	}
+	if f.dice != nil {
+		maps.Copy(out, f.dice.functions(f))
 	}
 	if !f.lookup {
 		out["lookup"] = func(...any) (any, error) {

@@ -27,7 +27,7 @@ const pure = "adler32sum all any append cat chunk coalesce compact concat deepCo
 // A new version of helm may bring a function that goes by chance or the clock.
 func TestEveryFunctionOfTemplatesIsKnown(t *testing.T) {
 	t.Parallel()
-	known := strings.Fields(strings.Join([]string{random, clock, machine, opaque, comparing, pure, "lookup"}, " "))
+	known := strings.Fields(strings.Join([]string{random, derivable, clock, machine, opaque, comparing, pure, "lookup"}, " "))
 	var all []string
 	for name := range sprig.TxtFuncMap() {
 		all = append(all, name)
