@@ -25,7 +25,7 @@ func (k0sDriver) Shares() bool { return false }
 func (k0sDriver) Needs(d fleet.Distribution) []string { return soloNeeds(d) }
 
 func (k0sDriver) Ensure(ctx context.Context, req Request) (Access, error) {
-	bin, images, err := unpackSolo(req)
+	bin, images, err := unpackSolo(ctx, req)
 	var registries containerd.Registries
 	if err == nil {
 		registries, err = registriesOf(req.Distribution.Machine)

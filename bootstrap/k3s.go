@@ -27,7 +27,7 @@ func (k k3sDriver) Needs(d fleet.Distribution) []string { return soloNeeds(d) }
 func (k3sDriver) Shares() bool { return false }
 
 func (k k3sDriver) Ensure(ctx context.Context, req Request) (Access, error) {
-	bin, images, err := unpackSolo(req)
+	bin, images, err := unpackSolo(ctx, req)
 	var registries containerd.Registries
 	if err == nil {
 		registries, err = registriesOf(req.Distribution.Machine)
@@ -62,8 +62,8 @@ func soloCluster(d fleet.Distribution) solo.Cluster {
 	return solo.Cluster{Version: d.Version, PodCIDR: d.PodCIDR, ServiceCIDR: d.ServiceCIDR, APIPort: d.APIPort}
 }
 
-// unpackSolo checks a request before anything on the host changes, and unpacks the content for it.
-func unpackSolo(req Request) (programs, images string, err error) {
+// unpackSolo checks a request, and the host, before anything there changes, and unpacks the content for it.
+func unpackSolo(ctx context.Context, req Request) (programs, images string, err error) {
 	if err := Check(req.Distribution); err != nil {
 		return "", "", err
 	}
@@ -72,6 +72,9 @@ func unpackSolo(req Request) (programs, images string, err error) {
 		if req.Content[ref] == "" {
 			return "", "", fmt.Errorf("no digest is locked for %s", ref)
 		}
+	}
+	if err := fit(ctx, req); err != nil {
+		return "", "", err
 	}
 	if programs, err = unpack(req.Store, req.Dir, "bin", req.Content[needs[0]]); err != nil {
 		return "", "", err

@@ -57,6 +57,9 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 			return Access{}, fmt.Errorf("bootstrap %s: no digest is locked for %s", req.Host, ref)
 		}
 	}
+	if err := fit(ctx, req); err != nil {
+		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
+	}
 	for _, ref := range kubeadm.Images(cfg.Cluster) {
 		cfg.Images[ref] = req.Content[ref]
 	}

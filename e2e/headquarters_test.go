@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/preflight"
 	"github.com/holdfast-fleet/holdfast/e2e/testhost"
 )
 
@@ -136,6 +137,7 @@ spec:
 	return errors.Join(err, err2, os.Chmod(filepath.Join(stage, "var/lib/holdfast"), 0o700),
 		os.Symlink("../holdfast.service", filepath.Join(stage, "etc/systemd/system/multi-user.target.wants/holdfast.service")),
 		hq.write(filepath.Join(stage, "etc/holdfast/agent.yaml"), config, 0o600), hq.kit.add(hq),
+		preflight.AcceptClock(filepath.Join(stage, "var/lib/holdfast")),
 		hq.addContent("--program", "holdfast.dev/example/web:1.0.0", filepath.Join(hq.build, "web")))
 }
 

@@ -90,8 +90,6 @@ func kind(dir string) solo.Kind {
 		Shims:      data + "/bin/containerd-shim",
 		Mounts:     []string{"/run/k0s", data + "/kubelet/pods", data + "/kubelet/plugins"},
 		Interfaces: []string{"kube-bridge"},
-		Traces:     []string{data + "/pki", system.UnitDir + Unit + ".service", system.UnitDir + "k0sworker.service"},
-		Uninstall:  "k0s stop && k0s reset",
 		Reset:      []string{"reset"},
 		Leaves:     []string{"/etc/k0s", "/run/k0s", data},
 	}

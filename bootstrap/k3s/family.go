@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
-	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
 // Family is one of the distributions that are k3s, or made of it.
@@ -17,7 +16,6 @@ type Family struct {
 
 	own        []string // lines of the configuration that the others do not have
 	unitOwn    []string // and of the unit
-	traces     []string // where else it may have been installed
 	interfaces []string // of the network that it makes
 	leaves     []string // folders that only its uninstallation removes
 }
@@ -38,7 +36,6 @@ var RKE2 = Family{
 	unitOwn: []string{
 		`ExecStopPost=-/bin/sh -c "systemd-cgls /system.slice/%n | grep -Eo '[0-9]+ (containerd|kubelet)' | awk '{print $1}' | xargs -r kill"`,
 	},
-	traces: []string{"/usr/local/lib/systemd/system/rke2-server.service", "/usr/lib/systemd/system/rke2-server.service"},
 	interfaces: []string{
 		"flannel.1", "flannel.4096", "flannel-v6.1", "flannel-v6.4096", "flannel-wg", "flannel-wg-v6", "vxlan.calico", "vxlan-v6.calico",
 		"cilium_vxlan", "cilium_net", "cilium_wg0", "kube-ipvs0", "nodelocaldns",
@@ -68,8 +65,6 @@ func (f Family) kind() solo.Kind {
 		// This, and Leaves, is what k3s-killall.sh, rke2-killall.sh and the scripts that uninstall are documented to remove.
 		Interfaces: append([]string{"cni0"}, f.interfaces...),
 		Parts:      f.parts(),
-		Traces:     append([]string{f.data + "/server", f.data + "/agent/etc", system.UnitDir + f.unit + ".service"}, f.traces...),
-		Uninstall:  f.Name + "-uninstall.sh",
 		Leaves:     append([]string{f.etc(), "/etc/rancher/node", "/run/k3s", f.data, "/var/lib/kubelet", "/var/lib/cni"}, f.leaves...),
 	}
 }

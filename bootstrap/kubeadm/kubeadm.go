@@ -181,13 +181,6 @@ func (n *node) check() error {
 
 // mayChange refuses what would harm a cluster that is there.
 func (n *node) mayChange(rec record) error {
-	if rec.Step == "" {
-		if _, err := os.Stat(Kubeconfig); err == nil {
-			return system.Refuse("there is a cluster on this host that Holdfast did not make: "+Kubeconfig+" exists",
-				"if it is not needed any more, remove it with: kubeadm reset")
-		}
-		return nil
-	}
 	if rec.Step == stepReady && rec.Worker != n.Worker {
 		return system.Refuse("the role of a host cannot change while it is part of its cluster",
 			"set the role back; or take the host out with state: removed, and register it anew in its new role")

@@ -65,24 +65,10 @@ func (n *node) mayChange(rec record) error {
 	if err := system.CheckSystemd(); err != nil {
 		return err
 	}
-	switch rec.Step {
-	case "":
-		return n.foreign()
-	case stepInstall:
+	if rec.Step == "" || rec.Step == stepInstall {
 		return nil
 	}
 	return mayBecome(rec.Cluster, n.Cluster)
-}
-
-// foreign refuses a host on which something else made a cluster.
-func (n *node) foreign() error {
-	for _, path := range append([]string{n.link()}, n.Traces...) {
-		if system.Exists(path) {
-			return system.Refuse(fmt.Sprintf("there is a %s on this host that Holdfast did not make: %s exists", n.Name, path),
-				"if it is not needed any more, remove it with: "+n.Uninstall)
-		}
-	}
-	return nil
 }
 
 // mayBecome tells whether a cluster that has data takes other settings.

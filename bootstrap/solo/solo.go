@@ -32,10 +32,8 @@ type Kind struct {
 	Interfaces []string // and these are their network's
 	Parts      []string // files by which the kubelet would start parts of the distribution again
 
-	Traces    []string // what is there where something else made a cluster
-	Uninstall string   // what such a cluster is removed with
-	Leaves    []string // folders that an uninstallation empties
-	Reset     []string // words after the program that do so, too; may be empty
+	Leaves []string // folders that an uninstallation empties
+	Reset  []string // words after the program that do so, too; may be empty
 }
 
 // Config says what the node should be.

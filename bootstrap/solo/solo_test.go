@@ -51,19 +51,6 @@ func TestWhatAClusterMayBecome(t *testing.T) {
 	}
 }
 
-func TestAClusterOfAnotherIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	n := testNode(t)
-	n.Traces, n.Uninstall = []string{filepath.Join(t.TempDir(), "server")}, "test-uninstall.sh"
-	require.NoError(t, n.foreign())
-	require.NoError(t, os.Mkdir(n.Traces[0], 0o755))
-	err := n.foreign()
-	require.ErrorContains(t, err, "there is a holdfast-test on this host that Holdfast did not make: "+n.Traces[0])
-	var hint interface{ Hint() string }
-	require.ErrorAs(t, err, &hint)
-	require.Contains(t, hint.Hint(), "test-uninstall.sh")
-}
-
 func TestADamagedRecordIsNoLicence(t *testing.T) {
 	t.Parallel()
 	n := testNode(t)

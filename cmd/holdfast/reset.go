@@ -23,7 +23,7 @@ import (
 // kept are the entries of the data folder that a reset leaves: what any
 // registration of this machine would need again, and backups, which may be all that
 // is left of a cluster.
-var kept = map[string]bool{"content": true, "agent": true, "agent.lock": true, "backups": true}
+var kept = map[string]bool{"content": true, "agent": true, "agent.lock": true, "backups": true, "clock-accepted": true}
 
 func newResetCmd() *cobra.Command {
 	var name, dataDir string

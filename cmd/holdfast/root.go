@@ -41,7 +41,7 @@ something does, 2 everything else.`,
 	root.AddGroup(&cobra.Group{ID: "host", Title: "On a host:"}, &cobra.Group{ID: "fleet", Title: "At headquarters:"},
 		&cobra.Group{ID: "self", Title: "About this program:"})
 	for group, cmds := range map[string][]*cobra.Command{
-		"host": {newAgentCmd(), newStatusCmd(), newEventsCmd(), newExplainCmd(), newPauseCmd(), newResumeCmd(), newRetryCmd(), newSyncCmd(), newSupportBundleCmd(), newContentCmd(), newTrustCmd(), newBackupCmd(), newRestoreCmd(), newResetCmd()},
+		"host": {newAgentCmd(), newPreflightCmd(), newStatusCmd(), newEventsCmd(), newExplainCmd(), newPauseCmd(), newResumeCmd(), newRetryCmd(), newSyncCmd(), newSupportBundleCmd(), newContentCmd(), newTrustCmd(), newBackupCmd(), newRestoreCmd(), newResetCmd()},
 		"fleet": {
 			newInitCmd(), newNewCmd(), newSchemaCmd(), newSetCmd(), newPromoteCmd(), newRegisterCmd(), newLintCmd(), newRenderCmd(), newExplainObjectCmd(), newDiffCmd(), newLockCmd(), newBundleCmd(), newMirrorCmd(), newApproveCmd(), newHeartbeatCmd(), newSecretsCmd(),
 		},
