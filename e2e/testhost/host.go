@@ -183,7 +183,7 @@ func (h *Host) PowerOff() error {
 	}
 	<-h.exited //nolint:errcheck // it was killed, so it ends with an error
 	h.launcher = nil
-	return removeCgroups(filepath.Join(filepath.Base(h.lan.dir), h.Name)) // a machine that is off has none
+	return errors.Join(removeCgroups(filepath.Join(filepath.Base(h.lan.dir), h.Name)), h.lan.forget(h.Name)) // a machine that is off has neither
 }
 
 // Eventually runs a command on the host until it succeeds, and returns what it printed last.

@@ -1,9 +1,11 @@
 package testhost
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -80,6 +82,17 @@ func (l *LAN) plug(name string) error {
 // unplug takes the cable away, and with it all that the host had of the network.
 func (l *LAN) unplug(name string) error {
 	return errors.Join(ip("link", "delete", "to-"+name), ip("netns", "delete", name))
+}
+
+// forget removes what the kernel of a machine loses with its power: here the host's
+// end of the cable keeps the namespace, and with it packet filters and bridges.
+func (l *LAN) forget(name string) error {
+	const script = `PATH=/usr/sbin:/usr/bin; set -e; nft flush ruleset; for bridge in $(ip -oneline link show type bridge | cut -d: -f2); do ip link delete "$bridge"; done`
+	out, err := exec.Command("nsenter", "--net=/run/netns/"+name, "chroot", l.tree, "/bin/sh", "-c", script).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("host %s: clear its network: %w: %s", name, err, bytes.TrimSpace(out))
+	}
+	return nil
 }
 
 // Cut pulls the host's cable out.

@@ -42,6 +42,8 @@ func TestTwoHostsBootAndTalk(t *testing.T) {
 	_, err = hosts[1].Run(ctx, "curl", "-s", "--max-time", "1", "http://a:9/")
 	require.ErrorContains(t, err, "exit status 28", "a does not answer any more")
 	require.NoError(t, lan.Mend("a"))
+	_, err = hosts[0].Run(ctx, "sh", "-c", "nft add table ip rules && ip link add cni0 type bridge")
+	require.NoError(t, err)
 	require.NoError(t, hosts[0].PowerOff())
 	_, err = hosts[0].Run(ctx, "true")
 	require.ErrorContains(t, err, "host a is off")
@@ -49,4 +51,9 @@ func TestTwoHostsBootAndTalk(t *testing.T) {
 	out, err = hosts[0].Run(ctx, "cat", "/root/file")
 	require.NoError(t, err)
 	require.Equal(t, "kept\n", out)
+	out, err = hosts[0].Run(ctx, "sh", "-c", "nft list ruleset; ip -oneline link show type bridge")
+	require.NoError(t, err)
+	require.Empty(t, out, "its kernel is another one")
+	out, err = hosts[1].Run(ctx, "curl", "-s", "http://a:9/")
+	require.ErrorContains(t, err, "exit status 7", "its cable is plugged in still: %s", out)
 }
