@@ -141,10 +141,14 @@ func testWebhookLast(t *testing.T, s *stand) {
 		docs = append(docs, configMap(fmt.Sprintf("c%d", n)))
 	}
 	require.Len(t, s.mustApply(t, s.layer(t, "l", docs...)), 9)
+	var err error
 	within(t, "the webhook comes into force", func() bool {
-		_, err := s.Apply(t.Context(), s.site, s.layer(t, "m", configMap("new", "at", time.Now().String())))
+		_, err = s.Apply(t.Context(), s.site, s.layer(t, "m", configMap("new", "at", time.Now().String())))
 		return err != nil && strings.Contains(err.Error(), "no."+s.site+".example.com")
 	})
+	var failed *reconciler.ObjectError
+	require.ErrorAs(t, err, &failed)
+	require.Contains(t, failed.Hint(), "mend what serves the webhook", "nothing does: it does not answer")
 }
 
 func testImmutable(t *testing.T, s *stand) {
