@@ -9,7 +9,7 @@ KUBE_VERSION := $(foreach package,k8s.io/component-base/version k8s.io/client-go
 TEST_TIMEOUT ?= 15m
 FUZZTIME ?= 30s
 
-.PHONY: help root deps build embedded kustomize helm demo test conformance fuzz kill soak mutate lint bench fleet e2e e2e-all hosts previous clean
+.PHONY: help root deps build embedded kustomize helm demo test conformance fuzz kill soak mutate lint bench fleet install e2e e2e-all hosts previous clean
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -19,6 +19,11 @@ deps: ## install the Debian packages that are missing
 build: ## build the holdfast binary into build/
 	@echo "building holdfast"
 	@mkdir -p build && $(GO_BUILD) -o build/holdfast ./cmd/holdfast
+
+install: build ## put the program and its systemd unit onto this machine (root; DESTDIR=dir for an image of one)
+	install -D -m 755 build/holdfast $(DESTDIR)/usr/local/bin/holdfast
+	install -D -m 644 packaging/holdfast.service $(DESTDIR)/etc/systemd/system/holdfast.service
+	install -d -m 700 $(DESTDIR)/etc/holdfast $(DESTDIR)/var/lib/holdfast
 
 embedded: ## build upstream Kubernetes for demo and tests (minutes the first time)
 	@bootstrap/embedded/kube/build.sh build/embedded

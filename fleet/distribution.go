@@ -42,6 +42,9 @@ var kinds = map[string]struct {
 		disable: []string{"autopilot", "coredns", "helm", "konnectivity-server", "kube-proxy", "metrics-server", "network-provider", "update-prober"}},
 }
 
+// VersionLike returns a version of a type of distribution, as it is written.
+func VersionLike(distribution string) string { return kinds[distribution].like }
+
 // kubernetes is how versions of Kubernetes are written, and what distributions add to them.
 const (
 	kubernetes  = `^v1\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)`

@@ -14,7 +14,8 @@ var errBehind = errors.New("it does not build on the branch that it is for")
 // Merged judges head as a pull request for base: what hosts say if a forge merges
 // or squashes it, whoever signs that. Approvals of head count, the signatures of
 // its commits do not. In releases mode nothing is asked for before the release;
-// the verdict then says who will have to sign that.
+// the verdict then says who will have to sign that; a head that is released
+// already is judged as that release.
 func (a *Audit) Merged(base, head string) (Verdict, error) {
 	from, err := a.commit(base)
 	if err != nil {
@@ -40,6 +41,9 @@ func (a *Audit) merged(base, head *commit) (Verdict, error) {
 	folder, err := a.court.trustOf(base.tree)
 	if err != nil {
 		return v, fmt.Errorf("the trust folder of %.12s: %w", base.hash, err)
+	}
+	if folder.policy.Releases() && len(a.court.tags.releases(head.hash, folder.policy)) > 0 {
+		return a.explain(head)
 	}
 	at := latest(head.time, reached.Bound)
 	h := &hearing{folder: folder}

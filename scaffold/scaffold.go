@@ -23,22 +23,26 @@ type Files map[string][]byte
 
 // Fleet is what a new fleet is made of.
 type Fleet struct {
-	Name    string
-	Profile string
-	Site    string
-	Keys    Files    // of trust/, by name
-	Owners  []string // names of the keys
-	Version string   // of holdfast, for pipelines; latest if it is not one of Go's
+	Name         string
+	Profile      string
+	Distribution string // its type
+	Site         string
+	Keys         Files    // of trust/, by name
+	Owners       []string // names of the keys
+	Version      string   // of holdfast, for pipelines; latest if it is not one of Go's
 }
 
 // values are what the templates know.
 type values struct {
 	Fleet
-	Name, Profile, Site, Kind string
-	Variables                 map[string]any
-	Schemas                   bool // the fleet keeps schemas
-	dir                       string
+	Name, Profile, Site, Kind, Distribution string
+	Variables                               map[string]any
+	Schemas                                 bool // the fleet keeps schemas
+	dir                                     string
 }
+
+// KubernetesVersion is the version that a new distribution begins with.
+func (v values) KubernetesVersion() string { return fleet.VersionLike(v.Distribution) }
 
 // Schema is the line that tells an editor which schema a file has.
 func (v values) Schema(kind string) string {
@@ -81,7 +85,7 @@ func (f Fleet) Write() (Files, error) {
 		out["trust/"+name] = data
 	}
 	for _, make := range []func() (Files, error){
-		func() (Files, error) { return Profile(f.Profile, true) },
+		func() (Files, error) { return Profile(f.Profile, f.Distribution, true) },
 		func() (Files, error) { return Site("sites/"+f.Site, f.Profile, nil, true) },
 	} {
 		more, err := make()
@@ -95,9 +99,9 @@ func (f Fleet) Write() (Files, error) {
 	return out, nil
 }
 
-// Profile returns a profile of one layer, base.
-func Profile(name string, schemas bool) (Files, error) {
-	dir, out, v := "profiles/"+name+"/", Files{}, values{Name: name, Schemas: schemas}
+// Profile returns a profile of one layer, base, on a type of distribution.
+func Profile(name, distribution string, schemas bool) (Files, error) {
+	dir, out, v := "profiles/"+name+"/", Files{}, values{Name: name, Distribution: distribution, Schemas: schemas}
 	for _, file := range []string{"profile.yaml", "distribution/distribution.yaml"} {
 		if err := out.add(dir+file, path.Base(file), v); err != nil {
 			return nil, err

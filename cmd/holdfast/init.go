@@ -17,9 +17,9 @@ import (
 )
 
 type initOptions struct {
-	name, profile, site string
-	signers             []string
-	output              string
+	name, profile, distribution, site string
+	signers                           []string
+	output                            string
 }
 
 func newInitCmd() *cobra.Command {
@@ -37,7 +37,7 @@ The owners are --signer, files of public keys as ssh-keygen and gpg --export --a
 write them; by default the key that git is set up to sign with. A private key is
 neither read nor made.`,
 		Example: `  holdfast init shops
-  holdfast init shops --signer alice.pub --signer bob.asc --profile web-shop --site emea/store-001`,
+  holdfast init shops --signer alice.pub --signer bob.asc --profile web-shop --distribution kubeadm --site emea/store-001`,
 		Args: oneArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runInit(cmd.OutOrStdout(), args[0], opts)
@@ -46,6 +46,7 @@ neither read nor made.`,
 	f := cmd.Flags()
 	f.StringVar(&opts.name, "name", "", "name of the fleet (default: that of the folder)")
 	f.StringVar(&opts.profile, "profile", "edge", "name of the first profile")
+	addDistribution(cmd, &opts.distribution)
 	f.StringVar(&opts.site, "site", "site-001", "folder of the first site, below sites/")
 	f.StringArrayVar(&opts.signers, "signer", nil, "file of an owner's public key (may be repeated)")
 	_ = cmd.MarkFlagFilename("signer")
@@ -73,7 +74,7 @@ func runInit(w io.Writer, dir string, opts initOptions) error {
 		opts.name = hostName(filepath.Base(full))
 	}
 	files, err := scaffold.Fleet{
-		Name: opts.name, Profile: opts.profile, Site: strings.TrimPrefix(opts.site, "sites/"),
+		Name: opts.name, Profile: opts.profile, Distribution: opts.distribution, Site: strings.TrimPrefix(opts.site, "sites/"),
 		Keys: keys, Owners: ring.Names(), Version: version,
 	}.Write()
 	if err != nil {

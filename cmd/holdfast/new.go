@@ -46,16 +46,24 @@ func addNew(cmd *cobra.Command, opts *newOptions) *cobra.Command {
 
 func newNewProfileCmd() *cobra.Command {
 	var opts newOptions
-	return addNew(&cobra.Command{
-		Use:     "profile NAME",
-		Short:   "Add a profile: a distribution, and one layer with a namespace",
-		Example: "  holdfast new profile web-shop",
-		Args:    oneArgument,
+	var distribution string
+	cmd := addNew(&cobra.Command{
+		Use:   "profile NAME",
+		Short: "Add a profile: a distribution, and one layer with a namespace",
+		Example: `  holdfast new profile web-shop
+  holdfast new profile web-shop --distribution kubeadm`,
+		Args: oneArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			files, err := scaffold.Profile(args[0], opts.schemas())
+			files, err := scaffold.Profile(args[0], distribution, opts.schemas())
 			return opts.add(cmd.OutOrStdout(), files, err)
 		},
 	}, &opts)
+	addDistribution(cmd, &distribution)
+	return cmd
+}
+
+func addDistribution(cmd *cobra.Command, to *string) {
+	addChoice(cmd, "distribution", "", choice{to, "type of distribution", fleet.DistributionTypes})
 }
 
 func newNewSiteCmd() *cobra.Command {
