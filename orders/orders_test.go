@@ -3,8 +3,10 @@ package orders_test
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -122,6 +124,36 @@ func TestTheFolderIsWatched(t *testing.T) {
 	}
 	cancel()
 	require.Eventually(t, func() bool { _, open := <-changed; return !open }, 10*time.Second, time.Millisecond)
+}
+
+// TestTheFolderIsLookedAtWhereInotifyIsUsedUp runs itself again as a user who may
+// have no instance of inotify, see user_namespaces(7) and /proc/sys/user.
+func TestTheFolderIsLookedAtWhereInotifyIsUsedUp(t *testing.T) {
+	t.Parallel()
+	const limit = "/proc/sys/user/max_inotify_instances"
+	if os.Getenv("ORDERS_WITHOUT_INOTIFY") == "" {
+		again := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+		again.Env = append(os.Environ(), "ORDERS_WITHOUT_INOTIFY=1", "TMPDIR="+t.TempDir())
+		again.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		}
+		said, err := again.CombinedOutput()
+		require.NoError(t, err, "%s", said)
+		require.Contains(t, string(said), "--- PASS")
+		return
+	}
+	require.NoError(t, os.WriteFile(limit, []byte("0"), 0o600))
+	f := orders.In(t.TempDir())
+	changed, err := f.Watch(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, f.Give(orders.Order{Verb: orders.Sync, At: noon}))
+	select {
+	case <-changed:
+	case <-time.After(time.Minute):
+		t.Fatal("no signal")
+	}
 }
 
 func FuzzList(f *testing.F) {
