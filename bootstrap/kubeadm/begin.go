@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -36,6 +37,11 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 	}
 	if rec.Step != "" {
 		n.log.Info("an attempt was cut off; starting again", "step", string(rec.Step))
+		if rec.Step == stepJoin && through != nil && !rec.Worker {
+			if err := quit(ctx, n.Host, net.JoinHostPort(through.Network.Address, etcdPort), pkiDir); err != nil {
+				return err
+			}
+		}
 		if err := n.kubeadm(ctx, "reset", "reset", "--force", "--cri-socket="+criSocket); err != nil {
 			return err
 		}

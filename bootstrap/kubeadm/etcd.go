@@ -4,37 +4,77 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
-// etcd speaks to this host's member of etcd, over the gateway to its gRPC API, see
+// etcd speaks to a member of etcd, over the gateway to its gRPC API, see
 // https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/.
 type etcd struct {
 	http.Client
 	base string
 }
 
-const etcdAddress = "127.0.0.1:2379"
+const (
+	etcdPort    = "2379"
+	etcdAddress = "127.0.0.1:" + etcdPort
+)
 
 func localEtcd() (*etcd, error) {
-	authority, err := authorityOf(pkiDir + "/etcd/ca.crt")
-	if err != nil {
-		return nil, err
-	}
 	own, err := tls.LoadX509KeyPair(pkiDir+"/apiserver-etcd-client.crt", pkiDir+"/apiserver-etcd-client.key")
 	if err != nil {
 		return nil, err
 	}
-	return newEtcd(etcdAddress, authority, own), nil
+	return etcdAt(etcdAddress, pkiDir, own)
+}
+
+// etcdAt is the member at an address, by the authority that is below pki.
+func etcdAt(address, pki string, own tls.Certificate) (*etcd, error) {
+	authority, err := authorityOf(filepath.Join(pki, "etcd/ca.crt"))
+	if err != nil {
+		return nil, err
+	}
+	return newEtcd(address, authority, own), nil
 }
 
 func newEtcd(address string, authority *x509.CertPool, own tls.Certificate) *etcd {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authority, Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS12}}
 	return &etcd{http.Client{Timeout: 10 * time.Second, Transport: transport}, "https://" + address + "/v3/"}
+}
+
+// quit takes a host whose attempt to join was cut off out of the etcd that it may have
+// joined by then, through the member at an address, as one who has the authorities
+// below pki. Where too few members would be left, etcd refuses, and the host keeps its
+// data: kubeadm's reset removes that all the same, and with it the cluster's quorum.
+func quit(ctx context.Context, host, address, pki string) error {
+	if !system.Exists(filepath.Join(pki, "etcd/ca.key")) { // it did not come as far
+		return nil
+	}
+	cert, key, err := issue(filepath.Join(pki, "etcd/ca"), pkix.Name{CommonName: "holdfast:quit:" + host})
+	if err != nil {
+		return err
+	}
+	own, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return err
+	}
+	store, err := etcdAt(address, pki, own)
+	if err != nil {
+		return err
+	}
+	defer store.CloseIdleConnections()
+	err = store.remove(ctx, host)
+	if stranger := new(x509.UnknownAuthorityError); errors.As(err, stranger) { // that is not the cluster which it joined
+		return nil
+	}
+	return err
 }
 
 // member is one of the cluster's; the gateway writes numbers of 64 bits as text.

@@ -111,39 +111,42 @@ func readPKI() (peers.Material, error) {
 	return material, nil
 }
 
-// introduce makes what a worker's kubelet asks for its own certificate with: a
-// certificate for an hour, of the group that kubeadm lets do so.
+// introduce makes what a worker's kubelet asks for its own certificate with: one of
+// the group that kubeadm lets do so.
 func introduce(name string) (peers.Material, error) {
-	authority, err := tls.LoadX509KeyPair(filepath.Join(pkiDir, "ca.crt"), filepath.Join(pkiDir, "ca.key"))
-	if err != nil {
-		return nil, err
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	if err != nil {
-		return nil, err
-	}
-	template := x509.Certificate{
-		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: "holdfast:join:" + name, Organization: []string{"system:bootstrappers:kubeadm:default-node-token"}},
-		NotBefore:    authority.Leaf.NotBefore, NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &template, authority.Leaf, key.Public(), authority.PrivateKey)
-	if err != nil {
-		return nil, err
-	}
-	private, err := x509.MarshalECPrivateKey(key)
+	cert, key, err := issue(filepath.Join(pkiDir, "ca"), pkix.Name{CommonName: "holdfast:join:" + name, Organization: []string{"system:bootstrappers:kubeadm:default-node-token"}})
 	if err != nil {
 		return nil, err
 	}
 	ca, err := os.ReadFile(filepath.Join(pkiDir, "ca.crt"))
-	return peers.Material{
-		"ca.crt":   ca,
-		"join.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		"join.key": pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}),
-	}, err
+	return peers.Material{"ca.crt": ca, "join.crt": cert, "join.key": key}, err
+}
+
+// issue makes a client's certificate, for an hour, of the authority in two files of that name.
+func issue(authority string, subject pkix.Name) (cert, key []byte, err error) {
+	ca, err := tls.LoadX509KeyPair(authority+".crt", authority+".key")
+	if err != nil {
+		return nil, nil, err
+	}
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, nil, err
+	}
+	template := x509.Certificate{
+		SerialNumber: serial, Subject: subject,
+		NotBefore: ca.Leaf.NotBefore, NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &template, ca.Leaf, private.Public(), ca.PrivateKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	if key, err = x509.MarshalECPrivateKey(private); err != nil {
+		return nil, nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: key}), nil
 }
