@@ -46,11 +46,7 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 			return err
 		}
 	}
-	address, err := n.Network.Find()
-	if err != nil {
-		return err
-	}
-	*rec = record{Step: stepInit, Worker: n.Worker, Cluster: n.Cluster, Bin: n.Bin, Pause: n.Pause, Address: address}
+	*rec = record{Step: stepInit, Worker: n.Worker, Cluster: n.Cluster, Bin: n.Bin, Pause: n.Pause, Address: n.address}
 	if through != nil {
 		rec.Step = stepJoin
 	}
@@ -62,11 +58,11 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 	}
 	switch {
 	case n.From != "":
-		err = n.rebuild(ctx, address)
+		err = n.rebuild(ctx, n.address)
 	case through != nil:
-		err = n.join(ctx, address, *through)
+		err = n.join(ctx, n.address, *through)
 	default:
-		err = n.initialise(ctx, address)
+		err = n.initialise(ctx, n.address)
 	}
 	if err != nil {
 		return err

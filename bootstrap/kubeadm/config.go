@@ -96,12 +96,12 @@ mode: nftables
 clusterCIDR: %[6]s
 oomScoreAdj: %[9]d
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
-`, n.registration(m, address), address, c.APIPort, c.Version, c.Repository, c.PodCIDR, c.ServiceCIDR, m.cgroupDriver(), m.oomScore())
+`, n.registration(m), address, c.APIPort, c.Version, c.Repository, c.PodCIDR, c.ServiceCIDR, m.cgroupDriver(), m.oomScore())
 }
 
 // registration is how the node introduces itself. kubeadm refuses version 1 of
 // cgroups unless told to skip all of that check.
-func (n *node) registration(m machine, address string) string {
+func (n *node) registration(m machine) string {
 	skip := "SystemVerification"
 	if m.cgroupV2 {
 		skip = ""
@@ -112,9 +112,7 @@ func (n *node) registration(m machine, address string) string {
   imagePullPolicy: Never
   taints: []
   ignorePreflightErrors: [%s]
-  kubeletExtraArgs:
-  - {name: node-ip, value: "%s"} # else it asks the DNS, which may not be there
-`, n.Host, criSocket, skip, address)
+`, n.Host, criSocket, skip)
 }
 
 // joinConfig is kubeadm's for a host that joins a cluster, which it finds, and is
@@ -130,7 +128,7 @@ kind: JoinConfiguration
 %sdiscovery:
   file: {kubeConfigPath: %s}
 patches: {directory: %s}
-%s`, n.registration(m, address), kubeconfig, n.patchDir(), control)
+%s`, n.registration(m), kubeconfig, n.patchDir(), control)
 }
 
 func (n *node) patchDir() string { return filepath.Join(n.Dir, "patches") }

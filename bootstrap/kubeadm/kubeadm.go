@@ -84,6 +84,9 @@ func Ensure(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if n.address, err = n.addressBy(rec); err != nil {
+		return err
+	}
 	if rec.Upgrade != nil && rec.Upgrade.Step == stepControlPlane {
 		if err := n.as(rec).goBack(ctx, &rec); err != nil {
 			return fmt.Errorf("an upgrade was cut off: %w", err)
@@ -125,6 +128,13 @@ func (n *node) keepUp(ctx context.Context, rec *record) error {
 			return fmt.Errorf("renew certificates: %w", err)
 		}
 	}
+	if rec.Step == stepReady && rec.Address != n.address {
+		n.log.Info("the address of this host has changed", "from", rec.Address, "to", n.address)
+		rec.Address = n.address
+		if err := n.writeRecord(*rec); err != nil {
+			return err
+		}
+	}
 	if err := n.runs(ctx); err != nil {
 		return err
 	}
@@ -158,7 +168,8 @@ func (n *node) runs(ctx context.Context) error {
 
 type node struct {
 	Config
-	log *slog.Logger
+	address string // of the node
+	log     *slog.Logger
 }
 
 func newNode(cfg Config) *node {
@@ -192,6 +203,30 @@ func (n *node) mayChange(rec record) error {
 	}
 	return system.Refuse(fmt.Sprintf("networks, port and image repository of a cluster cannot change: it was made with %+v", was),
 		"set them back, or make the cluster anew")
+}
+
+// addressBy is the node's: of a new one what is found, and of a worker whose address
+// has changed the new one. A control plane has its address in certificates, and in the
+// other members' lists of etcd, so it keeps it.
+func (n *node) addressBy(rec record) (string, error) {
+	found, err := n.Network.Find()
+	if rec.Step != stepReady {
+		return found, err
+	}
+	if n.Worker {
+		if err != nil { // it may have none just now
+			return rec.Address, nil
+		}
+		return found, nil
+	}
+	hint := "have it keep " + rec.Address + ", which it was made with; or take the host out with state: removed, and register it anew"
+	if want := n.Network.Address; want != "" && want != rec.Address {
+		return "", system.Refuse(fmt.Sprintf("the address of a control-plane host cannot change while it is part of its cluster, and the fleet says %s", want), hint)
+	}
+	if _, err := (system.Network{Address: rec.Address}).Find(); err != nil {
+		return "", system.Refuse("this host has lost the address of its control plane: "+err.Error(), hint)
+	}
+	return rec.Address, nil
 }
 
 // kubeadm runs the program in a unit of its own.

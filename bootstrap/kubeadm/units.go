@@ -150,6 +150,8 @@ WantedBy=multi-user.target
 }
 
 // kubeletUnitFile follows https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/kubelet-integration/.
+// The node's name is the fleet's, whatever the machine is called, and its address the
+// one that it has: kubeadm writes both down once, and they may change.
 func (n *node) kubeletUnitFile() string {
 	return fmt.Sprintf(`# Written by Holdfast.
 [Unit]
@@ -164,11 +166,11 @@ Environment=PATH=%[1]s:%[2]s
 Environment="KUBELET_KUBECONFIG_ARGS=--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf --kubeconfig=/etc/kubernetes/kubelet.conf"
 Environment="KUBELET_CONFIG_ARGS=--config=/var/lib/kubelet/config.yaml"
 EnvironmentFile=-/var/lib/kubelet/kubeadm-flags.env
-ExecStart=%[1]s/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBEADM_ARGS
+ExecStart=%[1]s/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBEADM_ARGS --hostname-override=%[3]s --node-ip=%[4]s
 Restart=always
 RestartSec=10
 
 [Install]
 WantedBy=multi-user.target
-`, n.Bin, system.Path)
+`, n.Bin, system.Path, n.Host, n.address)
 }
