@@ -3,6 +3,8 @@ package kubeadm
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -35,10 +37,14 @@ func (n *node) renewBefore() time.Duration {
 }
 
 // certificatesEnd is when the first certificate of the control plane ends, of those
-// that "kubeadm certs check-expiration" lists. An error means that one is not whole.
-func (n *node) certificatesEnd() (time.Time, error) {
+// that "kubeadm certs check-expiration" lists. An error means that one is not whole,
+// or not valid yet at now.
+func (n *node) certificatesEnd(now time.Time) (time.Time, error) {
 	var first time.Time
 	sooner := func(cert tls.Certificate, err error) error {
+		if err == nil && early(now, cert.Leaf) {
+			return fmt.Errorf("valid only from %s on", cert.Leaf.NotBefore)
+		}
 		if err == nil && (first.IsZero() || cert.Leaf.NotAfter.Before(first)) {
 			first = cert.Leaf.NotAfter
 		}
@@ -62,13 +68,23 @@ func (n *node) certificatesEnd() (time.Time, error) {
 	return first, nil
 }
 
+// renewTime is how long after a renewal there is no other, whatever became of it. What
+// somebody signs by a clock that is wrong is none the better for being signed again.
+const renewTime = time.Hour
+
+// justRenewed tells whether that was so by a clock that says now. A time that is still
+// to come was said by one that was ahead.
+func (r record) justRenewed(now time.Time) bool {
+	return !r.Renewed.After(now) && now.Sub(r.Renewed) < renewTime
+}
+
 // certificatesDue tells whether it is time to renew them. The kubelet renews its own,
 // unless it was off until that ended.
 func (n *node) certificatesDue(now time.Time) bool {
 	if n.Worker { // it has no other
 		return kubeletOver(now)
 	}
-	end, err := n.certificatesEnd()
+	end, err := n.certificatesEnd(now)
 	return err != nil || now.Add(n.renewBefore()).After(end) || kubeletOver(now)
 }
 
@@ -77,7 +93,43 @@ func kubeletOver(now time.Time) bool {
 	if errors.Is(err, fs.ErrNotExist) { // it has not asked for its own yet
 		pair, err = kubeapi.Certificate(kubeletConf)
 	}
-	return err != nil || now.After(pair.Leaf.NotAfter)
+	return err != nil || early(now, pair.Leaf) || now.After(pair.Leaf.NotAfter)
+}
+
+// skew is how far the clocks of a site's hosts may differ without anything being done.
+const skew = 5 * time.Minute
+
+// early tells whether a certificate was made while a clock was ahead, by one that says
+// now: it does not count yet, and a kubelet waits for that time, however far it is.
+func early(now time.Time, cert *x509.Certificate) bool {
+	return now.Add(skew).Before(cert.NotBefore)
+}
+
+// clockFits refuses a clock by which the cluster's authority does not count: it is
+// wrong, and what is signed by it would be, too, or nothing can be signed any more.
+func clockFits(now time.Time) error {
+	data, err := os.ReadFile(pkiDir + "/ca.crt")
+	if err != nil {
+		return err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return errors.New(pkiDir + "/ca.crt holds no certificate")
+	}
+	authority, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return fmt.Errorf("%s/ca.crt: %w", pkiDir, err)
+	}
+	return fits(now, authority)
+}
+
+func fits(now time.Time, authority *x509.Certificate) error {
+	if !early(now, authority) && !now.After(authority.NotAfter) {
+		return nil
+	}
+	day := func(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+	return system.Refuse(fmt.Sprintf("the clock of this host says %s, and its cluster's authority counts from %s to %s", day(now), day(authority.NotBefore), day(authority.NotAfter)),
+		"set the clock right, and the cluster goes on by itself; if it is right, the cluster was made by one that was not, and is made anew after holdfast reset")
 }
 
 // renewCertificates signs new ones with the cluster's authorities, which live ten
@@ -87,7 +139,11 @@ func kubeletOver(now time.Time) bool {
 // from before is kept until all is done, and put back if that was cut off.
 func (n *node) renewCertificates(ctx context.Context, rec *record) error {
 	if n.Worker {
-		return n.introduceAnew(ctx)
+		if err := n.introduceAnew(ctx); err != nil {
+			return err
+		}
+		rec.Renewed = time.Now()
+		return n.writeRecord(*rec)
 	}
 	before := filepath.Join(n.Dir, "certificates-before")
 	if rec.Renewing {
@@ -126,7 +182,7 @@ func (n *node) renewCertificates(ctx context.Context, rec *record) error {
 	if err := system.Systemctl(ctx, "start", "kubelet.service"); err != nil {
 		return err
 	}
-	rec.Renewing = false
+	rec.Renewing, rec.Renewed = false, time.Now()
 	return errors.Join(n.writeRecord(*rec), os.RemoveAll(before))
 }
 

@@ -1,12 +1,15 @@
 package kubeadm
 
 import (
+	"crypto/x509"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
 func TestHostsRenewAtDifferentTimesAndLongBeforeTheEnd(t *testing.T) {
@@ -21,6 +24,63 @@ func TestHostsRenewAtDifferentTimesAndLongBeforeTheEnd(t *testing.T) {
 		times[before] = true
 	}
 	require.Greater(t, len(times), 1)
+}
+
+// TestCertificatesOfAClockThatWasAhead do not count once it is right.
+func TestCertificatesOfAClockThatWasAhead(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name string
+		made time.Time
+		want bool
+	}{
+		{"one that was made now counts", now, false},
+		{"as does one of a host whose clock is a little ahead", now.Add(skew), false},
+		{"one of a host whose clock is more than that ahead does not yet", now.Add(skew + time.Second), true},
+		{"one of the year 2040 does not", time.Date(2040, 11, 26, 8, 0, 0, 0, time.UTC), true},
+		{"one of 1970 has begun", time.Unix(0, 0), false},
+	} {
+		require.Equal(t, tt.want, early(now, &x509.Certificate{NotBefore: tt.made}), tt.name)
+	}
+}
+
+// TestACertificateThatWasJustMadeIsNotMadeAgain, be it by somebody whose clock is wrong:
+// each renewal restarts the control plane of its host.
+func TestACertificateThatWasJustMadeIsNotMadeAgain(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name    string
+		renewed time.Time
+		want    bool
+	}{
+		{"none was ever renewed", time.Time{}, false},
+		{"it was made now", now, true},
+		{"it was made within the hour", now.Add(-59 * time.Minute), true},
+		{"there is another try after that", now.Add(-time.Hour), false},
+		{"it was made while the clock was ahead, and is made again once it is right", time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC), false},
+	} {
+		require.Equal(t, tt.want, record{Renewed: tt.renewed}.justRenewed(now), tt.name)
+	}
+	n := testNode(t)
+	require.NoError(t, n.writeRecord(record{Step: stepReady, Renewed: now}))
+	rec, err := n.readRecord()
+	require.NoError(t, err)
+	require.True(t, rec.justRenewed(now.Add(time.Minute)), "also after a restart")
+}
+
+// TestNothingIsSignedByAClockThatIsWrong takes the ten years of an authority as what a
+// clock can be held against.
+func TestNothingIsSignedByAClockThatIsWrong(t *testing.T) {
+	t.Parallel()
+	at := func(year int) time.Time { return time.Date(year, 11, 26, 8, 0, 0, 0, time.UTC) }
+	authority := &x509.Certificate{NotBefore: at(2026), NotAfter: at(2036)}
+	require.NoError(t, fits(at(2027), authority))
+	require.EqualError(t, fits(at(1970), authority), "the clock of this host says 1970-11-26, and its cluster's authority counts from 2026-11-26 to 2036-11-26")
+	var wrong *system.PreflightError
+	require.ErrorAs(t, fits(at(2040), authority), &wrong)
+	require.Contains(t, wrong.Hint(), "set the clock right")
 }
 
 // TestWhatARenewalChangesIsCopied leaves manifests alone: a kubelet watches them.

@@ -110,7 +110,7 @@ func Ensure(ctx context.Context, cfg Config) error {
 // keepUp makes the host a node, or sees that it is as it should be: rec is of the
 // same cluster and version.
 func (n *node) keepUp(ctx context.Context, rec *record) error {
-	due := rec.Step == stepReady && (rec.Renewing || n.certificatesDue(time.Now()))
+	due := rec.Step == stepReady && (rec.Renewing || !rec.justRenewed(time.Now()) && n.certificatesDue(time.Now()))
 	if rec.Step == stepReady && n.upToDate() && !due && rec.MaxUnavailable == n.MaxUnavailable && n.healthy(ctx) == nil {
 		return n.tend(ctx)
 	}
@@ -124,6 +124,9 @@ func (n *node) keepUp(ctx context.Context, rec *record) error {
 		}
 	}
 	if due {
+		if err := clockFits(time.Now()); err != nil {
+			return err
+		}
 		if err := n.renewCertificates(ctx, rec); err != nil {
 			return fmt.Errorf("renew certificates: %w", err)
 		}

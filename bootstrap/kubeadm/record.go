@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/holdfast-fleet/holdfast/durable"
 )
@@ -23,10 +24,11 @@ type record struct {
 
 	MaxUnavailable int `json:"maxUnavailable,omitempty"` // of workers, as of a Config
 
-	Renewing bool     `json:"renewing,omitempty"` // certificates: begun
-	Upgrade  *upgrade `json:"upgrade,omitempty"`  // begun
-	Away     bool     `json:"away,omitempty"`     // the cluster was told that the host is, for an upgrade
-	Failed   *failure `json:"failed,omitempty"`   // an upgrade
+	Renewing bool      `json:"renewing,omitempty"` // certificates: begun
+	Renewed  time.Time `json:"renewed,omitzero"`   // certificates, last
+	Upgrade  *upgrade  `json:"upgrade,omitempty"`  // begun
+	Away     bool      `json:"away,omitempty"`     // the cluster was told that the host is, for an upgrade
+	Failed   *failure  `json:"failed,omitempty"`   // an upgrade
 }
 
 // version is that of the control plane on this host, or of the kubelet of a worker.
