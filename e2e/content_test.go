@@ -107,7 +107,8 @@ func kubeLayer(version, build, tree string) ([]byte, error) {
 	}
 	files := map[string]string{
 		"usr/local/bin/kube": filepath.Join(build, releases[version].kube), "usr/sbin/nft": tree + "/usr/sbin/nft",
-		"usr/local/bin/etcdutl": build + "/e2e/etcdutl", // the image of etcd has it
+		"usr/local/bin/etcdutl": build + "/e2e/etcdutl",  // the image of etcd has it
+		"etc/protocols":         tree + "/etc/protocols", // by which nft calls TCP as kube-proxy does, which else finds its own rules strange
 	}
 	for _, word := range strings.Fields(string(out)) {
 		if strings.HasPrefix(word, "/") {
