@@ -55,9 +55,10 @@ type Config struct {
 	Images  map[string]string  // reference → digest, imported before pods need them
 	Archive containerd.Archive // where they come from; required with Images
 
-	Bridge   string       // of the pods; default one of this node alone
-	Lifeline bool         // the node ends with this process
-	Log      *slog.Logger // nil discards
+	Bridge   string           // of the pods; default one of this node alone
+	Lifeline bool             // the node ends with this process
+	Now      func() time.Time // the clock that certificates are dated by; nil: the machine's
+	Log      *slog.Logger     // nil discards
 }
 
 const (
@@ -102,6 +103,9 @@ func layOut(cfg Config) (*node, error) {
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
+	if n.Now == nil {
+		n.Now = time.Now
+	}
 	if err := n.check(); err != nil {
 		return nil, err
 	}
@@ -114,7 +118,7 @@ func layOut(cfg Config) (*node, error) {
 	if n.ports, err = choosePorts(n.path("etc"), n.APIPort); err != nil {
 		return nil, err
 	}
-	if err := ensurePKI(n.path("pki"), n.certificates(), time.Now()); err != nil {
+	if err := ensurePKI(n.path("pki"), n.certificates(), n.Now()); err != nil {
 		return nil, err
 	}
 	if err := n.writeKubeconfigs(); err != nil {

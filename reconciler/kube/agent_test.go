@@ -73,7 +73,8 @@ func runAgent(text string) error {
 		return err
 	}
 	sources := []gitsource.Source{{URL: c.Source}}
-	repo, err := gitsource.Open(gitsource.Options{Dir: filepath.Join(c.Dir, "source"), Sources: sources, Anchor: anchor, Log: log})
+	wall := func() time.Time { return time.Now().Add(c.Wrong).Round(0) }
+	repo, err := gitsource.Open(gitsource.Options{Dir: filepath.Join(c.Dir, "source"), Sources: sources, Anchor: anchor, Log: log, Clock: gitsource.Clock{Now: wall}})
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func runAgent(text string) error {
 	r := reconciler.Reconciler{
 		Dir: c.Dir, Identity: id.PublicKey(), Fingerprint: id.Fingerprint(), Source: repo, Staged: sources,
 		Login: id.Signer(), Secrets: opens, Content: store, Interval: 200 * time.Millisecond, Log: log,
-		Now: func() time.Time { return time.Now().Add(c.Wrong).Round(0) },
+		Now: wall,
 		Disk: durable.Disk{Before: func(change durable.Change) error {
 			if name := filepath.Base(change.Path); change.Op != durable.Write && !strings.Contains(name, reconciler.StatusFile) { // which decides nothing
 				k.point(fmt.Sprintf("disk: %s %s", change.Op, name))
