@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -56,6 +57,9 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 	if err := n.kubeletUnit(ctx); err != nil {
 		return err
 	}
+	if err := os.RemoveAll(networkFile); err != nil { // of an attempt that was cut off
+		return err
+	}
 	switch {
 	case n.From != "":
 		err = n.rebuild(ctx, n.address)
@@ -75,6 +79,11 @@ func (n *node) initialise(ctx context.Context, address string) error {
 	config, err := n.writeConfig(address)
 	if err != nil {
 		return err
+	}
+	if n.first = firstNetwork(n.Cluster.PodCIDR); n.first != "" {
+		if _, err := system.Write(map[string]string{networkFile: networkConfig(n.first)}); err != nil {
+			return err
+		}
 	}
 	n.log.Info("kubeadm init", "version", n.Cluster.Version)
 	return n.kubeadm(ctx, "init", "init", "--config="+config)

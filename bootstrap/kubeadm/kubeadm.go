@@ -173,6 +173,7 @@ type node struct {
 	Config
 	address string // of the node
 	log     *slog.Logger
+	first   string // network of this node's pods, if it has just made the cluster
 }
 
 func newNode(cfg Config) *node {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,6 +40,9 @@ func (n *node) networked(ctx context.Context) error {
 	}
 	own, routes := routesOf(n.Host, nodes)
 	if own == "" {
+		own = n.first // which it is given in some seconds
+	}
+	if own == "" {
 		return errors.New("the cluster has not given this node a network for its pods yet")
 	}
 	apply := func() error { return inTurn(ctx, "daemon-reload", "enable "+networkUnit, "restart "+networkUnit) }
@@ -50,6 +54,20 @@ func (n *node) networked(ctx context.Context) error {
 	}
 	return apply()
 }
+
+// firstNetwork is what a new cluster gives its first node for its pods: the first of
+// its networks. With that in place before its kubelet runs, the node is Ready at once,
+// and pods need not wait until the network is the cluster's own word.
+func firstNetwork(all string) string {
+	pods, err := netip.ParsePrefix(all)
+	if err != nil || !pods.Addr().Is4() || pods.Bits() > nodeBits {
+		return ""
+	}
+	return netip.PrefixFrom(pods.Masked().Addr(), nodeBits).String()
+}
+
+// nodeBits is the length of the network that the controller manager gives each node.
+const nodeBits = 24
 
 // networkFiles are what makes the network, path → content; routes are networks
 // of pods → addresses of their nodes.

@@ -29,6 +29,16 @@ func TestRoutesOfTheKernel(t *testing.T) {
 			"eth0\t0001F40A\t0C004D0A\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"))
 }
 
+func TestTheFirstNodeHasTheFirstNetwork(t *testing.T) {
+	t.Parallel()
+	for all, want := range map[string]string{
+		"10.244.0.0/16": "10.244.0.0/24", "10.244.7.9/16": "10.244.0.0/24", "10.244.3.0/24": "10.244.3.0/24",
+		"10.244.3.0/25": "", "fd00::/48": "", "": "",
+	} {
+		require.Equal(t, want, firstNetwork(all), all)
+	}
+}
+
 // TestEachNodeHasItsOwnPods shows what a node among others is told of the network.
 func TestEachNodeHasItsOwnPods(t *testing.T) {
 	t.Parallel()
