@@ -65,6 +65,9 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 	}
 	pause := kubeadm.PauseImage(cfg.Cluster)
 	cfg.Pause = pause[:strings.LastIndexByte(pause, ':')] + "@" + req.Content[pause]
+	if err := kubeadm.ChangeRole(ctx, cfg); err != nil {
+		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
+	}
 	bin, err := unpack(req.Store, req.Dir, "bin", req.Content[kubeadmPrograms(d)])
 	if err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)

@@ -28,6 +28,16 @@ type headquarters struct {
 	tree  string // of the hosts
 }
 
+// newHeadquarters makes one in dir, from what is in build.
+func newHeadquarters(dir string, k kit, lan *testhost.LAN) (*headquarters, error) {
+	repo, err := filepath.Abs("..")
+	if err != nil {
+		return nil, err
+	}
+	hq := &headquarters{kit: k, dir: dir, repo: repo, build: filepath.Join(repo, "build"), tree: lan.Tree()}
+	return hq, errors.Join(os.MkdirAll(dir, 0o755), hq.open())
+}
+
 func (hq *headquarters) fleet() string { return filepath.Join(hq.dir, "fleet") }
 func (hq *headquarters) stage() string { return filepath.Join(hq.dir, "stage") } // files of new hosts, from their root
 func (hq *headquarters) key() string   { return filepath.Join(hq.dir, "operator") }
@@ -207,11 +217,10 @@ type host struct{ site, name, key, address, role string }
 // register adds a host by the key that it shows. A host of that name gets the new key, as one that was installed again.
 func (hq *headquarters) register(h host) error {
 	file := filepath.Join(hq.fleet(), h.site, "hosts", h.name+".yaml")
-	data, err := os.ReadFile(file)
+	_, err := os.Stat(file)
 	switch {
 	case err == nil:
-		data = regexp.MustCompile(`(?m)^  identity: .*$`).ReplaceAll(data, []byte("  identity: "+h.key))
-		err = os.WriteFile(file, data, 0o644)
+		err = hq.edit(h.site, h.name, `(?m)^  identity: .*$`, "  identity: "+h.key)
 	case errors.Is(err, os.ErrNotExist):
 		_, err = hq.holdfast("register", "--fleet", hq.fleet(), "--site", h.site, "--host", h.name, "--role", h.role, "--address", h.address, "--key", h.key)
 	}
@@ -221,7 +230,7 @@ func (hq *headquarters) register(h host) error {
 	return hq.commit("Register " + h.name)
 }
 
-// list writes the file of a control-plane host, as the host itself prints it.
+// list writes the file of a host, as the host itself prints it.
 func (hq *headquarters) list(h host) error {
 	return hq.write(filepath.Join(hq.fleet(), h.site, "hosts", h.name+".yaml"), fmt.Sprintf(`apiVersion: holdfast.dev/v1alpha1
 kind: Host
@@ -229,19 +238,24 @@ metadata:
   name: %s
 spec:
   identity: %s
-  role: control-plane
+  role: %s
   state: active
   network:
     address: %s
-`, h.name, h.key, h.address), 0o644)
+`, h.name, h.key, h.role, h.address), 0o644)
 }
 
 // remove sets the state of a host.
 func (hq *headquarters) remove(site, name string) error {
+	return hq.edit(site, name, `(?m)^  state: active$`, "  state: removed")
+}
+
+// edit changes lines of a host's file.
+func (hq *headquarters) edit(site, name, pattern, text string) error {
 	file := filepath.Join(hq.fleet(), site, "hosts", name+".yaml")
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, []byte(strings.Replace(string(data), "state: active", "state: removed", 1)), 0o644)
+	return os.WriteFile(file, regexp.MustCompile(pattern).ReplaceAll(data, []byte(text)), 0o644)
 }

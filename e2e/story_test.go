@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,8 +48,6 @@ func playAll(t *testing.T, pattern string) {
 
 func play(t *testing.T, file string, k kit) {
 	t.Helper()
-	repo, err := filepath.Abs("..")
-	require.NoError(t, err)
 	lan, err := testhost.NewLAN("a", "b", "c", "d")
 	require.NoError(t, err)
 	s := &story{lan: lan, hosts: map[string]*testhost.Host{}}
@@ -58,9 +55,10 @@ func play(t *testing.T, file string, k kit) {
 		Files: []string{file},
 		Setup: func(env *testscript.Env) error {
 			k.setenv(env)
-			s.hq = &headquarters{kit: k, dir: filepath.Join(env.WorkDir, "hq"), repo: repo, build: filepath.Join(repo, "build"), tree: lan.Tree()}
 			env.Defer(s.explain(t))
-			return errors.Join(os.Mkdir(s.hq.dir, 0o755), s.hq.open())
+			var err error
+			s.hq, err = newHeadquarters(filepath.Join(env.WorkDir, "hq"), k, lan)
+			return err
 		},
 		Condition: k.condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -75,6 +73,9 @@ func play(t *testing.T, file string, k kit) {
 			"bring":    s.bring,
 			"together": s.together,
 			"remove":   s.remove,
+			"replace":  s.replace,
+			"role":     s.role,
+			"members":  s.members,
 			"commit":   s.commit,
 			"version":  s.version,
 			"allow":    s.allow,
@@ -160,7 +161,7 @@ func (s *story) together(ts *testscript.TestScript, _ bool, args []string) {
 	for i := 1; i+1 < len(args); i += 2 {
 		key, err := s.host(ts, args[i:]).Eventually(ctx, "cat", "/var/lib/holdfast/identity/host_key.pub")
 		ts.Check(err)
-		ts.Check(s.hq.list(host{site: args[0], name: args[i+1], key: strings.TrimSpace(key), address: s.host(ts, args[i:]).Address}))
+		ts.Check(s.hq.list(host{site: args[0], name: args[i+1], key: strings.TrimSpace(key), address: s.host(ts, args[i:]).Address, role: "control-plane"}))
 	}
 	ts.Check(s.hq.commit("Register the control plane"))
 }
@@ -172,6 +173,27 @@ func (s *story) remove(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ts.Check(s.hq.commit("Remove " + strings.Join(args[1:], " and ")))
 }
+
+// replace SITE NAME HOST NEWNAME takes a control-plane host out and puts another in its place, by one commit.
+func (s *story) replace(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(s.hq.remove(args[0], args[1]))
+	s.together(ts, false, append(args[:1:1], args[2:]...))
+}
+
+// role SITE NAME ROLE... changes roles of hosts by one commit.
+func (s *story) role(ts *testscript.TestScript, _ bool, args []string) {
+	for i := 1; i+1 < len(args); i += 2 {
+		ts.Check(s.hq.edit(args[0], args[i], `(?m)^  role: .*$`, "  role: "+args[i+1]))
+	}
+	ts.Check(s.hq.commit("Change roles"))
+}
+
+// members HOST prints the names of etcd's members, as a control-plane host knows them, in order.
+func (s *story) members(ts *testscript.TestScript, neg bool, args []string) {
+	s.on(ts, neg, []string{args[0], "sh", "-c", etcdMembers + ` | sort`})
+}
+
+const etcdMembers = `cd /etc/kubernetes/pki && curl -sf --max-time 10 --cacert etcd/ca.crt --cert apiserver-etcd-client.crt --key apiserver-etcd-client.key -d {} https://127.0.0.1:2379/v3/cluster/member/list | grep -o '"name":"[^"]*"' | cut -d '"' -f 4`
 
 // commit MESSAGE signs and pushes what changed in the clone of the fleet.
 func (s *story) commit(ts *testscript.TestScript, _ bool, args []string) {
@@ -248,6 +270,9 @@ func (s *story) kubectl(ts *testscript.TestScript, neg bool, args []string) {
 // While an upgrade is under way there are two: of either version.
 const administer = `exec $(ls /var/lib/holdfast/kubeadm/bin/*/kubectl | head -n 1) --kubeconfig=/etc/kubernetes/admin.conf`
 
+// kubectl lets a script do so more than once.
+const kubectl = `kubectl() { (` + administer + ` --request-timeout=10s "$@"); }; `
+
 // answers HOST CONTROL TEXT waits until the web app, at its service's address,
 // which a control-plane host tells, answers HOST with the text.
 func (s *story) answers(ts *testscript.TestScript, _ bool, args []string) {
@@ -270,12 +295,20 @@ func (s *story) explain(t *testing.T) func() {
 		ctx, cancel := s.context()
 		defer cancel()
 		for name, h := range s.hosts {
-			var b bytes.Buffer
-			for _, command := range []string{"holdfast status", "systemctl --failed --no-pager", "journalctl -n 60 --no-pager -o cat -u 'holdfast*'", "journalctl -n 60 --no-pager -o cat"} {
-				out, _ := h.Run(ctx, "sh", "-c", command)
-				b.WriteString("$ " + command + "\n" + out + "\n")
-			}
-			t.Logf("%s:\n%s", name, b.String())
+			t.Logf("%s:\n%s", name, says(ctx, h))
 		}
 	}
+}
+
+// says is what people would look at first on a host.
+func says(ctx context.Context, h *testhost.Host) string {
+	var b strings.Builder
+	for _, command := range []string{
+		"holdfast status", "systemctl --failed --no-pager", kubectl + "kubectl get pods -A -o wide", "ip route",
+		"journalctl -n 60 --no-pager -o cat -u 'holdfast*'", "journalctl -n 60 --no-pager -o cat",
+	} {
+		out, _ := h.Run(ctx, "sh", "-c", command)
+		b.WriteString("$ " + command + "\n" + out + "\n")
+	}
+	return b.String()
 }

@@ -60,6 +60,11 @@ func (c *Client) Back(ctx context.Context, through Member) error {
 	return c.tell(ctx, through, "/v1/back")
 }
 
+// Leave has a member take this host's node, whose role has changed, out of the cluster.
+func (c *Client) Leave(ctx context.Context, through Member) error {
+	return c.tell(ctx, through, "/v1/leave")
+}
+
 func (c *Client) tell(ctx context.Context, m Member, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()

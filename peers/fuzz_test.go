@@ -27,13 +27,15 @@ func (n *nothing) Give(context.Context, Member) (Material, error) {
 	return Material{}, nil
 }
 
-func (n *nothing) Away(context.Context, Member) error { n.moved++; return nil }
-func (n *nothing) Back(context.Context, Member) error { n.moved++; return nil }
+func (n *nothing) Away(context.Context, Member) error  { n.moved++; return nil }
+func (n *nothing) Back(context.Context, Member) error  { n.moved++; return nil }
+func (n *nothing) LetGo(context.Context, Member) error { n.moved++; return nil }
 
 // FuzzRequest is what a member's machine may send once its key is known: nothing is
-// given for anything but the one request for it.
+// given, and no node moved, for anything but the one request for it.
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte("POST /v1/join HTTP/1.1\r\nHost: a\r\n\r\n"))
+	f.Add([]byte("POST /v1/leave HTTP/1.1\r\nHost: a\r\n\r\n"))
 	f.Add([]byte("POST /v1/away HTTP/1.1\r\nHost: a\r\n\r\n"))
 	f.Add([]byte("GET /v1/cluster HTTP/1.1\r\nHost: a\r\n\r\n"))
 	f.Add([]byte("GET /v1/join/../join HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n"))

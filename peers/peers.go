@@ -70,6 +70,8 @@ type Local interface {
 	// Away has the cluster do without the member, a worker, until it is back.
 	Away(ctx context.Context, who Member) error
 	Back(ctx context.Context, who Member) error
+	// LetGo takes the member's node, whose role has changed, out of the cluster.
+	LetGo(ctx context.Context, who Member) error
 }
 
 // RefusedError is a peer's answer that it does not give what it was asked for.

@@ -74,6 +74,16 @@ func (c *cluster) Back(_ context.Context, who peers.Member) error {
 	return nil
 }
 
+func (c *cluster) LetGo(_ context.Context, who peers.Member) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.full {
+		return errors.New("etcd would have no quorum")
+	}
+	c.moved = append(c.moved, who.Name+" left")
+	return nil
+}
+
 func (c *cluster) joined() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,6 +160,17 @@ func TestAHostOfTheSiteIsGivenWhatJoiningTakes(t *testing.T) {
 	require.NotContains(t, l.log.text(), "certificate")
 }
 
+func TestAHostIsLetGoByItsOwnNameAlone(t *testing.T) {
+	t.Parallel()
+	b := newMachine(t, "b", fleet.Worker)
+	l := newLAN(t, b, newMachine(t, "c", fleet.Worker))
+	require.NoError(t, l.from(t, b).Leave(t.Context(), l.a.Member))
+	require.Equal(t, []string{"b left"}, l.local.moved)
+	require.Contains(t, l.log.text(), `msg="peer was let go, to join anew in its new role" peer=b`)
+	l.local.full = true
+	require.EqualError(t, l.from(t, b).Leave(t.Context(), l.a.Member), "a: etcd would have no quorum")
+}
+
 func TestAReasonIsPassedOn(t *testing.T) {
 	t.Parallel()
 	b := newMachine(t, "b", fleet.ControlPlane)
@@ -183,6 +204,7 @@ func TestWhoIsRefused(t *testing.T) {
 			require.ErrorContains(t, err, "tls: bad certificate")
 			_, err = l.from(t, asks).Join(t.Context(), l.a.Member)
 			require.ErrorContains(t, err, "tls: bad certificate")
+			require.ErrorContains(t, l.from(t, asks).Leave(t.Context(), l.a.Member), "tls: bad certificate")
 			require.Len(t, l.local.joined(), before)
 			require.Contains(t, l.log.text(), "no active host of this site has its key")
 		})

@@ -23,7 +23,7 @@ const (
 	maxConnections = 64
 	maxHeader      = 8 << 10 // bytes
 	readTime       = 10 * time.Second
-	answerTime     = 3 * time.Minute // giving may have to remove what the host was before
+	answerTime     = 3 * time.Minute // giving may have to remove what the host was before, and letting go waits for its pods
 )
 
 // Server answers the other hosts of the site. Its port is closed until [Server.Admit].
@@ -162,6 +162,13 @@ func (s *Server) handler() http.Handler {
 	}))
 	mux.HandleFunc("POST /v1/away", s.answer(func(ctx context.Context, m Member) (any, error) { return nil, s.Local.Away(ctx, m) }))
 	mux.HandleFunc("POST /v1/back", s.answer(func(ctx context.Context, m Member) (any, error) { return nil, s.Local.Back(ctx, m) }))
+	mux.HandleFunc("POST /v1/leave", s.answer(func(ctx context.Context, m Member) (any, error) {
+		err := s.Local.LetGo(ctx, m)
+		if err == nil {
+			s.Log.Info("peer was let go, to join anew in its new role", "peer", m.Name, "role", string(m.Role))
+		}
+		return nil, err
+	}))
 	return mux
 }
 

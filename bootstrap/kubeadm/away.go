@@ -15,7 +15,7 @@ const stuckTime = 5 * time.Minute
 
 // Away has the cluster do without a worker, if it is its turn: its pods move.
 func (l *Local) Away(ctx context.Context, who peers.Member) error {
-	return l.asAdmin(ctx, who, func(n *node, rec record, server *kubeapi.Server) error {
+	return l.forWorker(ctx, who, func(n *node, rec record, server *kubeapi.Server) error {
 		if rec.Upgrade != nil {
 			return errors.New("this host of the control plane is being upgraded just now")
 		}
@@ -43,22 +43,29 @@ func (l *Local) Away(ctx context.Context, who peers.Member) error {
 
 // Back lets pods come to a worker again.
 func (l *Local) Back(ctx context.Context, who peers.Member) error {
-	return l.asAdmin(ctx, who, func(n *node, _ record, server *kubeapi.Server) error {
+	return l.forWorker(ctx, who, func(n *node, _ record, server *kubeapi.Server) error {
 		return n.cameBack(ctx, server, who.Name)
 	})
 }
 
-// asAdmin does something for a worker, on a host of the control plane.
-func (l *Local) asAdmin(ctx context.Context, who peers.Member, do func(*node, record, *kubeapi.Server) error) error {
+// forWorker does something for a worker: who is of the control plane does it itself.
+func (l *Local) forWorker(ctx context.Context, who peers.Member, do func(*node, record, *kubeapi.Server) error) error {
+	return l.asAdmin(ctx, func(n *node, rec record, server *kubeapi.Server) error {
+		if who.Role != fleet.Worker {
+			return errors.New("hosts of the control plane do this themselves")
+		}
+		return do(n, rec, server)
+	})
+}
+
+// asAdmin does something for another host, on one of the control plane.
+func (l *Local) asAdmin(ctx context.Context, do func(*node, record, *kubeapi.Server) error) error {
 	n, rec, err := made(l.Dir)
 	if err != nil {
 		return err
 	}
 	if n == nil || rec.Step != stepReady || rec.Worker || n.healthy(ctx) != nil {
 		return errNotReady
-	}
-	if who.Role != fleet.Worker {
-		return errors.New("hosts of the control plane do this themselves")
 	}
 	server, err := n.localAPI()
 	if err != nil {

@@ -95,6 +95,9 @@ func (n *node) mayJoin(ctx context.Context, through peers.Member) error {
 	if err != nil || known.Version == n.Cluster.Version {
 		return err
 	}
+	if !known.Gives {
+		return fmt.Errorf("%s %w", through.Name, errNotReady)
+	}
 	runs := known.Version
 	if runs == "" {
 		runs = "another version just now"

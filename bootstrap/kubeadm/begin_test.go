@@ -119,3 +119,4 @@ func (s site) Cluster(context.Context, peers.Member) (peers.Cluster, error) {
 func (site) Join(context.Context, peers.Member) (peers.Material, error) { return nil, nil }
 func (site) Away(context.Context, peers.Member) error                   { return nil }
 func (site) Back(context.Context, peers.Member) error                   { return nil }
+func (site) Leave(context.Context, peers.Member) error                  { return nil }

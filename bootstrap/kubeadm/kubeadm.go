@@ -56,6 +56,7 @@ type Peers interface {
 	Join(ctx context.Context, through peers.Member) (peers.Material, error)
 	Away(ctx context.Context, through peers.Member) error
 	Back(ctx context.Context, through peers.Member) error
+	Leave(ctx context.Context, through peers.Member) error
 }
 
 // Cluster is what a cluster is made with.
@@ -196,10 +197,6 @@ func (n *node) check() error {
 
 // mayChange refuses what would harm a cluster that is there.
 func (n *node) mayChange(rec record) error {
-	if rec.Step == stepReady && rec.Worker != n.Worker {
-		return system.Refuse("the role of a host cannot change while it is part of its cluster",
-			"set the role back; or take the host out with state: removed, and register it anew in its new role")
-	}
 	was, want := rec.Cluster, n.Cluster
 	want.Version = was.Version // see upgrade
 	if rec.Step != stepReady || was == want {

@@ -59,14 +59,19 @@ func (n *node) letGo(ctx context.Context) error {
 				}
 			}
 		}
-		if err := store.remove(ctx, name); err != nil {
-			return err
-		}
-		if err := server.Delete(ctx, "/api/v1/nodes/"+name); err != nil {
+		if err := n.takeOut(ctx, server, store, name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// takeOut removes what the cluster has of a host.
+func (n *node) takeOut(ctx context.Context, server *kubeapi.Server, store *etcd, name string) error {
+	if err := store.remove(ctx, name); err != nil {
+		return err
+	}
+	return server.Delete(ctx, "/api/v1/nodes/"+name)
 }
 
 // actsForSite tells whether none of the control plane before this host, in declared

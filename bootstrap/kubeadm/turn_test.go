@@ -102,6 +102,13 @@ func (f *fakeAPI) serve(t *testing.T) *kubeapi.Server {
 	mux.HandleFunc("GET /api/v1/nodes", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"items": f.nodes})
 	})
+	mux.HandleFunc("GET /api/v1/nodes/{name}", func(w http.ResponseWriter, r *http.Request) {
+		if i := indexOf(f.nodes, r.PathValue("name")); i >= 0 {
+			_ = json.NewEncoder(w).Encode(f.nodes[i])
+			return
+		}
+		http.NotFound(w, r)
+	})
 	mux.HandleFunc("GET "+registerFolder+"/"+registerName, func(w http.ResponseWriter, _ *http.Request) {
 		if f.version == 0 {
 			http.NotFound(w, nil)

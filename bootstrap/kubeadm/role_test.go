@@ -1,0 +1,103 @@
+package kubeadm
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/peers"
+)
+
+// cluster is one whose control plane is asked to let hosts go, and refuses.
+type cluster struct {
+	site
+	why   string
+	asked *[]string
+}
+
+func (c cluster) Leave(_ context.Context, through peers.Member) error {
+	*c.asked = append(*c.asked, through.Name)
+	return &peers.RefusedError{Peer: through.Name, Reason: c.why}
+}
+
+// TestAHostStaysWhatItIsUntilItIsLetGo goes through why a role does not change.
+func TestAHostStaysWhatItIsUntilItIsLetGo(t *testing.T) {
+	t.Parallel()
+	member := func(name string, role fleet.Role) peers.Member { return peers.Member{Name: name, Role: role} }
+	for _, tt := range []struct {
+		name    string
+		rec     record
+		members []peers.Member
+		version string // of the cluster
+		why     string // of who is asked
+		asked   []string
+		want    []string // in the error
+	}{
+		{name: "it has the role already", rec: record{Step: stepReady, Worker: true}},
+		{name: "an attempt that was cut off may become anything", rec: record{Step: stepJoin}},
+		{name: "it is the only one of the control plane", rec: record{Step: stepReady}, members: []peers.Member{member("b", fleet.Worker)},
+			want: []string{"the role of this host has changed", "no host of the control plane answers"}},
+		{name: "the cluster is of another version, so it could not come back", rec: record{Step: stepReady}, version: "v1.35.4",
+			members: []peers.Member{member("b", fleet.ControlPlane)}, want: []string{"b runs v1.35.4, and this host is to join with v1.36.3"}},
+		{name: "etcd would lose its quorum", rec: record{Step: stepReady}, version: "v1.36.3", why: "etcd has too few members",
+			members: []peers.Member{member("b", fleet.ControlPlane), member("c", fleet.ControlPlane)}, asked: []string{"b"}, want: []string{"b: etcd has too few members"}},
+		{name: "who is no node yet sends it on", rec: record{Step: stepReady}, version: "v1.36.3", why: errNotReady.Error(),
+			members: []peers.Member{member("b", fleet.ControlPlane), member("c", fleet.ControlPlane)}, asked: []string{"b", "c"}, want: []string{"no host of the control plane answers"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			n := testNode(t)
+			require.NoError(t, n.writeRecord(tt.rec))
+			var asked []string
+			cfg := n.Config
+			cfg.Worker, cfg.Peers = true, cluster{site{tt.version}, tt.why, &asked}
+			cfg.Members = append([]peers.Member{member(n.Host, fleet.Worker)}, tt.members...)
+			err := ChangeRole(t.Context(), cfg)
+			require.Equal(t, tt.asked, asked)
+			rec, readErr := n.readRecord()
+			require.NoError(t, readErr)
+			require.Equal(t, tt.rec, rec)
+			if tt.want == nil {
+				require.NoError(t, err)
+				return
+			}
+			for _, want := range tt.want {
+				require.ErrorContains(t, err, want)
+			}
+			var hinted interface{ Hint() string }
+			require.ErrorAs(t, err, &hinted)
+			require.Contains(t, hinted.Hint(), "set the role back")
+		})
+	}
+}
+
+// TestWhoIsLetGo has an API server be asked: the role of a node that goes is another
+// than the fleet's, as who lets it go has the fleet.
+func TestWhoIsLetGo(t *testing.T) {
+	t.Parallel()
+	api := &fakeAPI{nodes: nodes{}.and("a", "v1.36.3", true, true).and("b", "v1.36.3", false, true).and("c", "v1.36.3", true, false)}
+	server := api.serve(t)
+	for _, tt := range []struct {
+		name, host string
+		role       fleet.Role
+		ready      bool
+		refused    string
+	}{
+		{name: "a control plane becomes a worker", host: "a", role: fleet.Worker, ready: true},
+		{name: "a worker becomes a control plane", host: "b", role: fleet.ControlPlane, ready: true},
+		{name: "one that is off has no pods to move", host: "c", role: fleet.Worker},
+		{name: "one that is gone already asks once more", host: "d", role: fleet.Worker},
+		{name: "a worker that stays one", host: "b", role: fleet.Worker, refused: "the role of b has not changed, as far as this host knows"},
+		{name: "a control plane that stays one", host: "a", role: fleet.ControlPlane, refused: "the role of a has not changed"},
+	} {
+		ready, err := mayBeLetGo(t.Context(), server, peers.Member{Name: tt.host, Role: tt.role})
+		if tt.refused != "" {
+			require.ErrorContains(t, err, tt.refused, tt.name)
+			continue
+		}
+		require.NoError(t, err, tt.name)
+		require.Equal(t, tt.ready, ready, tt.name)
+	}
+}
