@@ -1,6 +1,7 @@
 package review
 
 import (
+	"bytes"
 	"cmp"
 	"io/fs"
 	"path"
@@ -13,7 +14,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/render"
 )
 
-// Cause is a file that differs and explains a change.
+// Cause is a file that explains a change: it differs, or is of a group that the site came under or left.
 type Cause struct {
 	File      string   `json:"file"`
 	Variables []string `json:"variables,omitempty"` // that are declared or set in it and differ
@@ -56,6 +57,43 @@ func (c changed) of(s *fleet.Site, files ...string) []string {
 	return out
 }
 
+// of returns those of the files that explain a change: they differ, or only one
+// state of the site is below the group that they are of. What moved with the site
+// as it was explains nothing.
+func (p *pair) of(s *fleet.Site, files ...string) []string {
+	out := slices.DeleteFunc(p.changed.of(s, files...), p.onlyMoved)
+	for _, file := range files {
+		if p.crossed(file) && !slices.Contains(out, file) {
+			out = append(out, file)
+		}
+	}
+	return out
+}
+
+// onlyMoved tells whether a file of the site has the same bytes in its other folder.
+func (p *pair) onlyMoved(file string) bool {
+	if p.old == nil || p.new == nil || p.old.Dir == p.new.Dir {
+		return false
+	}
+	for state, dirs := range [][2]string{{p.old.Dir, p.new.Dir}, {p.new.Dir, p.old.Dir}} {
+		if name, ok := strings.CutPrefix(file, dirs[0]+"/"); ok {
+			here, err := fs.ReadFile(p.changed.trees[state], file)
+			if err != nil {
+				return false
+			}
+			there, err := fs.ReadFile(p.changed.trees[1-state], path.Join(dirs[1], name))
+			return err == nil && bytes.Equal(here, there)
+		}
+	}
+	return false
+}
+
+// crossed tells whether the site came under a group, or left it, that the file is of.
+func (p *pair) crossed(file string) bool {
+	dir, ok := strings.CutSuffix(file, "/group.yaml")
+	return ok && p.old != nil && p.new != nil && slices.Contains(p.old.Groups, dir) != slices.Contains(p.new.Groups, dir)
+}
+
 // kindLine is where a document says what kind of object it is.
 var kindLine = regexp.MustCompile(`(?m)^["']?kind["']?:[ \t]*["']?([A-Za-z]+)`)
 
@@ -88,18 +126,18 @@ func (p *pair) explain(c *Change) (causes, error) {
 	found := causes{}
 	if p.old == nil || p.new == nil {
 		s := p.either()
-		found.add(p.changed.of(s, path.Join(s.Dir, "site.yaml")))
+		found.add(p.of(s, path.Join(s.Dir, "site.yaml")))
 		return found, nil
 	}
 	for state, s := range []*fleet.Site{p.old, p.new} {
 		if profileOf(p.old) != profileOf(p.new) {
-			found.add(p.changed.of(s, s.ChosenIn))
+			found.add(p.of(s, s.ChosenIn))
 		}
 		if c.Kind == Profile {
 			continue
 		}
 		if c.Object == "site" {
-			found.add(p.changed.of(s, saidIn(s)...))
+			found.add(p.of(s, saidIn(s)...))
 			continue
 		}
 		if err := p.explainAt(state, s, found, c); err != nil {
@@ -120,10 +158,10 @@ func (p *pair) explainAt(state int, s *fleet.Site, found causes, c *Change) erro
 	}
 	declares := slices.ContainsFunc(s.Profile.Layers, func(l fleet.Layer) bool { return l.Name == layer })
 	if c.isLayer() || !declares && c.Kind != Distribution {
-		found.add(p.changed.of(s, path.Join(s.Profile.Dir, "profile.yaml")))
+		found.add(p.of(s, path.Join(s.Profile.Dir, "profile.yaml")))
 	}
 	if c.pins() {
-		found.add(p.changed.of(s, path.Join(s.Profile.Dir, "content.lock")))
+		found.add(p.of(s, path.Join(s.Profile.Dir, "content.lock")))
 	}
 	if c.isLayer() {
 		return nil
@@ -132,7 +170,7 @@ func (p *pair) explainAt(state int, s *fleet.Site, found causes, c *Change) erro
 	if err != nil {
 		return err
 	}
-	for _, file := range p.changed.of(s, from.Files...) {
+	for _, file := range p.of(s, from.Files...) {
 		if p.changed.makes(c.kindOf(), state, file) {
 			found.add([]string{file})
 		}
@@ -143,7 +181,7 @@ func (p *pair) explainAt(state int, s *fleet.Site, found causes, c *Change) erro
 		}
 		for _, name := range uses {
 			if p.old.Variables[name] != p.new.Variables[name] {
-				found.add(p.changed.of(s, setIn(s, name)), name)
+				found.add(p.of(s, setIn(s, name)), name)
 			}
 		}
 	}

@@ -43,6 +43,21 @@ func TestEachChangeSaysWhichFilesExplainIt(t *testing.T) {
 		{"a site's distribution", func(e *example) { e.edit(node, "v1.36.3", "v1.36.4") }, map[string][]string{"distribution": {node}}},
 		{"a host", func(e *example) { e.edit(store43+"hosts/store-043-a.yaml", "state: active", "state: removed") },
 			map[string][]string{"host": {store43 + "hosts/store-043-a.yaml"}}},
+		{"a move to another group", func(e *example) {
+			e.repo.Write("sites/apac/group.yaml", "apiVersion: holdfast.dev/v1alpha1\nkind: Group\nmetadata: {name: apac}\nspec:\n  variables: {NTP: 10.20.0.123}\n")
+			e.base = e.repo.Commit(gitsourcetest.Commit{})
+			e.repo.Git("mv", "sites/emea/store-043", "sites/apac/store-043")
+		}, map[string][]string{"Deployment shop/web": {"sites/apac/group.yaml NTP", "sites/emea/group.yaml NTP"}}},
+		{"a move out of a group, whose setting it had", func(e *example) {
+			e.edit("sites/emea/group.yaml", "spec:", "spec:\n  maintenance: {windows: [{start: \"22:00\", end: \"04:00\"}]}")
+			e.base = e.repo.Commit(gitsourcetest.Commit{})
+			e.repo.Git("mv", "sites/emea/store-043", "sites/apac/store-043")
+			e.edit("sites/apac/store-043/addons/shop/page.txt", "\n", "!\n")
+		}, map[string][]string{
+			"site":                      {"sites/emea/group.yaml"},
+			"ConfigMap shop/web-text-*": {"sites/apac/store-043/addons/shop/page.txt", "sites/emea/store-043/addons/shop/page.txt"},
+			"Deployment shop/web":       {"sites/apac/store-043/addons/shop/page.txt", "sites/emea/group.yaml NTP", "sites/emea/store-043/addons/shop/page.txt"},
+		}},
 		{"a site", func(e *example) { e.repo.Git("rm", "-rq", store43) }, map[string][]string{"site": {store43 + "site.yaml"}}},
 		{"another profile", func(e *example) {
 			e.edit("sites/apac/kiosk-001/site.yaml", "profile: kiosk", "profile: web-shop")
