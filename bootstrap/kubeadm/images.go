@@ -30,11 +30,21 @@ func Minors() []string { return slices.Sorted(maps.Keys(versions)) }
 
 // Images lists the references of a control-plane node's images.
 func Images(c Cluster) []string {
-	t, r := tagsOf(c.Version), c.Repository+"/"
+	r := c.Repository + "/"
 	return []string{
 		r + "kube-apiserver:" + c.Version, r + "kube-controller-manager:" + c.Version, r + "kube-scheduler:" + c.Version,
-		r + "kube-proxy:" + c.Version, etcdImage(c), r + "coredns:" + t.coredns, PauseImage(c),
+		r + "kube-proxy:" + c.Version, etcdImage(c), dnsImage(c), PauseImage(c),
 	}
+}
+
+// dnsImage has a folder of its own in the repository that Kubernetes is released to, and there alone, as kubeadm has it
+// (cmd/kubeadm/app/images/images.go).
+func dnsImage(c Cluster) string {
+	repository := c.Repository
+	if repository == "registry.k8s.io" {
+		repository += "/coredns"
+	}
+	return repository + "/coredns:" + tagsOf(c.Version).coredns
 }
 
 // PauseImage is the reference of the image of the pods' sandboxes.

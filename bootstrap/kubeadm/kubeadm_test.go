@@ -3,10 +3,14 @@ package kubeadm
 import (
 	"flag"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/embedded/embeddedtest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -61,6 +65,27 @@ func TestImagesAreThoseOfTheVersion(t *testing.T) {
 		"r/etcd:3.6.8-0", "r/coredns:v1.14.2", "r/pause:3.10.2",
 	}, Images(Cluster{Version: "v1.36.3", Repository: "r"}))
 	require.Equal(t, []string{"v1.35", "v1.36"}, Minors())
+}
+
+// What is locked is what kubeadm will ask for, wherever the images are said to be.
+func TestImagesAreThoseThatKubeadmAsksFor(t *testing.T) {
+	t.Parallel()
+	programs, err := embeddedtest.Programs()
+	require.NoError(t, err)
+	kubeadm := filepath.Join(t.TempDir(), "kubeadm")
+	require.NoError(t, os.Symlink(filepath.Join(programs, "kube"), kubeadm))
+	for _, repository := range []string{"registry.example.com/kubernetes", "registry.k8s.io", "registry.k8s.io/mirror"} {
+		t.Run(repository, func(t *testing.T) {
+			t.Parallel()
+			n := testNode(t)
+			n.Cluster.Repository = repository
+			config := filepath.Join(t.TempDir(), "kubeadm.yaml")
+			require.NoError(t, os.WriteFile(config, []byte(n.config(machine{cgroupV2: true}, "10.0.0.42")), 0o600))
+			out, err := exec.CommandContext(t.Context(), kubeadm, "config", "images", "list", "--config", config).Output()
+			require.NoError(t, err)
+			require.ElementsMatch(t, strings.Fields(string(out)), Images(n.Cluster))
+		})
+	}
 }
 
 // TestRecord follows a cluster from nothing to ready, and what may happen to it.
