@@ -98,7 +98,7 @@ func (s *Store) addDockerImage(a *archive, image dockerImage) (v1.Descriptor, er
 // addDockerLayer stores a layer, plain or compressed by gzip, whose plain bytes
 // are those of diffID.
 func (s *Store) addDockerLayer(a *archive, name string, diffID v1.Hash) (v1.Descriptor, error) {
-	r, err := a.open(name)
+	r, err := a.find(name)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}

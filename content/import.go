@@ -1,29 +1,16 @@
 package content
 
 import (
-	"archive/tar"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-const maxEntries = 100000 // of an archive
-
-// archive is a tar file of which any entry can be read at any time.
-type archive struct {
-	file    *os.File
-	entries map[string]section
-	links   map[string]string
-}
-
-type section struct{ offset, size int64 }
-
 // AddArchive stores the images of a tar file, as "docker save" and OCI tools
-// write it, and returns what it added. Every digest in it is checked. Images
+// write it, or of a folder in the OCI layout, such as another store, whose files
+// come, too. It returns what it added. Every digest in it is checked. Images
 // keep the names they have in it, so those must have explicit hosts.
 func (s *Store) AddArchive(path string) ([]Entry, error) {
 	entries, err := s.addArchive(path)
@@ -34,15 +21,11 @@ func (s *Store) AddArchive(path string) ([]Entry, error) {
 }
 
 func (s *Store) addArchive(path string) ([]Entry, error) {
-	f, _, err := openRegular(path)
+	a, err := openArchive(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	a, err := scan(f)
-	if err != nil {
-		return nil, err
-	}
+	defer a.Close()
 	var named []v1.Descriptor
 	switch {
 	case a.has(indexFile):
@@ -70,66 +53,6 @@ func (s *Store) addArchive(path string) ([]Entry, error) {
 		added = append(added, e)
 	}
 	return added, nil
-}
-
-// scan notes where in f the bytes of each regular entry are.
-func scan(f *os.File) (*archive, error) {
-	a := &archive{file: f, entries: map[string]section{}, links: map[string]string{}}
-	tr := tar.NewReader(f) // does not read ahead of an entry's first byte
-	for {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			return a, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("is no plain tar file (decompress it first): %w", err)
-		}
-		if len(a.entries)+len(a.links) == maxEntries {
-			return nil, fmt.Errorf("has more than %d entries", maxEntries)
-		}
-		name := path.Clean(h.Name)
-		switch h.Typeflag {
-		case tar.TypeReg:
-			offset, err := f.Seek(0, io.SeekCurrent)
-			if err != nil {
-				return nil, err
-			}
-			a.entries[name] = section{offset, h.Size}
-		case tar.TypeSymlink:
-			a.links[name] = path.Join(path.Dir(name), h.Linkname)
-		case tar.TypeLink:
-			a.links[name] = path.Clean(h.Linkname)
-		}
-	}
-}
-
-func (a *archive) has(name string) bool {
-	_, ok := a.entries[name]
-	return ok
-}
-
-func (a *archive) open(name string) (*io.SectionReader, error) {
-	name = path.Clean(name)
-	if target, ok := a.links[name]; ok {
-		name = target
-	}
-	s, ok := a.entries[name]
-	if !ok {
-		return nil, fmt.Errorf("has no %s", name)
-	}
-	return io.NewSectionReader(a.file, s.offset, s.size), nil
-}
-
-func (a *archive) read(name string) ([]byte, error) {
-	r, err := a.open(name)
-	if err != nil {
-		return nil, err
-	}
-	data, err := readLimited(r)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	return data, nil
 }
 
 // addLayout stores the blobs of an OCI layout and returns its named entries.
@@ -229,7 +152,7 @@ func (s *Store) copyDocument(a *archive, h v1.Hash) (document, int64, error) {
 // copyLayers stores the blobs of a layout; its documents are stored already.
 func (s *Store) copyLayers(a *archive, all []v1.Descriptor) error {
 	for _, d := range all {
-		r, err := a.open(blobsDir + "/" + d.Digest.Hex)
+		r, err := a.find(blobsDir + "/" + d.Digest.Hex)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func TestArchiveGoesOutAndIn(t *testing.T) {
@@ -79,6 +81,60 @@ func TestArchiveOfTheWrongDigestIsRefused(t *testing.T) {
 	require.ErrorIs(t, s.WriteArchive(io.Discard, map[string]string{"holdfast.dev/a:1": missingDigest}), ErrMissing)
 	require.ErrorContains(t, s.WriteArchive(io.Discard, map[string]string{"holdfast.dev/a:1@" + missingDigest: "sha256:1"}), "is not sha256:1")
 	require.ErrorContains(t, s.WriteArchive(io.Discard, map[string]string{"a:1": missingDigest}), "host with a dot")
+}
+
+// A store on a stick is added to that of a host as it lies there, files and images.
+func TestAStoreIsAddedToAnother(t *testing.T) {
+	t.Parallel()
+	hello := buildHello(t)
+	stick := newStore(t)
+	image, err := stick.AddProgram("holdfast.dev/hello:2", hello)
+	require.NoError(t, err)
+	files, err := stick.AddFiles("holdfast.dev/tools:2", []string{hello})
+	require.NoError(t, err)
+	host := newStore(t)
+	_, err = host.AddProgram("holdfast.dev/hello:1", hello)
+	require.NoError(t, err)
+
+	added, err := host.AddArchive(stick.dir)
+	require.NoError(t, err)
+	require.Len(t, added, 2)
+	require.NoError(t, host.Verify(image, files))
+	_, err = host.Digest("holdfast.dev/hello:1")
+	require.NoError(t, err, "what was there stays")
+
+	added, err = host.AddArchive(host.dir)
+	require.NoError(t, err)
+	require.Len(t, added, 3)
+	require.NoError(t, host.Verify())
+}
+
+// What lies outside the folder, or is no file, is never read.
+func TestAFolderIsReadAndNothingElse(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(blob string) error{
+		"changed": func(blob string) error { return os.WriteFile(blob, []byte("{} "), 0o600) },
+		"a link out of it": func(blob string) error {
+			return errors.Join(os.Rename(blob, filepath.Join(filepath.Dir(blob), "../../../out")), os.Symlink("../../../out", blob))
+		},
+		"a pipe": func(blob string) error { return errors.Join(os.Remove(blob), unix.Mkfifo(blob, 0o600)) },
+		"gone":   os.Remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stick, host := newStore(t), newStore(t)
+			digest, err := stick.AddProgram("holdfast.dev/hello:2", buildHello(t))
+			require.NoError(t, err)
+			h, err := parseDigest(digest)
+			require.NoError(t, err)
+			require.NoError(t, spoil(stick.blobPath(h)))
+			_, err = host.AddArchive(stick.dir)
+			require.Error(t, err)
+			entries, err := host.List()
+			require.NoError(t, err)
+			require.Empty(t, entries)
+		})
+	}
 }
 
 // writeTar writes entries, given as name and bytes in turn.

@@ -40,20 +40,21 @@ func newContentAddCmd() *cobra.Command {
 	var opts contentAddOptions
 	cmd := &cobra.Command{
 		Use:   "add REF FILE... | add --program REF FILE | add --archive FILE",
-		Short: "Add files, a program's image or an archive of images",
+		Short: "Add files, a program's image, an archive of images or another store",
 		Long: `Add files as one artifact named REF; with --program, an image that runs one
 static Linux program; with --archive, the images of a tar file as "docker save"
-and OCI tools write it, under the names they have in it. A store that is missing
-is made.
+and OCI tools write it, under the names they have in it, or all that another store
+has, such as that on a stick. A store that is missing is made.
 
 The same bytes give the same digest, wherever and whenever they are added.`,
 		Example: `  holdfast content add holdfast.dev/kubernetes/linux-amd64:v1.36.3 build/kube build/etcd
   holdfast content add --program holdfast.dev/example/web:1.0.0 build/web
-  holdfast content add --archive images.tar --store /media/stick/content`,
+  holdfast content add --archive images.tar --store build/content
+  holdfast content add --archive /media/stick/content                  # at a site: what was brought`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runContentAdd(cmd.OutOrStdout(), args, opts) },
 	}
 	addStore(cmd, &opts.store)
-	cmd.Flags().StringVar(&opts.archive, "archive", "", "tar file of images")
+	cmd.Flags().StringVar(&opts.archive, "archive", "", "tar file of images, or folder of another store")
 	cmd.Flags().BoolVar(&opts.program, "program", false, "make an image that runs the one file given")
 	addOutput(cmd, &opts.output)
 	cmd.MarkFlagsMutuallyExclusive("archive", "program")
