@@ -29,7 +29,7 @@ func newPauseCmd() *cobra.Command {
 neither applies nor repairs. It goes on fetching and verifying. When the time is
 over, or after "holdfast resume", it puts right what was changed by hand.`,
 		Example: `  holdfast pause --for 2h --reason "stocktaking"
-  holdfast pause web-shop --for 30m`,
+  holdfast pause shop --for 30m`,
 		Args: optionalArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runPause(cmd.OutOrStdout(), layerOf(args), opts)
@@ -58,7 +58,7 @@ func newResumeCmd() *cobra.Command {
 		Long: `End a pause before its time: that of the whole host, or that of a layer. The
 agent then puts right what was changed by hand.`,
 		Example: `  holdfast resume
-  holdfast resume web-shop`,
+  holdfast resume shop`,
 		Args: optionalArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runResume(cmd.OutOrStdout(), layerOf(args), dataDir)

@@ -19,7 +19,7 @@ func newRetryCmd() *cobra.Command {
 confirmed, or all of them and the agent's programs. Otherwise a bad layer is not
 tried until a commit changes it. Use it when the cause was elsewhere and is gone.`,
 		Example: `  holdfast retry
-  holdfast retry web-shop`,
+  holdfast retry shop`,
 		Args: optionalArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runOnce(cmd.OutOrStdout(), dataDir, orders.Order{Verb: orders.Retry, Layer: layerOf(args)})
