@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,8 +30,8 @@ of which commit made it, who signed that, its layer and variables; whether it is
 healthy and if not why; who else writes to it, and what of it is left to others.
 
 All but its health is read from what the agent keeps, so it works without sources,
-cluster and agent. The kind is as kubectl takes it, and an object may be named as
-the status names it: "Deployment shop/web".`,
+cluster and agent, and with a damaged status. The kind is as kubectl takes it, and an
+object may be named as the status names it: "Deployment shop/web".`,
 		Example: `  holdfast explain deployment/web -n shop
   holdfast explain Deployment shop/web
   holdfast explain cm/web-text -o json | jq .commits`,
@@ -72,7 +73,10 @@ const (
 func runExplain(ctx context.Context, w io.Writer, dataDir, object string, opts explainOptions) error {
 	st, err := readStatus(statusOptions{dataDir: dataDir})
 	if err != nil {
-		return err
+		var confirmed bool
+		if st, confirmed = lastConfirmed(dataDir, err); !confirmed {
+			return err
+		}
 	}
 	repo, err := gitsource.Look(sourceState(dataDir))
 	if errors.Is(err, gitsource.ErrNothing) {
@@ -91,6 +95,18 @@ func runExplain(ctx context.Context, w io.Writer, dataDir, object string, opts e
 		return printAs(w, opts.output, said)
 	}
 	return said.print(w)
+}
+
+// lastConfirmed stands in for a status that cannot be read: it knows the site and what
+// was confirmed for it, but not where the cluster is.
+func lastConfirmed(dataDir string, unread error) (st hostStatus, ok bool) {
+	commit, desired, ok, err := reconciler.ReadConfirmed(dataDir)
+	if err != nil || !ok {
+		return st, false
+	}
+	st.Site, st.Host, st.Confirmed = desired.Site, desired.Host, &commit
+	st.Now.Cluster = "is not found: " + unread.Error()
+	return st, true
 }
 
 // explainHere explains an object by the newest revision that has it.
@@ -168,7 +184,7 @@ func (h *hostObject) look(ctx context.Context, st hostStatus, layer render.Layer
 			h.Fight = f.Why
 		}
 	}
-	if h.Cluster = askCluster(ctx, st.Kubeconfig); h.Cluster != answers || layer.Name == "" {
+	if h.Cluster = cmp.Or(st.Now.Cluster, askCluster(ctx, st.Kubeconfig)); h.Cluster != answers || layer.Name == "" {
 		return
 	}
 	c, err := kube.Connect(st.Kubeconfig, nil)

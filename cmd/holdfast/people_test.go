@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -100,4 +101,11 @@ func TestAtThreeInTheMorning(t *testing.T) {
 		return strings.Contains(e, "revision confirmed") && strings.Contains(e, changed[:12])
 	}))
 	require.Contains(t, events[len(events)-1], "agent stopped")
+
+	require.NoError(t, os.WriteFile(filepath.Join(l.opts.dataDir, reconciler.StatusFile), []byte("{\"site\": \"st"), 0o600))
+	out, code = l.tell("explain", "deployment/web", "-n", "shop")
+	require.Zero(t, code)
+	require.Contains(t, out, "health     not known: the cluster is not found: read status ")
+	require.Contains(t, out, "revision   "+changed[:12]+"  signed by platform@example.com; confirmed")
+	require.Contains(t, out, "bases/web/deployment.yaml:")
 }
