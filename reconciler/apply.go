@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -113,6 +114,11 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 // fail ends a layer, and judges it unless the work was interrupted or the node
 // itself is not well.
 func (r *layerRun) fail(ctx context.Context, l render.Layer, err error, unhealthy bool) {
+	if errors.Is(err, ErrGuarded) {
+		r.mu.Lock()
+		r.guarded = true
+		r.mu.Unlock()
+	}
 	if ctx.Err() == nil && countsAgainst(err) && (!unhealthy || r.nodeReady(ctx)) {
 		r.mu.Lock()
 		r.judge(r.target, l, err, unhealthy)

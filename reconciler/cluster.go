@@ -18,6 +18,8 @@ var (
 	ErrNotLeader = errors.New("this host does not hold the site's Lease")
 	// ErrBehind reports that the cluster's inventory was written by another host since it was read.
 	ErrBehind = errors.New("the cluster's inventory is newer than the one that was read")
+	// ErrGuarded reports that an admission webhook or policy refused a write, or did not answer for it.
+	ErrGuarded = errors.New("refused on admission")
 	// ErrOtherSite reports a cluster that belongs to another site.
 	ErrOtherSite = errors.New("the cluster belongs to another site")
 )

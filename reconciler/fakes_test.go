@@ -22,6 +22,7 @@ type fakeCluster struct {
 	inventory     reconciler.Inventory
 	objects       map[string]json.RawMessage // Kind/name → what was applied
 	failing       map[string]error           // layer → error of Apply
+	guarded       string                     // layer that is refused as long as there is a webhook
 	unhealthy     map[string]bool            // layer → never healthy
 	unhealthyWith string                     // a layer with this object is never healthy
 	healthyTimes  int                        // that it is healthy first
@@ -30,6 +31,7 @@ type fakeCluster struct {
 	history       []string                   // calls that change something
 	drift         chan reconciler.Drift
 	watched       []string // layers that are held
+	watchedAt     []int    // calls that had changed something when a watch began
 	saveFails     error    // of the inventory
 	finalizers    string   // hold what is deleted; empty: nothing does
 	events        []reconciler.Event
@@ -141,6 +143,9 @@ func (c *fakeCluster) Apply(_ context.Context, _ string, l render.Layer) ([]reco
 	if err := c.failing[l.Name]; err != nil {
 		return nil, err
 	}
+	if c.guarded == l.Name && c.objects["ValidatingWebhookConfiguration/guard"] != nil {
+		return nil, fmt.Errorf("the webhook says no: %w", reconciler.ErrGuarded)
+	}
 	c.note("apply %s", l.Name)
 	var changes []reconciler.Change
 	for _, raw := range l.Objects {
@@ -199,7 +204,7 @@ func (c *fakeCluster) Delete(_ context.Context, _ string, objects []reconciler.O
 
 func (c *fakeCluster) Watch(ctx context.Context, _ string, layers []render.Layer) (<-chan reconciler.Drift, error) {
 	c.set(func(c *fakeCluster) {
-		c.watched = nil
+		c.watched, c.watchedAt = nil, append(c.watchedAt, len(c.history))
 		for _, l := range layers {
 			c.watched = append(c.watched, l.Name)
 		}

@@ -79,3 +79,61 @@ func TestDriftIsRepairedBeforeTheConfirmation(t *testing.T) {
 	require.True(t, s.cluster.has("ConfigMap/text"))
 	require.Nil(t, st.Confirmed)
 }
+
+func TestAWebhookThatIsToGoDoesNotRefuseItsOwnEnd(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|text old", "hook": "|guard page"})
+	s.start()
+	s.until("runs", runs(first))
+	s.cluster.set(func(c *fakeCluster) { c.guarded = "base" })
+	s.commit(s.layers(map[string]string{"base": "|text more", "hook": "|guard page"}))
+	s.until("is refused", fails(reconciler.PhaseApply, "the webhook says no"))
+	require.True(t, s.cluster.has("ValidatingWebhookConfiguration/guard"), "the fleet wants it")
+
+	s.cluster.set(func(c *fakeCluster) { c.history = nil })
+	last := s.commit(s.layers(map[string]string{"base": "|text more", "hook": "|page"}))
+	s.until("goes on", runs(last))
+	said := s.cluster.said()
+	guard, applied, old := slices.Index(said, "delete ValidatingWebhookConfiguration/guard"), slices.Index(said, "apply base"), slices.Index(said, "delete ConfigMap/old")
+	require.True(t, guard >= 0 && guard < applied && applied < old, "all else goes only when it is confirmed: %q", said)
+}
+
+func TestAWebhookWhoseLayerIsGoneIsHeldThoughItRefuses(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|text", "hook": "|guard"})
+	s.start()
+	s.until("runs", runs(first))
+	s.cluster.set(func(c *fakeCluster) { c.guarded = "base" })
+	files := s.layers(map[string]string{"base": "|text more"})
+	s.commit(files)
+	st := s.until("says what keeps it", func(st reconciler.Status) bool {
+		return fails(reconciler.PhaseApply, "the webhook says no")(st) && len(st.Held) > 0
+	})
+	require.Equal(t, "ValidatingWebhookConfiguration guard", st.Held[0].String())
+	require.Equal(t, `commit with the trailer "Allow-Prune: layer hook"`, st.Held[0].Do)
+	require.True(t, s.cluster.has("ValidatingWebhookConfiguration/guard"))
+
+	last := s.say("Let it go\n\nAllow-Prune: layer hook", files)
+	s.until("goes on", runs(last))
+	require.False(t, s.cluster.has("ValidatingWebhookConfiguration/guard"))
+}
+
+// What is waited for is watched for drift meanwhile, so a watch tells of a wait.
+func TestABadLayerIsPutBackWithoutAWait(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": ", timeout: 1s|text"})
+	s.start()
+	s.until("runs", runs(first))
+	s.cluster.set(func(c *fakeCluster) { c.unhealthyWith = "ConfigMap/worse" })
+	s.commit(s.layers(map[string]string{"base": ", timeout: 1s|text worse"}))
+	s.until("rolls back", fails(reconciler.PhaseConfirm, "layer base stays as last confirmed"))
+	s.cluster.set(func(c *fakeCluster) {
+		found := slices.Index(c.history, "wait worse")
+		require.Equal(t, "apply base", c.history[found+1], "%q", c.history)
+		require.NotContains(t, c.watchedAt, found+1, "it waited before it put the layer back")
+		require.NotEmpty(t, c.watchedAt)
+	})
+}

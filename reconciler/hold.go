@@ -61,7 +61,7 @@ func (s *session) hold(ctx context.Context, rev gitsource.Revision) {
 // else to do. It returns how often that has failed in a row.
 func (s *session) round(ctx context.Context, rev gitsource.Revision, next time.Duration, failures int) int {
 	s.rec.update(func(st *Status, _ time.Time) { st.Next = nil })
-	s.judged, s.going = false, false
+	s.judged, s.going, s.guarded = false, false, false
 	t, soon, err := s.converge(ctx, rev)
 	leader := s.office.settle()
 	if !soon.IsZero() {
@@ -164,6 +164,7 @@ func (s *session) bring(ctx context.Context, rev gitsource.Revision, t *target, 
 	}
 	s.rec.finish(PhaseApply, err)
 	if err != nil {
+		s.unguard(ctx, *t, layers, err)
 		return &planned, err
 	}
 

@@ -134,8 +134,7 @@ func (s *session) prune(ctx context.Context, t target) error {
 	if err != nil {
 		return err
 	}
-	p := pruning{allowed: slices.Concat(t.Prune.Allow, t.Intents.Prune), share: t.Prune.Share, desired: desired.Layers, total: s.inventory.objects()}
-	doomed, held := p.sort(s.inventory.without(desired))
+	doomed, held := s.leftOver(t, desired)
 	s.going = false
 	if len(doomed) > 0 {
 		going, err := s.deleteAll(ctx, t, doomed)
@@ -151,6 +150,12 @@ func (s *session) prune(ctx context.Context, t target) error {
 		stay[i] = h.Object
 	}
 	return s.settle(ctx, desired.union(s.inventory.only(stay)))
+}
+
+// leftOver sorts what the inventory lists and desired does not, by what t allows.
+func (s *session) leftOver(t target, desired Inventory) (doomed []Object, held []HeldObject) {
+	p := pruning{allowed: slices.Concat(t.Prune.Allow, t.Intents.Prune), share: t.Prune.Share, desired: desired.Layers, total: s.inventory.objects()}
+	return p.sort(s.inventory.without(desired))
 }
 
 // deleteAll returns what does not go by itself.

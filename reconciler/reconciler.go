@@ -135,6 +135,7 @@ type session struct {
 	failing  map[string]*trial // digest of a layer → how it failed so far
 	verdicts *verdicts
 	judged   bool      // this round found a layer bad
+	guarded  bool      // this round, a layer was refused on admission
 	said     time.Time // when the log last said how far a source is
 }
 

@@ -91,11 +91,14 @@ func (s *stage) layers(layers map[string]string) map[string]string {
 		files["profiles/shop/addons/"+name+"/kustomization.yaml"] = "resources: [objects.yaml]\n"
 		var objects strings.Builder
 		for _, n := range strings.Fields(names) {
-			kind := "ConfigMap"
-			if n == "space" {
+			version, kind := "v1", "ConfigMap"
+			switch n {
+			case "space":
 				kind = "Namespace"
+			case "guard":
+				version, kind = "admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"
 			}
-			fmt.Fprintf(&objects, "---\napiVersion: v1\nkind: %s\nmetadata: {name: %s}\n", kind, n)
+			fmt.Fprintf(&objects, "---\napiVersion: %s\nkind: %s\nmetadata: {name: %s}\n", version, kind, n)
 		}
 		files["profiles/shop/addons/"+name+"/objects.yaml"] = objects.String()
 	}

@@ -149,6 +149,21 @@ func testWebhookLast(t *testing.T, s *stand) {
 	var failed *reconciler.ObjectError
 	require.ErrorAs(t, err, &failed)
 	require.Contains(t, failed.Hint(), "mend what serves the webhook", "nothing does: it does not answer")
+	require.ErrorIs(t, err, reconciler.ErrGuarded)
+}
+
+func testPolicyRefuses(t *testing.T, s *stand) {
+	s.mustApply(t, s.layer(t, "l", `{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicy, metadata: {name: NS}, spec: {
+  matchConstraints: {resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [configmaps]}]}, validations: [{expression: "false"}]}}`,
+		`{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicyBinding, metadata: {name: NS}, spec: {policyName: NS, validationActions: [Deny],
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NS}}}}}`))
+	within(t, "the policy comes into force", func() bool {
+		_, err := s.Apply(t.Context(), s.site, s.layer(t, "m", configMap("new", "at", time.Now().String())))
+		return errors.Is(err, reconciler.ErrGuarded) && strings.Contains(err.Error(), "ValidatingAdmissionPolicy '"+s.site+"'")
+	})
+	_, err := s.Apply(t.Context(), s.site, s.layer(t, "n", strings.ReplaceAll(deployment("web"), "replicas: 1", "replicas: -1")))
+	require.Error(t, err)
+	require.NotErrorIs(t, err, reconciler.ErrGuarded, "the API server itself refuses that")
 }
 
 func testImmutable(t *testing.T, s *stand) {

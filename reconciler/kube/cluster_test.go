@@ -45,6 +45,7 @@ func TestCluster(t *testing.T) {
 		"a definition's object in the next layer":                    testDefinitionInLayerBefore,
 		"an unknown kind is named":                                   testUnknownKind,
 		"a denying webhook is applied last":                          testWebhookLast,
+		"a policy refuses what it is asked about":                    testPolicyRefuses,
 		"an immutable field is named and nothing is deleted":         testImmutable,
 		"an invalid change deletes nothing":                          testInvalidChange,
 		"a namespace being deleted is named":                         testTerminatingNamespace,

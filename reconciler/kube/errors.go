@@ -28,7 +28,7 @@ func tip(err error) string {
 	case isNoNamespace(err):
 		return "the layer that brings the Namespace must come before it: see dependsOn"
 	case strings.Contains(err.Error(), "failed calling webhook"):
-		return "mend what serves the webhook; or, if it is to go, delete its configuration: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
+		return "mend what serves the webhook; or, if it is to go, take it out of the fleet, or delete its configuration: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
 	default:
 		return ""
 	}
@@ -56,7 +56,22 @@ func (e errUnreachable) Error() string        { return e.err.Error() }
 func (e errUnreachable) Unwrap() error        { return e.err }
 func (e errUnreachable) Is(target error) bool { return target == reconciler.ErrUnreachable }
 
-// answered marks errors that are not the API server's answer as [errUnreachable].
+// errGuarded wraps what a webhook or policy of admission refused, or did not answer
+// for: it is [reconciler.ErrGuarded].
+type errGuarded struct{ err error }
+
+func (e errGuarded) Error() string        { return e.err.Error() }
+func (e errGuarded) Unwrap() error        { return e.err }
+func (e errGuarded) Is(target error) bool { return target == reconciler.ErrGuarded }
+
+// isGuarded looks at the words: the API server has no reason code for it.
+func isGuarded(err error) bool {
+	return judgement(err) != nil && slices.ContainsFunc([]string{"failed calling webhook", "admission webhook", "AdmissionPolicy "},
+		func(words string) bool { return strings.Contains(err.Error(), words) })
+}
+
+// answered marks errors that are not the API server's answer as [errUnreachable], and
+// those that are for others to undo as [errGuarded].
 // The context is that of the work, which a request's own time limit is not part of.
 func answered(ctx context.Context, err error) error {
 	switch {
@@ -64,6 +79,8 @@ func answered(ctx context.Context, err error) error {
 		return errUnreachable{fmt.Errorf("no answer of the API server in time: %w", err)}
 	case unreachable(err), overwhelmed(err):
 		return errUnreachable{err}
+	case isGuarded(err):
+		return errGuarded{err}
 	default:
 		return err
 	}
