@@ -51,6 +51,20 @@ func putBack(dir string, files []string) error {
 	return nil
 }
 
+// undo puts files back that differ, after stop has ended the kubelet and what it runs. A
+// kubelet that has not heard from the API server since it started, as after a power cut,
+// does not end a static pod whose manifest is replaced, and starts no other in its place:
+// it waits for the API server, which waits for it.
+func undo(dir string, files []string, stop func() error) error {
+	if unchanged(dir, files) {
+		return nil
+	}
+	if err := stop(); err != nil {
+		return err
+	}
+	return putBack(dir, files)
+}
+
 // unchanged tells whether files are as the folder has them.
 func unchanged(dir string, files []string) bool {
 	for _, file := range files {

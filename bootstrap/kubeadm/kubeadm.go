@@ -230,9 +230,11 @@ func (n *node) addressBy(rec record) (string, error) {
 	return rec.Address, nil
 }
 
+func unitOf(task string) string { return "holdfast-kubeadm-" + task }
+
 // kubeadm runs the program in a unit of its own.
 func (n *node) kubeadm(ctx context.Context, unit string, args ...string) error {
-	_, err := system.Run(ctx, "holdfast-kubeadm-"+unit, []string{"PATH=" + n.Bin + ":" + system.Path}, append([]string{filepath.Join(n.Bin, "kubeadm")}, args...)...)
+	_, err := system.Run(ctx, unitOf(unit), []string{"PATH=" + n.Bin + ":" + system.Path}, append([]string{filepath.Join(n.Bin, "kubeadm")}, args...)...)
 	return err
 }
 

@@ -188,7 +188,11 @@ func (n *node) gaveUp(ctx context.Context, rec *record, why error) error {
 func (n *node) goBack(ctx context.Context, rec *record) error {
 	from := rec.Upgrade.From
 	n.log.Info("control plane goes back", "from", rec.Upgrade.To, "to", from)
-	err := putBack(n.before(), upgradedFiles())
+	system.End(ctx, unitOf("upgrade")) // which an agent that died may have left
+	err := n.runtimeRuns(ctx)
+	if err == nil {
+		err = undo(n.before(), upgradedFiles(), func() error { return n.stopControlPlane(ctx) })
+	}
 	if err == nil {
 		err = n.runs(ctx)
 	}

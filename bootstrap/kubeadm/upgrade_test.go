@@ -116,3 +116,34 @@ func TestWhatAnUpgradeChangesIsPutBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "old", string(got))
 }
+
+// TestNoKubeletSeesManifestsChangeBack: it would not start what they say, see undo.
+func TestNoKubeletSeesManifestsChangeBack(t *testing.T) {
+	t.Parallel()
+	dir, file := filepath.Join(t.TempDir(), "before"), filepath.Join(t.TempDir(), "etcd.yaml")
+	says := func() string {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		return string(data)
+	}
+	require.NoError(t, os.WriteFile(file, []byte("old"), 0o600))
+	require.NoError(t, keepFiles(dir, []string{file}))
+	require.NoError(t, undo(dir, []string{file}, func() error {
+		t.Error("a control plane is stopped of which nothing has changed")
+		return nil
+	}))
+
+	require.NoError(t, os.WriteFile(file, []byte("new"), 0o600))
+	stuck := errors.New("the kubelet does not stop")
+	require.ErrorIs(t, undo(dir, []string{file}, func() error { return stuck }), stuck)
+	require.Equal(t, "new", says(), "a kubelet still runs")
+
+	stopped := false
+	require.NoError(t, undo(dir, []string{file}, func() error {
+		require.Equal(t, "new", says())
+		stopped = true
+		return nil
+	}))
+	require.True(t, stopped)
+	require.Equal(t, "old", says())
+}

@@ -20,7 +20,7 @@ const UnitDir = "/etc/systemd/system/"
 // waits for it and returns what it printed. One that a dead agent left running
 // is ended first.
 func Run(ctx context.Context, unit string, env []string, args ...string) (string, error) {
-	_ = Systemctl(ctx, "stop", unit+".service") // mostly there is none
+	End(ctx, unit)
 	words := []string{"--quiet", "--wait", "--collect", "--pipe", "--unit=" + unit}
 	for _, variable := range env {
 		words = append(words, "--setenv="+variable)
@@ -32,6 +32,11 @@ func Run(ctx context.Context, unit string, env []string, args ...string) (string
 		return "", fmt.Errorf("%s: %w: %s", unit, err, Reason(both.String()))
 	}
 	return out.String(), nil
+}
+
+// End ends what a dead agent may have left running as a unit.
+func End(ctx context.Context, unit string) {
+	_ = Systemctl(ctx, "stop", unit+".service") // mostly there is none
 }
 
 // Systemctl asks the machine's systemd for something.
