@@ -96,31 +96,3 @@ func unpack(store *content.Store, dir, kind, digest string) (string, error) {
 	}
 	return folder, nil
 }
-
-// removeOthers removes the programs of versions of which nothing runs any
-// more. A pod that outlived an upgrade still needs those it was started by.
-func removeOthers(dir, keep string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) < 2 {
-		return err
-	}
-	links, err := filepath.Glob("/proc/[0-9]*/exe")
-	if err != nil {
-		return err
-	}
-	used := map[string]bool{keep: true}
-	for _, link := range links {
-		if exe, err := os.Readlink(link); err == nil && filepath.Dir(filepath.Dir(exe)) == dir {
-			used[filepath.Base(filepath.Dir(exe))] = true
-		}
-	}
-	for _, e := range entries {
-		if used[e.Name()] {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
-}
