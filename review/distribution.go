@@ -48,11 +48,15 @@ func checkVersions(pairs []*pair, old, r *render.Renderer, o Options) error {
 	type change struct {
 		was, is string
 		live    bool // hosts run it
+		hosts   int  // of a site
 	}
 	seen := map[change]bool{}
 	for _, p := range pairs {
-		c := change{p.was.Node, p.is.Node, p.old != nil && len(p.old.Active()) > 0}
-		if p.new == nil || c.was == c.is || seen[c] {
+		if p.new == nil || p.was.Node == p.is.Node {
+			continue
+		}
+		c := change{p.was.Node, p.is.Node, p.old != nil && len(p.old.Active()) > 0, len(p.new.Active())}
+		if seen[c] {
 			continue
 		}
 		seen[c] = true
@@ -66,7 +70,7 @@ func checkVersions(pairs []*pair, old, r *render.Renderer, o Options) error {
 		}
 		found := o.unknownVersion(d)
 		if found == nil && c.live {
-			if found, err = refusedUpgrade(old, p.old, d, o); err != nil {
+			if found, err = p.refusedUpgrade(old, d, o); err != nil {
 				return err
 			}
 		}
@@ -81,12 +85,12 @@ func checkVersions(pairs []*pair, old, r *render.Renderer, o Options) error {
 	return fleet.Join(errs...)
 }
 
-// refusedUpgrade says that hosts do not go from what a site runs to is, or nil.
-func refusedUpgrade(r *render.Renderer, site *fleet.Site, is fleet.Distribution, o Options) (*fleet.Problem, error) {
+// refusedUpgrade says that hosts do not go from what their site runs to is, or nil.
+func (p *pair) refusedUpgrade(r *render.Renderer, is fleet.Distribution, o Options) (*fleet.Problem, error) {
 	if o.CheckUpgrade == nil {
 		return nil, nil
 	}
-	node, err := r.Node(site)
+	node, err := r.Node(p.old)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +98,7 @@ func refusedUpgrade(r *render.Renderer, site *fleet.Site, is fleet.Distribution,
 	if err != nil {
 		return nil, err
 	}
-	if err := o.CheckUpgrade(was, is, o.Allow.Downgrade); err != nil {
+	if err := o.CheckUpgrade(was, is, len(p.new.Active()), o.Allow.Downgrade); err != nil {
 		return &fleet.Problem{Rule: fleet.RuleDistributionVersion, Msg: err.Error(), Tip: hintOf(err)}, nil
 	}
 	return nil, nil
