@@ -26,6 +26,7 @@ type headquarters struct {
 	repo  string // the project itself
 	build string // folder of the built programs
 	tree  string // of the hosts
+	asked questions
 }
 
 // newHeadquarters makes one in dir, from what is in build.
@@ -176,10 +177,10 @@ func (hq *headquarters) serve() error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", mirror{hq.store()})
-	mux.Handle("/", &cgi.Handler{
+	mux.Handle("/", hq.asked.note(&cgi.Handler{
 		Path: filepath.Join(strings.TrimSpace(string(execPath)), "git-http-backend"),
 		Env:  []string{"GIT_PROJECT_ROOT=" + hq.dir, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null"},
-	})
+	}))
 	go func() { _ = http.Serve(listener, mux) }() // ends with the namespace
 	return nil
 }

@@ -130,6 +130,9 @@ func (h *Host) booted(ctx context.Context) error {
 	return nil
 }
 
+// On tells whether the host is turned on.
+func (h *Host) On() bool { return h.launcher != nil }
+
 // init finds the host's process 1 as the test sees it: the launcher's only child.
 func (h *Host) init() (int, error) {
 	if h.launcher == nil {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,13 +39,17 @@ func Inside(t *testing.T, cache string) bool {
 		}
 		return true
 	}
-	if err := outside(t.Name(), cache); err != nil {
+	timeout := time.Duration(0) // none
+	if deadline, ok := t.Deadline(); ok {
+		timeout = max(time.Until(deadline)-10*time.Second, time.Second) // so that it can say where it was
+	}
+	if err := outside(t.Name(), cache, timeout); err != nil {
 		t.Fatal(err)
 	}
 	return false
 }
 
-func outside(test, cache string) (err error) {
+func outside(test, cache string, timeout time.Duration) (err error) {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(ended)
@@ -67,7 +72,7 @@ func outside(test, cache string) (err error) {
 			os.Exit(130)
 		}
 	}()
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+strings.ReplaceAll(test, "/", "$/^")+"$", "-test.v", "-test.timeout=30m")
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+strings.ReplaceAll(test, "/", "$/^")+"$", "-test.v", "-test.timeout="+timeout.String())
 	cmd.Env = append(os.Environ(), insideVariable+"="+dir, treeVariable+"="+tree)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
