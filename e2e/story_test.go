@@ -65,6 +65,7 @@ func play(t *testing.T, file string, k kit) {
 			"install":  s.install,
 			"boot":     s.boot,
 			"poweroff": s.powerOff,
+			"dated":    s.dated,
 			"cut":      s.cut,
 			"mend":     s.mend,
 			"register": s.register,

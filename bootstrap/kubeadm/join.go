@@ -87,7 +87,8 @@ func (n *node) joinAsWorker(ctx context.Context, address string, material peers.
 }
 
 // introduceAnew has the control plane let a worker in that was off until its
-// certificate ended. It is still the node that it was.
+// certificate ended, or was given it by a clock that was wrong. It is still the node
+// that it was.
 func (n *node) introduceAnew(ctx context.Context) error {
 	through, err := n.findCluster(ctx)
 	if err != nil {
@@ -100,7 +101,7 @@ func (n *node) introduceAnew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.log.Info("the kubelet's certificate has ended; it asks for another", "through", through.Name)
+	n.log.Info("the kubelet's certificate does not count; it asks for another", "through", through.Name)
 	if err := durable.WriteFile(introduction, []byte(kubeconfig(n.localEndpoint(), material)), 0o600); err != nil {
 		return err
 	}
