@@ -9,7 +9,7 @@ KUBE_VERSION := $(foreach package,k8s.io/component-base/version k8s.io/client-go
 TEST_TIMEOUT ?= 15m
 FUZZTIME ?= 30s
 
-.PHONY: help root deps build embedded kustomize helm demo test conformance fuzz kill soak mutate lint bench bench-hosts fleet install e2e e2e-all hosts previous clean
+.PHONY: help root deps build embedded kustomize helm demo test conformance fuzz kill soak mutate lint bench bench-hosts fleet install e2e e2e-all kill-hosts hosts previous clean
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -181,10 +181,13 @@ fleet: ## write the benchmark's fleet (SITES=10000 OUT=dir)
 	@go run ./fleet/fleettest/makefleet --sites $(or $(SITES),10000) "$(OUT)"
 
 e2e: demo hosts ## the main job, end to end, checked: the demo, and stories on whole hosts
-	go test -tags e2e -count=1 -timeout 40m -skip '^Test(Sagas|Figures)$$' ./e2e/...
+	go test -tags e2e -count=1 -timeout 40m -skip '^Test(Sagas|Figures|Kills)$$' ./e2e/...
 
 e2e-all: demo hosts previous ## e2e, the longer stories of each driver, and the sagas: several hosts, minutes each
-	ALL=1 go test -tags e2e -count=1 -timeout 90m -skip '^TestFigures$$' ./e2e/...
+	ALL=1 go test -tags e2e -count=1 -timeout 90m -skip '^Test(Figures|Kills)$$' ./e2e/...
+
+kill-hosts: hosts ## pull the power of whole hosts at random moments (KILLS=50 SEED=n; a minute a kill)
+	KILLS=$(or $(KILLS),50) SEED=$(SEED) go test -tags e2e -count=1 -v -timeout 0 -run '^TestKills$$' ./e2e
 
 hosts: root deps build embedded # what the stories of e2e put on the disks of their hosts
 	@cd e2e/images && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../build/e2e/coredns github.com/coredns/coredns
