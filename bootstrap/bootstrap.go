@@ -107,13 +107,11 @@ func For(kind string) (Driver, error) {
 
 // CheckBackup tells whether clusters of a distribution are backed up. The error has a hint.
 func CheckBackup(d fleet.Distribution) error {
-	if d.Type == fleet.Kubeadm {
-		return nil
+	if d.Type == fleet.Embedded {
+		return errNoBackups
 	}
-	return noBackups(d.Type)
+	return nil
 }
 
-// noBackups is the error of drivers that take none.
-func noBackups(kind string) error {
-	return system.Refuse("clusters of type "+kind+" are not backed up", "write backup: {} for such sites, and back them up by their own means")
-}
+// errNoBackups is that of the one driver that takes none.
+var errNoBackups = system.Refuse("clusters of type "+fleet.Embedded+" are not backed up", "write backup: {} for such sites: what is in them comes from the fleet")

@@ -38,6 +38,13 @@ func TestEachDriverKeepsTheContract(t *testing.T) {
 				require.NoError(t, driver.Stop(t.Context(), dir), "what never ran stops")
 				require.NoError(t, driver.Reset(t.Context(), dir), "and what never was is removed")
 			}
+			err = driver.Backup(t.Context(), dir, t.TempDir())
+			if kind == fleet.Embedded {
+				require.Equal(t, err, bootstrap.CheckBackup(d), "lint says it, too")
+			} else {
+				require.NoError(t, bootstrap.CheckBackup(d))
+				require.ErrorContains(t, err, "that could be backed up", "but nothing is there")
+			}
 			for i, ref := range needs {
 				_, err = driver.Ensure(t.Context(), req)
 				require.ErrorContains(t, err, "no digest is locked for "+ref)

@@ -70,7 +70,7 @@ func (e embeddedDriver) Ensure(ctx context.Context, req Request) (Access, error)
 }
 
 func (embeddedDriver) Backup(context.Context, string, string) error {
-	return noBackups(fleet.Embedded)
+	return errNoBackups
 }
 
 func (embeddedDriver) Stop(ctx context.Context, dir string) error { return embedded.Stop(ctx, dir) }

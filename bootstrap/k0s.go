@@ -37,7 +37,7 @@ func (k0sDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 		err = k0s.Ensure(ctx, k0s.Config{
 			Dir: req.Dir, Programs: bin, Images: images, Host: req.Host, Network: system.Network(req.self().Network),
 			Cluster: soloCluster(req.Distribution), Disable: req.Distribution.Disable,
-			Layers: req.Images, Archive: req.Store, Registries: registries, Log: req.Log,
+			Layers: req.Images, Archive: req.Store, Registries: registries, From: req.From, Log: req.Log,
 		})
 	}
 	if err != nil {
@@ -46,8 +46,8 @@ func (k0sDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 	return Access{Kubeconfig: k0s.Kubeconfig}, removeOthers(filepath.Dir(bin), filepath.Base(bin))
 }
 
-func (k0sDriver) Backup(context.Context, string, string) error {
-	return noBackups(fleet.K0s)
+func (k0sDriver) Backup(ctx context.Context, dir, into string) error {
+	return k0s.Backup(ctx, dir, into)
 }
 
 func (k0sDriver) Stop(ctx context.Context, dir string) error { return k0s.Stop(ctx, dir) }

@@ -39,7 +39,7 @@ func (k k3sDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 		err = k.Family.Ensure(ctx, k3s.Config{
 			Dir: req.Dir, Programs: bin, Images: images, Host: req.Host, Network: system.Network(req.self().Network),
 			Cluster: soloCluster(req.Distribution), Disable: req.Distribution.Disable,
-			Layers: req.Images, Archive: req.Store, Registries: registries, Log: req.Log,
+			Layers: req.Images, Archive: req.Store, Registries: registries, From: req.From, Log: req.Log,
 		})
 	}
 	if err != nil {
@@ -82,5 +82,3 @@ func unpackSolo(ctx context.Context, req Request) (programs, images string, err 
 	images, err = unpack(req.Store, req.Dir, "images", req.Content[needs[1]])
 	return programs, images, err
 }
-
-func (k k3sDriver) Backup(context.Context, string, string) error { return noBackups(k.Name) }

@@ -50,7 +50,8 @@ var k3sKit = kit{
 	name: "k3s", versions: []string{"v1.36.3+k3s1", "v1.36.3+k3s2"}, bad: "v1.36.3+k3s3", spec: "  disable: [traefik, servicelb]\n",
 	add: func(hq *headquarters) error { return hq.addStandIns("docker.io/rancher/mirrored-pause:3.6") },
 	vars: map[string]string{
-		"UNIT": "k3s", "INSTALLED": "/var/lib/holdfast/k3s/record.json", "ENDS": "/etc/systemd/system/k3s.service", "BEGUN": "/etc/rancher/k3s/config.yaml", "VERSIONS": "k3s --version", "MARK": "'standin v1.36.3+k3s1'", "KUBECTL": "k3s kubectl",
+		"UNIT": "k3s", "INSTALLED": "/var/lib/holdfast/k3s/record.json", "RESTORING": "/etc/rancher/k3s/config.yaml",
+		"DATASTORE": "/var/lib/rancher/k3s/standin/data/etcd", "ENDS": "/etc/systemd/system/k3s.service", "BEGUN": "/etc/rancher/k3s/config.yaml", "VERSIONS": "k3s --version", "MARK": "'standin v1.36.3+k3s1'", "KUBECTL": "k3s kubectl",
 		"SNAPSHOTS": "/var/lib/rancher/k3s/server/db/snapshots/holdfast-before-v1.36.3-k3s2-*",
 		"LEAVES":    "/etc/rancher/* /var/lib/rancher/* /run/k3s /var/lib/kubelet/* /usr/local/bin/k3s /etc/systemd/system/k3s.service",
 	},
@@ -60,7 +61,8 @@ var rke2Kit = kit{
 	name: "rke2", versions: []string{"v1.36.3+rke2r1", "v1.36.3+rke2r2"}, bad: "v1.36.3+rke2r3", spec: "  disable: [ingress-controller]\n",
 	add: func(hq *headquarters) error { return hq.addStandIns("docker.io/rancher/mirrored-pause:3.6") },
 	vars: map[string]string{
-		"UNIT": "rke2-server", "INSTALLED": "/var/lib/holdfast/rke2/record.json", "ENDS": "/etc/systemd/system/rke2-server.service", "BEGUN": "/etc/rancher/rke2/config.yaml", "VERSIONS": "rke2 --version", "MARK": "'standin v1.36.3+rke2r1'",
+		"UNIT": "rke2-server", "INSTALLED": "/var/lib/holdfast/rke2/record.json", "RESTORING": "/etc/rancher/rke2/config.yaml",
+		"DATASTORE": "/var/lib/rancher/rke2/standin/data/etcd", "ENDS": "/etc/systemd/system/rke2-server.service", "BEGUN": "/etc/rancher/rke2/config.yaml", "VERSIONS": "rke2 --version", "MARK": "'standin v1.36.3+rke2r1'",
 		"KUBECTL":   "/var/lib/rancher/rke2/bin/kubectl --kubeconfig /etc/rancher/rke2/rke2.yaml",
 		"SNAPSHOTS": "/var/lib/rancher/rke2/server/db/snapshots/holdfast-before-v1.36.3-rke2r2-*",
 		"LEAVES":    "/etc/rancher/* /var/lib/rancher/* /run/k3s /var/lib/kubelet/* /usr/local/bin/rke2 /etc/systemd/system/rke2-server.service",
@@ -71,7 +73,8 @@ var k0sKit = kit{
 	name: "k0s", versions: []string{"v1.36.3+k0s.0", "v1.36.3+k0s.1"}, bad: "v1.36.3+k0s.2", spec: "  disable: [helm, autopilot]\n",
 	add: func(hq *headquarters) error { return hq.addStandIns("registry.k8s.io/pause:3.10") },
 	vars: map[string]string{
-		"UNIT": "k0scontroller", "INSTALLED": "/var/lib/holdfast/k0s/record.json", "ENDS": "/etc/systemd/system/k0scontroller.service", "BEGUN": "/etc/systemd/system/k0scontroller.service", "MARK": "'standin v1.36.3+k0s.0'",
+		"UNIT": "k0scontroller", "INSTALLED": "/var/lib/holdfast/k0s/record.json", "RESTORING": "/var/lib/holdfast/k0s/restored.yaml",
+		"DATASTORE": "/var/lib/k0s/standin/data/etcd", "ENDS": "/etc/systemd/system/k0scontroller.service", "BEGUN": "/etc/systemd/system/k0scontroller.service", "MARK": "'standin v1.36.3+k0s.0'",
 		"KUBECTL": "k0s kubectl", "VERSIONS": "k0s version",
 		"SNAPSHOTS": "/var/lib/holdfast/k0s/backups/k0s_backup_*.tar.gz",
 		"LEAVES":    "/etc/k0s /var/lib/k0s/* /run/k0s /usr/local/bin/k0s /etc/systemd/system/k0scontroller.service",
@@ -86,6 +89,9 @@ func (hq *headquarters) addStandIns(pause string) error {
 		return err
 	}
 	if _, err := hq.run("cp", "-rL", filepath.Join(hq.build, "embedded"), filepath.Join(programs, "standin")); err != nil {
+		return err
+	}
+	if _, err := hq.run("cp", filepath.Join(hq.build, "e2e/etcdutl"), filepath.Join(programs, "standin")); err != nil {
 		return err
 	}
 	for _, version := range append(slices.Clone(hq.kit.versions), hq.kit.bad) {

@@ -24,7 +24,8 @@ type kit struct {
 var kubeadmKit = kit{
 	name: "kubeadm", versions: []string{version}, spec: "  imageRepository: " + repository + "\n", add: addKubeadm,
 	vars: map[string]string{
-		"UNIT": "kubelet", "INSTALLED": "/etc/systemd/system/containerd.service", "BEGUN": "/etc/kubernetes/manifests/kube-apiserver.yaml", "MARK": "kubeadm.k8s.io",
+		"UNIT": "kubelet", "INSTALLED": "/etc/systemd/system/containerd.service", "RESTORING": "/etc/kubernetes/pki/ca.crt", "DATASTORE": "/var/lib/etcd",
+		"BEGUN": "/etc/kubernetes/manifests/kube-apiserver.yaml", "MARK": "kubeadm.k8s.io",
 		"KUBECTL": "$(ls /var/lib/holdfast/kubeadm/bin/*/kubectl | head -n 1) --kubeconfig=/etc/kubernetes/admin.conf", "ENDS": "/etc/kubernetes/admin.conf",
 		"LEAVES": "/etc/kubernetes/* /var/lib/etcd/* /var/lib/containerd/* /var/lib/kubelet/* /etc/systemd/system/kubelet.service /etc/systemd/system/containerd.service",
 	},

@@ -44,6 +44,7 @@ type Config struct {
 	Archive containerd.Archive
 
 	Registries containerd.Registries
+	From       string       // folder that Backup wrote, which the cluster is to be made of; mostly empty
 	Log        *slog.Logger // nil discards
 }
 
@@ -66,8 +67,13 @@ func Ensure(ctx context.Context, cfg Config) error {
 		Kind: kind(cfg.Dir), Dir: cfg.Dir, Program: program, Host: cfg.Host, Network: cfg.Network, Cluster: cfg.Cluster,
 		Files:    func(address string) map[string]string { return files(cfg.Cluster, cfg.Registries, address) },
 		Install:  func(address string) []string { return install(cfg, address) },
-		Archives: cfg.Images, Layers: cfg.Layers, Archive: cfg.Archive, Log: cfg.Log,
+		Archives: cfg.Images, Layers: cfg.Layers, Archive: cfg.Archive, From: cfg.From, Log: cfg.Log,
 	})
+}
+
+// Backup writes what the cluster is made of again into an empty folder: see [solo.Backup].
+func Backup(ctx context.Context, dir, into string) error {
+	return solo.Backup(ctx, kind(dir), dir, into)
 }
 
 // Stop ends the program and all pods, and keeps the data.
@@ -86,7 +92,11 @@ func kind(dir string) solo.Kind {
 		List: func(program string) []string {
 			return []string{program, "ctr", "--namespace", "k8s.io", "--address", "/run/k0s/containerd.sock", "images", "list", "-q"}
 		},
-		Snapshot:   func(string) []string { return []string{"backup", "--save-path=" + backups(dir)} }, // it names the file by the time
+		Snapshot: func(_, folder string) []string { return []string{"backup", "--save-path=" + folder} }, // it names the file by the time
+		Restore: func(file string) []string { // the configuration that it had stays aside: the fleet says how it is now
+			return []string{"restore", "--config-out=" + filepath.Join(dir, "restored.yaml"), file}
+		},
+		Afresh:     true,
 		Shims:      data + "/bin/containerd-shim",
 		Mounts:     []string{"/run/k0s", data + "/kubelet/pods", data + "/kubelet/plugins"},
 		Interfaces: []string{"kube-bridge"},

@@ -44,7 +44,7 @@ func TestCommands(t *testing.T) {
 	kind := kind(dir)
 	for _, words := range [][]string{
 		install(Config{Host: "store-042-a", Disable: []string{"helm", "autopilot"}}, "10.0.0.42"), install(Config{Host: "store-042-a"}, "10.0.0.42"),
-		kind.Snapshot("holdfast-before-v1.36.4-k0s.0"), kind.List("/opt/bin/k0s")[1:], kind.Reset,
+		kind.Snapshot("holdfast-before-v1.36.4-k0s.0", backups(dir)), kind.Restore("/backup.tar.gz"), kind.List("/opt/bin/k0s")[1:], kind.Reset,
 	} {
 		_, err := table.Command(words)
 		require.NoError(t, err, "%q", words)

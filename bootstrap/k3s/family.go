@@ -58,10 +58,17 @@ func (f Family) kind() solo.Kind {
 	return solo.Kind{
 		Name: f.Name, Unit: f.unit, Kubeconfig: f.Kubeconfig(),
 		Images: f.data + "/agent/images", Once: ".cache.json", Record: f.data + "/agent/containerd/holdfast-imports.json",
-		List:     func(program string) []string { return strings.Fields(strings.ReplaceAll(f.list, "PROGRAM", program)) },
-		Snapshot: func(name string) []string { return []string{"etcd-snapshot", "save", "--name", name} },
-		Shims:    f.data + "/data/[^/]*/bin/containerd-shim",
-		Mounts:   []string{"/run/k3s", "/var/lib/kubelet/pods", "/var/lib/kubelet/plugins"},
+		List:      func(program string) []string { return strings.Fields(strings.ReplaceAll(f.list, "PROGRAM", program)) },
+		Snapshot:  func(name, _ string) []string { return []string{"etcd-snapshot", "save", "--name", name} },
+		Snapshots: f.data + "/server/db/snapshots",
+		Forget:    func(file string) []string { return []string{"etcd-snapshot", "delete", file} },
+		Restore: func(file string) []string {
+			return []string{"server", "--cluster-reset", "--cluster-reset-restore-path=" + file}
+		},
+		Lock:   f.data + "/server/db/reset-flag",
+		Keeps:  []string{tokenFile},
+		Shims:  f.data + "/data/[^/]*/bin/containerd-shim",
+		Mounts: []string{"/run/k3s", "/var/lib/kubelet/pods", "/var/lib/kubelet/plugins"},
 		// This, and Leaves, is what k3s-killall.sh, rke2-killall.sh and the scripts that uninstall are documented to remove.
 		Interfaces: append([]string{"cni0"}, f.interfaces...),
 		Parts:      f.parts(),

@@ -37,8 +37,13 @@ type Config struct {
 	Archive containerd.Archive
 
 	Registries containerd.Registries
+	From       string       // folder that Backup wrote, which the cluster is to be made of; mostly empty
 	Log        *slog.Logger // nil discards
 }
+
+// tokenFile is the name of the file of the cluster's token: what is confidential in a
+// snapshot is encrypted with it.
+const tokenFile = "token"
 
 // Ensure makes the host a cluster as cfg says: see [solo.Ensure].
 func (f Family) Ensure(ctx context.Context, cfg Config) error {
@@ -46,15 +51,20 @@ func (f Family) Ensure(ctx context.Context, cfg Config) error {
 	if !system.Exists(program) {
 		return fmt.Errorf("the artifact of programs has no file %s", f.Name)
 	}
-	token := filepath.Join(cfg.Dir, "token")
+	token := filepath.Join(cfg.Dir, tokenFile)
 	if err := ensureToken(token); err != nil {
 		return fmt.Errorf("make the cluster's token: %w", err)
 	}
 	return solo.Ensure(ctx, solo.Config{
 		Kind: f.kind(), Dir: cfg.Dir, Program: program, Host: cfg.Host, Network: cfg.Network, Cluster: cfg.Cluster,
 		Files:    func(address string) map[string]string { return f.files(cfg, program, token, address) },
-		Archives: cfg.Images, Layers: cfg.Layers, Archive: cfg.Archive, Log: cfg.Log,
+		Archives: cfg.Images, Layers: cfg.Layers, Archive: cfg.Archive, From: cfg.From, Log: cfg.Log,
 	})
+}
+
+// Backup writes what the cluster is made of again into an empty folder: see [solo.Backup].
+func (f Family) Backup(ctx context.Context, dir, into string) error {
+	return solo.Backup(ctx, f.kind(), dir, into)
 }
 
 // Stop ends the program and all pods, and keeps the data.

@@ -50,8 +50,12 @@ func TestFiles(t *testing.T) {
 				}
 			}
 			kind := f.kind()
-			_, err = table.Command(kind.Snapshot("holdfast-before-v1.36.4-k3s1"))
-			require.NoError(t, err)
+			for _, words := range [][]string{kind.Snapshot("holdfast-before-v1.36.4-k3s1", ""), kind.Forget("holdfast-backup-store-042-a-1764166800"), kind.Restore("/snapshot")} {
+				_, err = table.Command(words)
+				require.NoError(t, err, "%q", words)
+			}
+			require.NoError(t, table.Check("path", kind.Lock, ""))
+			require.NoError(t, table.Check("path", kind.Snapshots+"/holdfast-backup-store-042-a-1764166800", ""))
 			if list := kind.List("/opt/bin/" + f.Name); list[0] == "/opt/bin/"+f.Name {
 				_, err = table.Command(list[1:])
 			} else {

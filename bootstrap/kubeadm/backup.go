@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/peers"
@@ -173,19 +172,11 @@ func (n *node) dropStrangers(ctx context.Context) error {
 		return err
 	}
 	defer server.Close()
-	nodes, err := server.Nodes(ctx)
-	if err != nil {
-		return err
-	}
-	for _, node := range nodes {
-		name := node.Metadata.Name
-		if name == n.Host || slices.ContainsFunc(n.Members, func(m peers.Member) bool { return m.Name == name }) {
-			continue
-		}
+	gone, err := server.KeepNodes(ctx, func(name string) bool {
+		return name == n.Host || slices.ContainsFunc(n.Members, func(m peers.Member) bool { return m.Name == name })
+	})
+	for _, name := range gone {
 		n.log.Info("node of a host that is not of the site is removed", "host", name)
-		if err := server.Delete(ctx, "/api/v1/nodes/"+name); err != nil && !kubeapi.NotFound(err) {
-			return err
-		}
 	}
-	return nil
+	return err
 }

@@ -4,6 +4,7 @@ package kubeapi
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -70,6 +71,18 @@ func Certificate(kubeconfig string) (tls.Certificate, error) {
 	return cert, nil
 }
 
+// Authority is the digest of the certificate that a kubeconfig knows its cluster by.
+func Authority(kubeconfig string) (string, error) {
+	pair, err := credentials(kubeconfig)
+	if err == nil && len(pair["certificate-authority-data"]) == 0 {
+		err = errors.New(kubeconfig + " holds no certificate of an authority")
+	}
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(pair["certificate-authority-data"])), nil
+}
+
 // credentials are the certificates and the key within a kubeconfig.
 func credentials(kubeconfig string) (map[string][]byte, error) {
 	data, err := os.ReadFile(kubeconfig)
@@ -108,6 +121,25 @@ func (s *Server) Nodes(ctx context.Context) ([]Node, error) {
 	var list struct{ Items []Node }
 	err := s.Get(ctx, "/api/v1/nodes", &list)
 	return list.Items, err
+}
+
+// KeepNodes removes those of other names from the cluster, and says which.
+func (s *Server) KeepNodes(ctx context.Context, keep func(name string) bool) (gone []string, err error) {
+	nodes, err := s.Nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, node := range nodes {
+		name := node.Metadata.Name
+		if keep(name) {
+			continue
+		}
+		if err := s.Delete(ctx, "/api/v1/nodes/"+name); err != nil {
+			return gone, err
+		}
+		gone = append(gone, name)
+	}
+	return gone, nil
 }
 
 // Get asks for a path and reads the answer into what is not nil.

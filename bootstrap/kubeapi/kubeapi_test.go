@@ -56,3 +56,46 @@ func TestKubeconfigsThatGiveNoAccess(t *testing.T) {
 	_, err := Open("/nowhere/config", 6443)
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
+
+func TestNodesOfOthersAreRemoved(t *testing.T) {
+	t.Parallel()
+	var deleted []string
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodDelete && r.URL.Path == "/api/v1/nodes/c":
+			http.Error(w, "somebody was faster", http.StatusNotFound)
+		case r.Method == http.MethodDelete && r.URL.Path == "/api/v1/nodes/d":
+			http.Error(w, "no", http.StatusForbidden)
+		case r.Method == http.MethodDelete:
+			deleted = append(deleted, r.URL.Path)
+		default:
+			fmt.Fprint(w, `{"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}},{"metadata":{"name":"c"}},{"metadata":{"name":"d"}}]}`)
+		}
+	}))
+	defer api.Close()
+	s := &Server{base: api.URL}
+	gone, err := s.KeepNodes(t.Context(), func(name string) bool { return name == "a" || name == "d" })
+	require.NoError(t, err)
+	require.Equal(t, []string{"b", "c"}, gone)
+	require.Equal(t, []string{"/api/v1/nodes/b"}, deleted)
+	gone, err = s.KeepNodes(t.Context(), func(name string) bool { return name != "d" })
+	require.ErrorContains(t, err, "403 Forbidden")
+	require.Empty(t, gone)
+}
+
+func TestAClusterIsKnownByItsAuthority(t *testing.T) {
+	t.Parallel()
+	digests := map[string]bool{}
+	for _, text := range []string{"aGVsbG8=", "d29ybGQ="} {
+		file := filepath.Join(t.TempDir(), "config")
+		require.NoError(t, os.WriteFile(file, []byte("    certificate-authority-data: "+text+"\n"), 0o600))
+		digest, err := Authority(file)
+		require.NoError(t, err)
+		digests[digest] = true
+	}
+	require.Len(t, digests, 2)
+	file := filepath.Join(t.TempDir(), "config")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	_, err := Authority(file)
+	require.ErrorContains(t, err, "holds no certificate of an authority", "none is not the same as none")
+}

@@ -60,20 +60,24 @@ func (n *node) placeArchives() error {
 		if system.Exists(target) || os.Link(source, target) == nil {
 			continue
 		}
-		err := system.Place(target, func(w io.Writer) error {
-			f, err := os.Open(source)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			_, err = io.Copy(w, f)
-			return err
-		})
-		if err != nil {
+		if err := copyFile(source, target); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// copyFile makes a file that only root can read, which is there whole or not at all.
+func copyFile(source, target string) error {
+	f, err := os.Open(source)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return system.Place(target, func(w io.Writer) error {
+		_, err := io.Copy(w, f)
+		return err
+	})
 }
 
 // dropArchives removes those of other versions, here and where they were unpacked.

@@ -10,7 +10,7 @@ import (
 
 // Stop ends the program and all pods, and keeps the data.
 func Stop(ctx context.Context, kind Kind, dir string) error {
-	n, err := made(kind, dir)
+	n, _, err := made(kind, dir)
 	if n == nil {
 		return err
 	}
@@ -19,7 +19,7 @@ func Stop(ctx context.Context, kind Kind, dir string) error {
 
 // Reset takes the node apart and removes what Ensure and the program made on the host, data included.
 func Reset(ctx context.Context, kind Kind, dir string) error {
-	n, err := made(kind, dir)
+	n, _, err := made(kind, dir)
 	if n == nil {
 		return err
 	}
@@ -30,14 +30,14 @@ func Reset(ctx context.Context, kind Kind, dir string) error {
 }
 
 // made returns the node whose record is in dir, or nil where there is none.
-func made(kind Kind, dir string) (*node, error) {
+func made(kind Kind, dir string) (*node, record, error) {
 	n := newNode(Config{Kind: kind, Dir: dir})
 	rec, err := n.readRecord()
 	if err != nil || rec.Step == "" {
-		return nil, err
+		return nil, rec, err
 	}
 	n.Program = rec.Program
-	return n, nil
+	return n, rec, nil
 }
 
 func (n *node) stop(ctx context.Context) error {

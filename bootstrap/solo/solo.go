@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
@@ -24,8 +25,14 @@ type Kind struct {
 	Once       string // file there that, where it exists, has each imported once, not at each start; may be empty
 	Record     string // file among containerd's data that says which of the layers' images were imported
 
-	List     func(program string) []string // a command that prints the names of the images that there are
-	Snapshot func(name string) []string    // words after the program: keep the datastore as it is
+	List      func(program string) []string      // a command that prints the names of the images that there are
+	Snapshot  func(name, folder string) []string // words after the program: keep the datastore as it is; the folder is there,
+	Snapshots string                             // or else the program keeps all in this one, in files that begin with the name,
+	Forget    func(file string) []string         // until it is told to remove one
+	Restore   func(file string) []string         // words after the program: make the datastore that of such a file, while nothing runs
+	Afresh    bool                               // it does so only where there is no data
+	Lock      string                             // file by which it would refuse to do so twice; may be empty
+	Keeps     []string                           // names of files in our own folder that belong to the datastore
 
 	Shims      string   // pattern of the path of what pods run below
 	Mounts     []string // what they leave is mounted below these
@@ -50,6 +57,7 @@ type Config struct {
 	Archives string                                 // folder of the archives of the distribution's own images: its content decides the path
 	Layers   map[string]string                      // images of the layers, reference → digest
 	Archive  containerd.Archive
+	From     string       // folder that [Backup] wrote, which the cluster is to be made of; mostly empty
 	Log      *slog.Logger // nil discards
 }
 
@@ -84,13 +92,18 @@ func Ensure(ctx context.Context, cfg Config) error {
 	if n.Install != nil {
 		n.install = append([]string{n.Program}, n.Install(address)...)
 	}
-	if rec.Step == stepReady && rec.Cluster == n.Cluster && n.upToDate() && n.healthy(ctx) == nil {
+	if n.From == "" && rec.Step == stepReady && rec.Cluster == n.Cluster && n.upToDate() && n.healthy(ctx) == nil {
 		return nil
 	}
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if rec.Step == stepInstall && rec.Cluster != n.Cluster {
+	switch {
+	case n.From != "":
+		if err := n.restore(ctx, &rec, address); err != nil {
+			return fmt.Errorf("restore %s: %w", n.Name, err)
+		}
+	case rec.Step == stepInstall && rec.Cluster != n.Cluster:
 		// Nothing can have been put into a cluster that was never ready.
 		if err := n.uninstall(ctx); err != nil {
 			return err
@@ -104,6 +117,11 @@ func Ensure(ctx context.Context, cfg Config) error {
 	}
 	if err := n.run(ctx); err != nil {
 		return fmt.Errorf("start %s: %w", n.Name, err)
+	}
+	if n.From != "" {
+		if err := n.dropStrangers(ctx); err != nil {
+			return err
+		}
 	}
 	count, err := n.folder().Import(ctx, n.Archive, n.Layers)
 	if err != nil {
@@ -172,6 +190,7 @@ func (n *node) begin(ctx context.Context, rec record, address string) (record, e
 	case rec.Step == "":
 		rec = record{Step: stepInstall, Address: address}
 		n.log.Info("cluster is made", "version", n.Cluster.Version)
+	case n.From != "":
 	case rec.Step == stepInstall:
 		n.log.Info("an installation was cut off; going on with it")
 	case rec.Snapshot == "" && rec.Cluster.Version != n.Cluster.Version:
@@ -192,7 +211,7 @@ func (n *node) snapshot(ctx context.Context, rec *record) error {
 		return err
 	}
 	name := "holdfast-before-" + tag(n.Cluster.Version)
-	if _, err := n.call(ctx, "snapshot", append([]string{rec.Program}, n.Snapshot(name)...)); err != nil {
+	if _, err := n.call(ctx, "snapshot", append([]string{rec.Program}, n.Snapshot(name, filepath.Join(n.Dir, "backups"))...)); err != nil {
 		return err
 	}
 	n.log.Info("datastore is kept", "snapshot", name, "from", rec.Cluster.Version, "to", n.Cluster.Version)
@@ -213,22 +232,13 @@ func (n *node) folder() containerd.Folder {
 
 // run makes the unit run the program, and returns when its API and the node are ready.
 func (n *node) run(ctx context.Context) error {
-	changed, err := system.Write(n.files)
+	verb := "start"
+	changed, err := n.configure(ctx)
 	if err != nil {
 		return err
 	}
-	if err := system.Link(n.link(), n.Program); err != nil {
-		return err
-	}
-	verb := "start"
-	if len(changed) > 0 || !n.installed() {
+	if changed {
 		verb = "restart"
-		if err := n.makeUnit(ctx); err != nil {
-			return err
-		}
-		if err := system.Systemctl(ctx, "daemon-reload"); err != nil {
-			return err
-		}
 	}
 	err = errors.Join(system.Systemctl(ctx, "enable", n.Unit+".service"), system.Systemctl(ctx, verb, n.Unit+".service"))
 	if err == nil {
@@ -238,4 +248,22 @@ func (n *node) run(ctx context.Context) error {
 		return fmt.Errorf("%w%s", err, n.lastWords())
 	}
 	return nil
+}
+
+// configure writes what the unit reads, and the unit, and says whether any of it is new.
+func (n *node) configure(ctx context.Context) (changed bool, err error) {
+	files, err := system.Write(n.files)
+	if err != nil {
+		return false, err
+	}
+	if err := system.Link(n.link(), n.Program); err != nil {
+		return false, err
+	}
+	if len(files) == 0 && n.installed() {
+		return false, nil
+	}
+	if err := n.makeUnit(ctx); err != nil {
+		return true, err
+	}
+	return true, system.Systemctl(ctx, "daemon-reload")
 }

@@ -37,7 +37,7 @@ func (l like) data(file string) string { return filepath.Join("/var/lib/rancher"
 
 func (l like) commands() map[string]func(context.Context, documented.Command) error {
 	return map[string]func(context.Context, documented.Command) error{
-		"--version": l.printVersion, "server": l.server, "etcd-snapshot save": l.snapshot,
+		"--version": l.printVersion, "server": l.server, "etcd-snapshot save": l.snapshot, "etcd-snapshot delete": l.forget,
 		"ctr images list": func(_ context.Context, cmd documented.Command) error {
 			args := []string{"--address=/run/k3s/containerd.sock", "--namespace=k8s.io", "images", "list"}
 			for flag := range cmd.Flags {

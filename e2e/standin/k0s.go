@@ -25,7 +25,7 @@ const (
 
 func (k k0s) commands() map[string]func(context.Context, documented.Command) error {
 	return map[string]func(context.Context, documented.Command) error{
-		"version": k.printVersion, "install controller": k.install, "controller": k.controller, "backup": k.backup, "reset": k.reset,
+		"version": k.printVersion, "install controller": k.install, "controller": k.controller, "backup": k.backup, "restore": k.restore, "reset": k.reset,
 		"ctr --namespace k8s.io --address /run/k0s/containerd.sock images list": func(context.Context, documented.Command) error {
 			return become(programs+"/ctr", os.Args[2:]...)
 		},
@@ -141,7 +141,7 @@ func (k k0s) places() error {
 // reset removes service and data, once nothing runs.
 func (k0s) reset(ctx context.Context, _ documented.Command) error {
 	unit := filepath.Base(k0sUnit)
-	if exec.CommandContext(ctx, "systemctl", "is-active", "--quiet", unit).Run() == nil {
+	if running(ctx, unit) {
 		return errors.New("k0s: k0s seems to be running, please stop k0s before reset")
 	}
 	if err := embedded.Reset(ctx, k0sData+"/standin"); err != nil {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/embedded"
@@ -15,9 +14,15 @@ import (
 )
 
 // server runs the cluster until it is told to end. Pods go on then, as documented.
-func (l like) server(ctx context.Context, _ documented.Command) error {
+func (l like) server(ctx context.Context, cmd documented.Command) error {
 	s, err := l.settings()
 	if err != nil {
+		return err
+	}
+	if _, reset := cmd.Flags["--cluster-reset"]; reset {
+		return l.clusterReset(ctx, cmd.Flags["--cluster-reset-restore-path"])
+	}
+	if err := os.RemoveAll(l.data("server/db/reset-flag")); err != nil {
 		return err
 	}
 	if err := l.layOut(); err != nil {
@@ -146,29 +151,5 @@ func notify(state string) error {
 	}
 	defer conn.Close()
 	_, err = conn.Write([]byte(state))
-	return err
-}
-
-// snapshot keeps the datastore in a file.
-func (l like) snapshot(ctx context.Context, cmd documented.Command) error {
-	name := cmd.Flags["--name"]
-	if name == "" {
-		name = "on-demand"
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(l.data("server/db/snapshots"), fmt.Sprintf("%s-%s-%d", name, host, time.Now().Unix()))
-	if err := l.table.Check("path", file, ""); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	if err := saveEtcd(ctx, l.data("standin"), file); err != nil {
-		return err
-	}
-	_, err = fmt.Printf("Snapshot %s saved.\n", filepath.Base(file))
 	return err
 }

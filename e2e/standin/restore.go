@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// etcdData is the folder of the datastore of an embedded cluster.
+func etcdData(dir string) string { return filepath.Join(dir, "data", "etcd") }
+
+// restoreEtcd makes the datastore of an embedded cluster, which has none, of a snapshot.
+func restoreEtcd(ctx context.Context, dir, snapshot string) error {
+	if err := os.MkdirAll(filepath.Dir(etcdData(dir)), 0o755); err != nil {
+		return err
+	}
+	const peer = "https://127.0.0.1:2380" // it stays alone, wherever it listens later
+	out, err := exec.CommandContext(ctx, programs+"/etcdutl", "snapshot", "restore", snapshot, "--data-dir="+etcdData(dir),
+		"--name=node", "--initial-cluster=node="+peer, "--initial-advertise-peer-urls="+peer).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("restore %s: %w: %s", snapshot, err, out)
+	}
+	return nil
+}
+
+// readKeys reads the certificates and keys of an embedded cluster, by name.
+func readKeys(dir string) (map[string][]byte, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "pki", "*"))
+	if err != nil {
+		return nil, err
+	}
+	keys := map[string][]byte{}
+	for _, file := range files {
+		if keys[filepath.Base(file)], err = os.ReadFile(file); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
+}
+
+func writeKeys(dir string, keys map[string][]byte) error {
+	dir = filepath.Join(dir, "pki")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for name, data := range keys {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(name)), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// running tells whether a unit is.
+func running(ctx context.Context, unit string) bool {
+	return exec.CommandContext(ctx, "systemctl", "is-active", "--quiet", unit).Run() == nil
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
+)
+
+// kept is a snapshot. The real ones have the authorities within the datastore, sealed
+// with the token; here they are beside it.
+type kept struct {
+	Etcd   []byte
+	Sealed []byte
+}
+
+// snapshot keeps the datastore in a file.
+func (l like) snapshot(ctx context.Context, cmd documented.Command) error {
+	name := cmd.Flags["--name"]
+	if name == "" {
+		name = "on-demand"
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(l.data("server/db/snapshots"), fmt.Sprintf("%s-%s-%d", name, host, time.Now().Unix()))
+	if err := l.table.Check("path", file, ""); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	plain := file + ".etcd"
+	defer os.Remove(plain)
+	if err := saveEtcd(ctx, l.data("standin"), plain); err != nil {
+		return err
+	}
+	if err := l.seal(plain, file); err != nil {
+		return err
+	}
+	_, err = fmt.Printf("Snapshot %s saved.\n", filepath.Base(file))
+	return err
+}
+
+func (l like) seal(plain, file string) error {
+	var k kept
+	keys, err := readKeys(l.data("standin"))
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(keys)
+	if err != nil {
+		return err
+	}
+	box, err := l.box()
+	if err != nil {
+		return err
+	}
+	nonce := make([]byte, box.NonceSize())
+	if _, err := rand.Read(nonce); err != nil {
+		return err
+	}
+	k.Sealed = box.Seal(nonce, nonce, text, nil)
+	if k.Etcd, err = os.ReadFile(plain); err != nil {
+		return err
+	}
+	data, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, data, 0o600)
+}
+
+// box is opened by the password in the token.
+func (l like) box() (cipher.AEAD, error) {
+	token, err := os.ReadFile(l.data("server/token"))
+	if err != nil {
+		return nil, err
+	}
+	_, password, _ := strings.Cut(strings.TrimSpace(string(token)), "::server:")
+	key := sha256.Sum256([]byte(password))
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+// forget removes snapshots.
+func (l like) forget(_ context.Context, cmd documented.Command) error {
+	for _, name := range cmd.Rest {
+		if err := os.Remove(filepath.Join(l.data("server/db/snapshots"), name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clusterReset makes the datastore that of a snapshot, and ends.
+func (l like) clusterReset(ctx context.Context, file string) error {
+	flag := l.data("server/db/reset-flag")
+	if _, err := os.Stat(flag); err == nil {
+		return fmt.Errorf("%s: cluster-reset was performed; to perform another, first delete %s", l.name, flag)
+	}
+	if running(ctx, l.unit) {
+		return fmt.Errorf("%s: its ports are in use", l.name)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var k kept
+	if err := json.Unmarshal(data, &k); err != nil {
+		return err
+	}
+	box, err := l.box()
+	if err != nil {
+		return err
+	}
+	text, err := box.Open(nil, k.Sealed[:box.NonceSize()], k.Sealed[box.NonceSize():], nil)
+	if err != nil {
+		return fmt.Errorf("%s: bootstrap data already found and encrypted with different token", l.name)
+	}
+	var keys map[string][]byte
+	if err := json.Unmarshal(text, &keys); err != nil {
+		return err
+	}
+	plain := l.data("server/db/restored")
+	if err := errors.Join(l.layOut(), folders(filepath.Dir(plain)), os.WriteFile(plain, k.Etcd, 0o600)); err != nil {
+		return err
+	}
+	defer os.Remove(plain)
+	old := l.data(fmt.Sprintf("server/db/etcd-old-%d", time.Now().UnixNano()))
+	if err := os.Rename(etcdData(l.data("standin")), old); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := errors.Join(restoreEtcd(ctx, l.data("standin"), plain), writeKeys(l.data("standin"), keys), os.WriteFile(flag, nil, 0o600)); err != nil {
+		return err
+	}
+	_, err = fmt.Println("Managed etcd cluster membership has been reset, restart without --cluster-reset flag now.")
+	return err
+}
