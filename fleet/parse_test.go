@@ -46,6 +46,14 @@ func TestParseDistribution(t *testing.T) {
 	}
 }
 
+func TestAMissingFieldIsNamedWithItsValues(t *testing.T) {
+	t.Parallel()
+	_, err := fleet.ParseDistribution([]byte(head + "Distribution\nmetadata:\n  name: x\nspec: {version: v1.36.3}\n"))
+	require.Equal(t, "add it: one of embedded, kubeadm, k3s, rke2, k0s", fleet.Problems(err)[0].Tip)
+	_, err = fleet.ParseDistribution([]byte(head + "Distribution\nmetadata:\n  name: x\nspec: {type: embedded}\n"))
+	require.Equal(t, "add it", fleet.Problems(err)[0].Tip)
+}
+
 func TestLock(t *testing.T) {
 	t.Parallel()
 	digest := "sha256:" + strings.Repeat("0a", 32)

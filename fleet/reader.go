@@ -119,9 +119,20 @@ func (r reader) object(n *yaml.Node, what string, fields map[string]field) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if fields[name].required && !seen[name] {
-			r.problem(n, "add it", "%s lacks the field %s", what, name).Rule = RuleMissingField
+			r.problem(n, "add it"+fields[name].choice(), "%s lacks the field %s", what, name).Rule = RuleMissingField
 		}
 	}
+}
+
+// choice names the values of a field that takes few.
+func (f field) choice() string {
+	if f.is == nil {
+		return ""
+	}
+	if words, _ := f.is()["enum"].([]string); len(words) > 0 {
+		return ": one of " + strings.Join(words, ", ")
+	}
+	return ""
 }
 
 // entries calls read for every entry of a mapping with free keys, each once.

@@ -199,7 +199,7 @@ func printLocked(w io.Writer, locked []lockedProfile, output string) error {
 		if l.Changed {
 			what = "written"
 		}
-		if _, err := fmt.Fprintf(w, "%s: %d references of the distribution, %d images: %s\n", l.File, l.Distribution, l.Images, what); err != nil {
+		if _, err := fmt.Fprintf(w, "%s: %s of the distribution, %s: %s\n", l.File, counted(l.Distribution, "reference"), counted(l.Images, "image"), what); err != nil {
 			return err
 		}
 	}

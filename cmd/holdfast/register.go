@@ -19,6 +19,7 @@ import (
 	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/identity"
+	"github.com/holdfast-fleet/holdfast/trust"
 )
 
 type registerOptions struct {
@@ -196,10 +197,24 @@ func registerHost(w io.Writer, opts registerOptions) error {
 	_, err = fmt.Fprintf(w, `wrote %s
 fingerprint %s (compare it with the host's)
 
-Now commit it, signed:
+Now commit it, signed%[5]s:
   git add %[1]s && git commit -S -m 'Register %[3]s at %[4]s'
-`, name, fingerprint, opts.host, site.Name)
+`, name, fingerprint, opts.host, site.Name, released(opts.fleet))
 	return err
+}
+
+// released says what else it takes until hosts take a commit, where the fleet is in releases mode.
+func released(dir string) string {
+	const file = "trust/policy.yaml"
+	data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(file)))
+	if err != nil {
+		return ""
+	}
+	policy, err := trust.ParsePolicy(file, data)
+	if err != nil || !policy.Releases() {
+		return ""
+	}
+	return ", and release it by a signed tag, as " + file + " has it"
 }
 
 func addHostFile(dir, name string, data []byte) error {

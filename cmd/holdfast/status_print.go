@@ -183,9 +183,9 @@ func (st hostStatus) printHeld(s *sheet) {
 	}
 }
 
-// isMended tells whether a layer is to be another by now than the one that was found bad.
+// isMended tells whether a layer is to be another by now than the one that was found bad, or is not to be at all.
 func (st hostStatus) isMended(v reconciler.Verdict) bool {
-	return slices.ContainsFunc(st.Layers, func(l reconciler.LayerStatus) bool { return l.Name == v.Layer && l.Digest != v.Digest })
+	return !slices.ContainsFunc(st.Layers, func(l reconciler.LayerStatus) bool { return l.Name == v.Layer && l.Digest == v.Digest })
 }
 
 func (st hostStatus) printFailures(s *sheet) {
