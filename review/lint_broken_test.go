@@ -96,7 +96,7 @@ func brokenObjects() []broken {
 		{fleet.RuleDistributionVersion, "", and(change("profiles/shop/distribution/distribution.yaml", "v1.36.3", "v1.37.2"), change("profiles/shop/content.lock", "program:v1.36.3", "program:v1.37.2")),
 			"profiles/shop/distribution/distribution.yaml:7", "no v1.37", "take v1.36"},
 		{fleet.RuleUnlockedImage, "that the lock lacks", change(web+"web.yaml", "      containers:\n", "      containers:\n        - {name: side, image: side:1.0.0}\n"), web + "web.yaml:15", "image side:1.0.0 has no digest in profiles/shop/content.lock", "holdfast lock shop"},
-		{fleet.RuleUnlockedImage, "without a lock", file("profiles/shop/content.lock", ""), "profiles/shop/profile.yaml", "no content.lock with the digests of its images: web:1.0.0", "holdfast lock shop"},
+		{fleet.RuleUnlockedImage, "without a lock", file("profiles/shop/content.lock", ""), "profiles/shop/profile.yaml", "has no digest of the profile's images: web:1.0.0", "holdfast lock shop"},
 		{fleet.RuleFloatingImage, "", and(change("profiles/shop/content.lock", "web:1.0.0", "web:latest"), change(web+"web.yaml", "web:1.0.0", "web:latest")), web + "web.yaml:16", "image web:latest has no tag that stays", "web:1.2.3"},
 		{fleet.RuleAdmissionPolicy, "that is none", file(policy, sound()[base]), policy + ":2", "it is no admission policy", "move others to a layer"},
 		{fleet.RuleAdmissionPolicy, "with a typo", file(policy, vap+"      mesage: bad image\n"+binding), policy + ":8", "ValidatingAdmissionPolicy images: unknown field spec.validations[0].mesage", "did you mean message?"},

@@ -102,7 +102,7 @@ func noLock(p *fleet.Profile, refs []string) fleet.Problem {
 		what = fmt.Sprintf("%s and %d more", strings.Join(refs[:3], ", "), len(refs)-3)
 	}
 	return fleet.Problem{File: p.Dir + "/profile.yaml", Rule: fleet.RuleUnlockedImage,
-		Msg: "the profile has no content.lock with the digests of its images: " + what, Tip: lockTip(p)}
+		Msg: "content.lock has no digest of the profile's images: " + what, Tip: lockTip(p)}
 }
 
 func lockTip(p *fleet.Profile) string {
