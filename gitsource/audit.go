@@ -59,7 +59,7 @@ func OpenAudit(dir string, anchor *trust.Keyring) (*Audit, error) {
 	}
 	return &Audit{
 		repo: repo, bounds: make(map[plumbing.Hash]*floor),
-		court: &court{store: &store{git: storage}, anchor: anchor, trusts: make(map[plumbing.Hash]*trustFolder), tags: newTagIndex(tags), limit: time.Now().Add(ahead)},
+		court: &court{store: &store{git: newStorage(storage.Filesystem())}, anchor: anchor, trusts: make(map[plumbing.Hash]*trustFolder), tags: newTagIndex(tags), limit: time.Now().Add(ahead)},
 	}, nil
 }
 

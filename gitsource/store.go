@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/go-git/go-billy/v5"
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
@@ -62,8 +63,11 @@ func openStore(disk durable.Disk, dir string) (*store, error) {
 	return s, nil
 }
 
-func (s *store) open() {
-	s.git = filesystem.NewStorageWithOptions(osfs.New(s.dir), cache.NewObjectLRU(4<<20), filesystem.Options{
+func (s *store) open() { s.git = newStorage(osfs.New(s.dir)) }
+
+// newStorage reads the objects of a repository, and keeps its packs open.
+func newStorage(dir billy.Filesystem) *filesystem.Storage {
+	return filesystem.NewStorageWithOptions(dir, cache.NewObjectLRU(4<<20), filesystem.Options{
 		MaxOpenDescriptors:   16,
 		LargeObjectThreshold: 1 << 20,
 	})
