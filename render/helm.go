@@ -115,7 +115,7 @@ func (s *scan) release(dir, home string, at place, c *types.HelmChart) (chart.Re
 // chartFiles reads the folder of a chart, but for what its .helmignore names.
 func (s *scan) chartFiles(at place, dir string, c *types.HelmChart) (chart.Files, bool) {
 	if _, err := s.lstat(path.Join(dir, "Chart.yaml")); errors.Is(err, fs.ErrNotExist) {
-		pull := "put the chart there as a folder with a Chart.yaml"
+		pull := "put the chart there as a folder with a Chart.yaml; that of an archive: tar -xzf ARCHIVE -C " + path.Dir(dir)
 		if c.Repo != "" {
 			pull = "take a copy into the tree and commit it: \"helm pull\" with --untar --untardir " + path.Dir(dir)
 		}

@@ -79,6 +79,7 @@ func TestChartsAreRefused(t *testing.T) {
 		want, tip      string
 	}{
 		{"a chart that is not in the tree", plain, fields("    repo: https://example.com\n    version: 1.2.3\n"), webFile + ":2: there is no chart in profiles/p/addons/web/charts/c-1.2.3/c", "--untardir profiles/p/addons/web/charts/c-1.2.3"},
+		{"a chart that is not in the tree, and from nowhere", plain, map[string]string{webFile: "helmCharts:\n  - {name: other, releaseName: r, namespace: shop}\n"}, webFile + ":2: there is no chart in profiles/p/addons/web/charts/other", "tar -xzf ARCHIVE -C profiles/p/addons/web/charts"},
 		{"another version than that in the tree", plain, fields("    version: 2.0.0\n"), webFile + ":2: version 2.0.0 is not that of the chart", "correct the version"},
 		{"a chart out of reach", plain, map[string]string{webFile: "helmGlobals: {chartHome: ../../../q}\nhelmCharts:\n  - {name: c, releaseName: r, namespace: shop}\n"}, webFile + ":3: profiles/q/c is out of reach of profiles/p", "its own folder"},
 		{"a chart by an absolute path", plain, map[string]string{webFile: "helmGlobals: {chartHome: /usr/share}\nhelmCharts:\n  - {name: c, releaseName: r, namespace: shop}\n"}, webFile + ":3: \"/usr/share\" is not a relative path", "relative"},
