@@ -31,7 +31,7 @@ func following(t *testing.T, r *gitsource.Repository, interval time.Duration) <-
 // until verifies whenever a source was asked, until commit is accepted.
 func until(t *testing.T, r *gitsource.Repository, heard <-chan struct{}, commit string) {
 	t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(2 * time.Minute)
 	for {
 		select {
 		case <-heard:
@@ -72,11 +72,20 @@ func TestASlowSourceKeepsNoOtherFromBeingHeard(t *testing.T) {
 			}
 		}
 	}
+	begun := make(chan struct{})
+	good := gitsourcetest.ServeHandler(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		select { // or the slow source would have nothing to send that is new
+		case <-begun:
+			backend.ServeHTTP(w, req)
+		case <-req.Context().Done():
+		}
+	}))
 	o := f.options(t)
-	o.Sources = []gitsource.Source{{URL: gitsourcetest.ServeHandler(t, http.HandlerFunc(drips)) + "/fleet"}, {URL: f.url}}
+	o.Sources = []gitsource.Source{{URL: gitsourcetest.ServeHandler(t, http.HandlerFunc(drips)) + "/fleet"}, {URL: good + "/fleet"}}
 	r := open(t, o)
 	heard := following(t, r, 50*time.Millisecond)
 	<-dripping
+	close(begun)
 	until(t, r, heard, f.Head())
 	<-dripping
 	f.commit(map[string]string{"a": "2"})
