@@ -154,8 +154,7 @@ func (s *session) bring(ctx context.Context, rev gitsource.Revision, t *target, 
 	layers = s.touchable(layers)
 	planned := *t
 	planned.Desired.Cluster.Layers = s.confirmedOf(layers)
-	err = s.expect(ctx, rev, *t, site)
-	if err == nil {
+	if err = s.expect(ctx, rev, *t, site); err == nil {
 		err = s.attempt(layers)
 		defer s.attempted()
 	}
