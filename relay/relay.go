@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,10 +33,13 @@ const (
 // Relay listens for as long as its Run does.
 type Relay struct {
 	Listener net.Listener
-	Servers  string // file with an address:port a line; it is read for each connection, so that it may change
+	Servers  string                                     // file with an address:port a line; it is read for each connection, so that it may change
+	Ready    func(context.Context, netip.AddrPort) bool // whether a server is; nil is that each is
 	Log      *slog.Logger
 
-	next atomic.Uint32 // server to try first
+	next  atomic.Uint32 // server to try first
+	is    readiness
+	every time.Duration // between looks; 0 is lookEvery
 }
 
 // Run carries connections until ctx ends.
@@ -44,6 +48,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	defer stop()
 	var all sync.WaitGroup
 	defer all.Wait()
+	if r.Ready != nil {
+		all.Go(func() { r.watch(ctx) })
+	}
 	slots := make(chan struct{}, maxConnections)
 	for {
 		conn, err := r.Listener.Accept()
@@ -73,11 +80,12 @@ func (r *Relay) Run(ctx context.Context) error {
 // carry takes one connection to a server, and what is sent both ways.
 func (r *Relay) carry(ctx context.Context, client net.Conn) error {
 	defer client.Close()
-	server, err := r.dial(ctx)
+	server, at, err := r.dial(ctx)
 	if err != nil {
 		return err
 	}
 	defer server.Close()
+	defer r.is.carry(at, server)()
 	stop := context.AfterFunc(ctx, func() { client.Close(); server.Close() })
 	defer stop()
 	var both sync.WaitGroup
@@ -96,23 +104,25 @@ func (r *Relay) carry(ctx context.Context, client net.Conn) error {
 	return nil
 }
 
-// dial connects to a server that takes it, each in its turn first.
-func (r *Relay) dial(ctx context.Context) (net.Conn, error) {
+// dial connects to a server that takes it: each in its turn first, of those that are ready.
+func (r *Relay) dial(ctx context.Context) (net.Conn, netip.AddrPort, error) {
 	servers, err := readServers(r.Servers)
 	if err != nil {
-		return nil, err
+		return nil, netip.AddrPort{}, err
 	}
 	first := int(r.next.Add(1) % uint32(len(servers)))
+	servers = slices.Concat(servers[first:], servers[:first])
+	r.is.order(servers)
 	dialer := net.Dialer{Timeout: dialTime, Control: mortal, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: deadAfter / 2, Interval: deadAfter / 4, Count: 2}}
 	var errs []error
-	for i := range servers {
-		conn, err := dialer.DialContext(ctx, "tcp", servers[(first+i)%len(servers)].String())
+	for _, server := range servers {
+		conn, err := dialer.DialContext(ctx, "tcp", server.String())
 		if err == nil {
-			return conn, nil
+			return conn, server, nil
 		}
 		errs = append(errs, err)
 	}
-	return nil, errors.Join(errs...)
+	return nil, netip.AddrPort{}, errors.Join(errs...)
 }
 
 // mortal ends connections to servers that acknowledge nothing any more, so that

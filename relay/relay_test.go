@@ -7,9 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -111,6 +115,83 @@ func TestTheListMayChange(t *testing.T) {
 	require.Empty(t, ask(address))
 	list(t, file, a)
 	require.Contains(t, ask(address), "a heard hello")
+}
+
+func TestAServerThatIsNotReadyIsLeft(t *testing.T) {
+	t.Parallel()
+	a, b := server(t, "a"), server(t, "b")
+	file := filepath.Join(t.TempDir(), "servers")
+	list(t, file, a, b)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var unready sync.Map // addresses
+	is := func(_ context.Context, at netip.AddrPort) bool { _, not := unready.Load(at.String()); return !not }
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	r := &Relay{Listener: l, Servers: file, Ready: is, Log: slog.New(slog.DiscardHandler), every: time.Millisecond}
+	go func() { ended <- r.Run(ctx) }()
+	t.Cleanup(func() { cancel(); require.NoError(t, <-ended) })
+	hold := func() (net.Conn, string) {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(func() { conn.Close() })
+		fmt.Fprintln(conn, "hello")
+		answer, err := bufio.NewReader(conn).ReadString('\n')
+		require.NoError(t, err)
+		return conn, answer[:1]
+	}
+	held := map[string]net.Conn{}
+	for len(held) < 2 {
+		conn, name := hold()
+		held[name] = conn
+	}
+
+	unready.Store(a.Addr().String(), true)
+	_, err = io.ReadAll(held["a"]) // until the relay ends it
+	require.NoError(t, err)
+	for range 4 {
+		require.Contains(t, ask(l.Addr().String()), "b heard hello")
+	}
+
+	unready.Store(b.Addr().String(), true)
+	looked := func() bool {
+		r.is.mu.Lock()
+		defer r.is.mu.Unlock()
+		return len(r.is.failed) == 2 && r.is.failed[addressOf(b)] > 2
+	}
+	require.Eventually(t, looked, time.Minute, time.Millisecond)
+	fmt.Fprintln(held["b"], "hello")
+	answer, err := bufio.NewReader(held["b"]).ReadString('\n')
+	require.NoError(t, err, "where none is ready, none is left")
+	require.Equal(t, "b heard hello\n", answer)
+
+	unready.Delete(a.Addr().String())
+	_, err = io.ReadAll(held["b"])
+	require.NoError(t, err)
+	require.Contains(t, ask(l.Addr().String()), "a heard hello")
+}
+
+func addressOf(l net.Listener) netip.AddrPort { return l.Addr().(*net.TCPAddr).AddrPort() }
+
+func TestReadyz(t *testing.T) {
+	t.Parallel()
+	end := make(chan struct{})
+	for status, want := range map[int]bool{200: true, 403: true, 500: false, 0: false} {
+		s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, asked *http.Request) {
+			require.Equal(t, "/readyz", asked.URL.Path)
+			if status == 0 {
+				<-end
+				return
+			}
+			w.WriteHeader(status)
+		}))
+		defer s.Close()
+		require.Equal(t, want, Readyz(t.Context(), addressOf(s.Listener)), "status %d", status)
+	}
+	close(end)
+	gone := httptest.NewTLSServer(http.NotFoundHandler())
+	gone.Close()
+	require.False(t, Readyz(t.Context(), addressOf(gone.Listener)))
 }
 
 func FuzzParseServers(f *testing.F) {

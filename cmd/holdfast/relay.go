@@ -20,7 +20,7 @@ func newRelayCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r := relay.Relay{Listener: l, Servers: servers, Log: newLogger(cmd.ErrOrStderr(), "text", false)}
+			r := relay.Relay{Listener: l, Servers: servers, Ready: relay.Readyz, Log: newLogger(cmd.ErrOrStderr(), "text", false)}
 			return r.Run(cmd.Context())
 		},
 	}
