@@ -81,7 +81,7 @@ func (s *site) answers(ctx context.Context) error {
 
 func (s *site) left(ctx context.Context) error {
 	for _, name := range s.removed {
-		if out, err := s.machines[name].Run(ctx, "sh", "-c", `! test -e /var/lib/holdfast/kubeadm && ! pgrep -fa 'kubelet|kube-apiserver|etcd'`); err != nil {
+		if out, err := s.machines[name].Run(ctx, "sh", "-c", `! test -e /var/lib/holdfast/kubeadm && ! pgrep -fa '[k]ubelet|[k]ube-apiserver|[e]tcd'`); err != nil {
 			return fmt.Errorf("removed: %w: %s", err, out)
 		}
 	}
