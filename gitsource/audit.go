@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/storage/filesystem"
@@ -59,7 +60,7 @@ func OpenAudit(dir string, anchor *trust.Keyring) (*Audit, error) {
 	}
 	return &Audit{
 		repo: repo, bounds: make(map[plumbing.Hash]*floor),
-		court: &court{store: &store{git: newStorage(storage.Filesystem())}, anchor: anchor, trusts: make(map[plumbing.Hash]*trustFolder), tags: newTagIndex(tags), limit: time.Now().Add(ahead)},
+		court: &court{store: &store{git: newStorage(storage.Filesystem(), osfs.New("/"))}, anchor: anchor, trusts: make(map[plumbing.Hash]*trustFolder), tags: newTagIndex(tags), limit: time.Now().Add(ahead)},
 	}, nil
 }
 

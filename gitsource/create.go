@@ -10,12 +10,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/revlist"
 	"github.com/go-git/go-git/v5/plumbing/storer"
+	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
 // CreateBundle writes a bundle of version 2 with the history of one branch of the
@@ -41,7 +44,23 @@ func openClone(dir string) (*git.Repository, error) {
 	if errors.Is(err, git.ErrRepositoryNotExists) {
 		return nil, errors.New("not a Git repository")
 	}
-	return repo, err
+	if err != nil {
+		return nil, err
+	}
+	storage, ok := repo.Storer.(*filesystem.Storage)
+	if !ok {
+		return nil, errors.New("not a repository on disk")
+	}
+	tree, err := repo.Worktree()
+	if err != nil && !errors.Is(err, git.ErrIsBareRepository) {
+		return nil, err
+	}
+	// What git clone --shared and --reference leave where it is may be anywhere.
+	storage = filesystem.NewStorageWithOptions(storage.Filesystem(), cache.NewObjectLRUDefault(), filesystem.Options{AlternatesFS: osfs.New("/")})
+	if tree == nil {
+		return git.Open(storage, nil)
+	}
+	return git.Open(storage, tree.Filesystem)
 }
 
 func createBundle(ctx context.Context, w io.Writer, repoDir, ref, since string) error {

@@ -40,17 +40,20 @@ func (s *store) size(h plumbing.Hash) (n int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer recoverDamage(h, &err)
-	if s.loose(h) { // go-git 5.19 leaves the file of a loose object open that it was asked the size of
-		obj, err := s.git.EncodedObject(plumbing.AnyObject, h)
-		if err != nil {
-			return 0, damage(h, err)
+	// Asked for a size, go-git 5.19 leaves the file of a loose object open, and does not look at what is borrowed.
+	if !s.loose(h) {
+		if n, err = s.git.EncodedObjectSize(h); !errors.Is(err, plumbing.ErrObjectNotFound) {
+			if err != nil {
+				return 0, damage(h, err)
+			}
+			return n, nil
 		}
-		return obj.Size(), nil
 	}
-	if n, err = s.git.EncodedObjectSize(h); err != nil {
+	obj, err := s.git.EncodedObject(plumbing.AnyObject, h)
+	if err != nil {
 		return 0, damage(h, err)
 	}
-	return n, nil
+	return obj.Size(), nil
 }
 
 // loose tells whether the object has a file of its own.

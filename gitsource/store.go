@@ -63,13 +63,15 @@ func openStore(disk durable.Disk, dir string) (*store, error) {
 	return s, nil
 }
 
-func (s *store) open() { s.git = newStorage(osfs.New(s.dir)) }
+func (s *store) open() { s.git = newStorage(osfs.New(s.dir), nil) }
 
-// newStorage reads the objects of a repository, and keeps its packs open.
-func newStorage(dir billy.Filesystem) *filesystem.Storage {
+// newStorage reads the objects of a repository, and keeps its packs open; alternates
+// is where those may lie that it borrows, nil if it must not.
+func newStorage(dir, alternates billy.Filesystem) *filesystem.Storage {
 	return filesystem.NewStorageWithOptions(dir, cache.NewObjectLRU(4<<20), filesystem.Options{
 		MaxOpenDescriptors:   16,
 		LargeObjectThreshold: 1 << 20,
+		AlternatesFS:         alternates,
 	})
 }
 
