@@ -111,15 +111,15 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 	r.end(l, LayerReady, nil)
 }
 
-// fail ends a layer, and judges it unless the work was interrupted or the node
-// itself is not well.
+// fail ends a layer, and judges it unless the work was interrupted or a node
+// is not well: its pods are neither there nor gone, whatever the layer.
 func (r *layerRun) fail(ctx context.Context, l render.Layer, err error, unhealthy bool) {
 	if errors.Is(err, ErrGuarded) {
 		r.mu.Lock()
 		r.guarded = true
 		r.mu.Unlock()
 	}
-	if ctx.Err() == nil && countsAgainst(err) && (!unhealthy || r.nodeReady(ctx)) {
+	if ctx.Err() == nil && countsAgainst(err) && (!unhealthy || r.nodesReady(ctx)) {
 		r.mu.Lock()
 		r.judge(r.target, l, err, unhealthy)
 		r.mu.Unlock()
@@ -130,9 +130,9 @@ func (r *layerRun) fail(ctx context.Context, l render.Layer, err error, unhealth
 	r.end(l, LayerFailed, err)
 }
 
-func (r *layerRun) nodeReady(ctx context.Context) bool {
+func (r *layerRun) nodesReady(ctx context.Context) bool {
 	dist, err := fleet.ParseDistribution(r.target.Desired.Node.Distribution)
-	return err == nil && (dist.ControlPlane || r.cluster.NodeReady(ctx, r.target.Desired.Host) == nil)
+	return err == nil && (dist.ControlPlane || r.cluster.NodesReady(ctx) == nil)
 }
 
 func (r *layerRun) failure(name string) error {

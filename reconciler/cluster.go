@@ -82,8 +82,8 @@ type Cluster interface {
 	// or [LeftAlone]. It does not wait for finalizers: Delete again tells how far they are.
 	Delete(ctx context.Context, site string, objects []Object) ([]Change, error)
 
-	// NodeReady returns nil if the node is ready to run pods.
-	NodeReady(ctx context.Context, host string) error
+	// NodesReady returns nil if each node that the cluster knows of is ready to run pods.
+	NodesReady(ctx context.Context) error
 
 	// Watch sends what differs from what was applied, or was never applied by
 	// this process, until ctx ends. What is not repaired, or changed back by

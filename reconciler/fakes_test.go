@@ -25,6 +25,7 @@ type fakeCluster struct {
 	guarded       string                     // layer that is refused as long as there is a webhook
 	unhealthy     map[string]bool            // layer → never healthy
 	unhealthyWith string                     // a layer with this object is never healthy
+	nodeAway      error                      // a node is not ready
 	healthyTimes  int                        // that it is healthy first
 	unhealthySays string                     // why; empty: as it always is
 	onRecreate    func()                     // mu is held
@@ -184,7 +185,11 @@ func (c *fakeCluster) Wait(ctx context.Context, l render.Layer) error {
 	return &reconciler.UnhealthyError{Layer: l.Name, Objects: sick}
 }
 
-func (c *fakeCluster) NodeReady(context.Context, string) error { return nil }
+func (c *fakeCluster) NodesReady(context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nodeAway
+}
 
 func (c *fakeCluster) Delete(_ context.Context, _ string, objects []reconciler.Object) ([]reconciler.Change, error) {
 	c.mu.Lock()

@@ -264,6 +264,25 @@ func TestAFailingLayerHoldsUpOnlyWhatDependsOnIt(t *testing.T) {
 	require.Eventually(t, func() bool { return slices.Equal(s.cluster.holds(), []string{"after", "alone", "bad"}) }, time.Minute, 5*time.Millisecond)
 }
 
+func TestALayerIsNotJudgedWhileANodeIsAway(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": ", timeout: 1s|text"})
+	s.start()
+	s.until("runs", runs(first))
+
+	s.cluster.set(func(c *fakeCluster) {
+		c.unhealthyWith, c.nodeAway = "ConfigMap/slow", errors.New("node b is not ready: Kubelet stopped posting node status")
+	})
+	next := s.commit(s.layers(map[string]string{"base": ", timeout: 1s|text slow"}))
+	st := s.until("waits", fails(reconciler.PhaseApply, "not healthy after 1s"))
+	require.Empty(t, st.Verdicts, "its pods may be on the node that is away")
+	require.True(t, s.cluster.has("ConfigMap/slow"), "it stays")
+
+	s.cluster.set(func(c *fakeCluster) { c.unhealthyWith = "" })
+	s.until("goes on when the node is back", runs(next))
+}
+
 func TestALayerThatDoesNotBecomeHealthyIsPutBack(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -77,7 +77,7 @@ func (c *memoryCluster) Delete(_ context.Context, _ string, objects []reconciler
 
 func (c *memoryCluster) Wait(context.Context, render.Layer) error { return nil }
 
-func (c *memoryCluster) NodeReady(context.Context, string) error { return nil }
+func (c *memoryCluster) NodesReady(context.Context) error { return nil }
 
 func (c *memoryCluster) Watch(context.Context, string, []render.Layer) (<-chan reconciler.Drift, error) {
 	return make(chan reconciler.Drift), nil

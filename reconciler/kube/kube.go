@@ -7,6 +7,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -165,18 +166,29 @@ func (c *Cluster) raw() (*rest.RESTClient, error) {
 	return raw, nil
 }
 
-// NodeReady returns nil if the named node is registered, and its kubelet says it is Ready.
-func (c *Cluster) NodeReady(ctx context.Context, name string) error {
+// NodesReady returns nil if there are nodes, and the kubelet of each says it is Ready.
+func (c *Cluster) NodesReady(ctx context.Context) error {
 	s, err := c.session()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	var node corev1.Node
-	if err := s.objects.Client().Get(ctx, client.ObjectKey{Name: name}, &node); err != nil {
-		return fmt.Errorf("read Node %s: %w", name, err)
+	var nodes corev1.NodeList
+	if err := s.objects.Client().List(ctx, &nodes); err != nil {
+		return fmt.Errorf("list the nodes: %w", err)
 	}
+	if len(nodes.Items) == 0 {
+		return errors.New("there is no node")
+	}
+	var errs []error
+	for i := range nodes.Items {
+		errs = append(errs, nodeReady(&nodes.Items[i]))
+	}
+	return errors.Join(errs...)
+}
+
+func nodeReady(node *corev1.Node) error {
 	for _, cond := range node.Status.Conditions {
 		if cond.Type != corev1.NodeReady {
 			continue
@@ -184,9 +196,9 @@ func (c *Cluster) NodeReady(ctx context.Context, name string) error {
 		if cond.Status == corev1.ConditionTrue {
 			return nil
 		}
-		return fmt.Errorf("node %s is not ready: %s: %s", name, cond.Reason, cond.Message)
+		return fmt.Errorf("node %s is not ready: %s: %s", node.Name, cond.Reason, cond.Message)
 	}
-	return fmt.Errorf("node %s is not ready: its kubelet has not reported yet", name)
+	return fmt.Errorf("node %s is not ready: its kubelet has not reported yet", node.Name)
 }
 
 // warnings logs what the API server warns about, which is mostly deprecations,
