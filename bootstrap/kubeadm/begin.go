@@ -29,6 +29,15 @@ func (n *node) others() []peers.Member {
 // of a new one. What a cut-off attempt left is removed first, for nothing can have
 // been put into it.
 func (n *node) begin(ctx context.Context, rec *record) error {
+	if n.isNoLongerFirst(*rec) {
+		if err := n.takeApart(ctx, *rec); err != nil {
+			return err
+		}
+		if err := os.Remove(n.recordFile()); err != nil {
+			return err
+		}
+		*rec = record{}
+	}
 	through, err := n.findOrigin(ctx)
 	if err == nil && through != nil {
 		err = n.mayJoin(ctx, *through)
@@ -37,13 +46,12 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 		return err
 	}
 	if rec.Step != "" {
-		n.log.Info("an attempt was cut off; starting again", "step", string(rec.Step))
 		if rec.Step == stepJoin && through != nil && !rec.Worker {
 			if err := quit(ctx, n.Host, net.JoinHostPort(through.Network.Address, etcdPort), pkiDir); err != nil {
 				return err
 			}
 		}
-		if err := n.kubeadm(ctx, "reset", "reset", "--force", "--cri-socket="+criSocket); err != nil {
+		if err := n.takeApart(ctx, *rec); err != nil {
 			return err
 		}
 	}
@@ -73,6 +81,28 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 	}
 	rec.Step = stepReady
 	return n.writeRecord(*rec)
+}
+
+// isNoLongerFirst tells whether the host began a cluster that is another's to make, since a
+// commit says so. As long as it knows of that attempt the other would wait for it.
+func (n *node) isNoLongerFirst(rec record) bool {
+	return rec.Step == stepInit && n.From == "" && len(n.others()) > 0 && n.Host != first(n.Members)
+}
+
+// first is the member that makes the site's cluster.
+func first(members []peers.Member) string {
+	for _, m := range members {
+		if m.Role == fleet.ControlPlane {
+			return m.Name
+		}
+	}
+	return ""
+}
+
+// takeApart removes what a cut-off attempt left.
+func (n *node) takeApart(ctx context.Context, rec record) error {
+	n.log.Info("an attempt was cut off; starting again", "step", string(rec.Step))
+	return n.kubeadm(ctx, "reset", "reset", "--force", "--cri-socket="+criSocket)
 }
 
 func (n *node) initialise(ctx context.Context, address string) error {
@@ -164,13 +194,10 @@ func (n *node) askAll(ctx context.Context) map[string]answer {
 // cluster: it is the first of the control plane, and each other host of the control
 // plane has said that it knows of none. One that does not answer may have one.
 func choose(host string, members []peers.Member, answers map[string]answer) (*peers.Member, error) {
-	first := ""
+	first := first(members)
 	for i, m := range members {
 		if m.Role != fleet.ControlPlane {
 			continue
-		}
-		if first == "" {
-			first = m.Name
 		}
 		if a, ok := answers[m.Name]; ok && a.err == nil && a.Gives {
 			return &members[i], nil

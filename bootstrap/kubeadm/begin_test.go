@@ -58,6 +58,25 @@ func TestWhoMakesTheClusterAndWhoJoins(t *testing.T) {
 	}
 }
 
+// TestAClusterThatWasBegunIsTheFirstHostsAlone: who began one and is no longer the first lets go of
+// it, or each would wait for the other.
+func TestAClusterThatWasBegunIsTheFirstHostsAlone(t *testing.T) {
+	t.Parallel()
+	n := testNode(t)
+	n.Members = []peers.Member{{Name: "a", Role: fleet.Worker}, {Name: "b", Role: fleet.ControlPlane}, {Name: "c", Role: fleet.ControlPlane}}
+	for host, letsGo := range map[string]bool{"a": true, "b": false, "c": true} {
+		n.Host = host
+		require.Equal(t, letsGo, n.isNoLongerFirst(record{Step: stepInit}), host)
+		require.False(t, n.isNoLongerFirst(record{Step: stepJoin}), "the next attempt removes what is left of this one")
+		require.False(t, n.isNoLongerFirst(record{Step: stepReady}), "a cluster that was ready is never taken apart")
+		require.False(t, n.isNoLongerFirst(record{}))
+	}
+	n.Host, n.From = "c", "a backup"
+	require.False(t, n.isNoLongerFirst(record{Step: stepInit}), "people said where it is made again")
+	n.Host, n.From, n.Members = "a", "", []peers.Member{{Name: "a", Role: fleet.ControlPlane}}
+	require.False(t, n.isNoLongerFirst(record{Step: stepInit}))
+}
+
 func TestAHostThatHasDoneNothingKnowsOfNoCluster(t *testing.T) {
 	t.Parallel()
 	l := &Local{Dir: t.TempDir()}

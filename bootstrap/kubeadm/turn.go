@@ -26,10 +26,11 @@ func (n *node) whole(ctx context.Context) error {
 	if err := store.healthy(ctx); err != nil {
 		return wait("etcd is not whole: %w", err)
 	}
-	for _, m := range n.others() {
-		if m.Role != fleet.ControlPlane {
-			continue
-		}
+	in, err := store.members(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range servers(n.others(), in) {
 		server, err := n.serverOf(m)
 		if err != nil {
 			return err
@@ -41,6 +42,14 @@ func (n *node) whole(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// servers are the hosts that the API is served by: one of the fleet's control plane that has
+// not joined yet waits for the upgrade, not the other way round.
+func servers(hosts []peers.Member, in []member) []peers.Member {
+	return slices.DeleteFunc(hosts, func(m peers.Member) bool {
+		return m.Role != fleet.ControlPlane || !slices.ContainsFunc(in, func(e member) bool { return e.Name == m.Name })
+	})
 }
 
 // leave has the cluster do without this host for an upgrade, once it is its turn. A host

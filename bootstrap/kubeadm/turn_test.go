@@ -9,12 +9,15 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 type nodes []kubeapi.Node
@@ -68,6 +71,13 @@ func TestWhoMayBeAway(t *testing.T) {
 			require.ErrorAs(t, err, &errTurn{})
 		})
 	}
+}
+
+// TestAnUpgradeDoesNotWaitForWhoWaitsForIt: a host joins a cluster of its version alone.
+func TestAnUpgradeDoesNotWaitForWhoWaitsForIt(t *testing.T) {
+	t.Parallel()
+	hosts := []peers.Member{{Name: "a", Role: fleet.Worker}, {Name: "b", Role: fleet.ControlPlane}, {Name: "c", Role: fleet.ControlPlane}}
+	require.Equal(t, hosts[1:2], servers(slices.Clone(hosts), []member{{Name: "b"}, {Name: "z"}}), "c is registered by the same commit")
 }
 
 // TestTwoHostsDoNotLeaveAtTheSameTime: who did not read the newest state changes nothing.
