@@ -149,8 +149,12 @@ func TestControlPlane(t *testing.T) {
 }
 
 func takenOver(t *testing.T, c *cluster) {
-	old := []int{c.pid("etcd"), c.pid("kube-apiserver")}
-	require.NoError(t, syscall.Kill(c.pid("node"), syscall.SIGKILL))
+	old, supervisor := []int{c.pid("etcd"), c.pid("kube-apiserver")}, c.pid("node")
+	require.NoError(t, syscall.Kill(supervisor, syscall.SIGKILL))
+	require.Eventually(t, func() bool { // it is killed once a processor has time for that
+		stat, err := os.ReadFile("/proc/" + strconv.Itoa(supervisor) + "/stat")
+		return err != nil || bytes.Contains(stat, []byte(") Z ")) // gone, or a zombie, which holds no lock
+	}, time.Minute, time.Millisecond)
 	c.ensure()
 	for _, pid := range old {
 		line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
