@@ -123,13 +123,7 @@ func TestAWebhookWhoseLayerIsGoneIsHeldThoughItRefuses(t *testing.T) {
 // What is waited for is watched for drift meanwhile, so a watch tells of a wait.
 func TestABadLayerIsPutBackWithoutAWait(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
-	first := s.begin(map[string]string{"base": ", timeout: 1s|text"})
-	s.start()
-	s.until("runs", runs(first))
-	s.cluster.set(func(c *fakeCluster) { c.unhealthyWith = "ConfigMap/worse" })
-	s.commit(s.layers(map[string]string{"base": ", timeout: 1s|text worse"}))
-	s.until("rolls back", fails(reconciler.PhaseConfirm, "layer base stays as last confirmed"))
+	s, _, _ := putBack(t)
 	s.cluster.set(func(c *fakeCluster) {
 		found := slices.Index(c.history, "wait worse")
 		require.Equal(t, "apply base", c.history[found+1], "%q", c.history)

@@ -85,15 +85,21 @@ func TestAPausedLayerIsLeftAloneAndTheOthersGoOn(t *testing.T) {
 	require.True(t, s.cluster.has("ConfigMap/more"))
 }
 
-func TestABadLayerIsRememberedUntilAPersonSaysRetry(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
+// putBack is a stage where the layer of the newest commit was bad, and was put back.
+func putBack(t *testing.T) (s *stage, bad string, st reconciler.Status) {
+	t.Helper()
+	s = newStage(t)
 	first := s.begin(map[string]string{"base": ", timeout: 1s|text"})
 	s.start()
 	s.until("runs", runs(first))
 	s.cluster.set(func(c *fakeCluster) { c.unhealthyWith = "ConfigMap/worse" })
-	second := s.commit(s.layers(map[string]string{"base": ", timeout: 1s|text worse"}))
-	st := s.until("rolls back", fails(reconciler.PhaseConfirm, "layer base stays as last confirmed"))
+	bad = s.commit(s.layers(map[string]string{"base": ", timeout: 1s|text worse"}))
+	return s, bad, s.until("rolls back", fails(reconciler.PhaseConfirm, "layer base stays as last confirmed"))
+}
+
+func TestABadLayerIsRememberedUntilAPersonSaysRetry(t *testing.T) {
+	t.Parallel()
+	s, second, st := putBack(t)
 	require.Len(t, st.Verdicts, 1)
 	require.Equal(t, second, st.Verdicts[0].Revision)
 	s.end()

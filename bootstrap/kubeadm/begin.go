@@ -86,11 +86,11 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 // isNoLongerFirst tells whether the host began a cluster that is another's to make, since a
 // commit says so. As long as it knows of that attempt the other would wait for it.
 func (n *node) isNoLongerFirst(rec record) bool {
-	return rec.Step == stepInit && n.From == "" && len(n.others()) > 0 && n.Host != first(n.Members)
+	return rec.Step == stepInit && n.From == "" && len(n.others()) > 0 && n.Host != firstHost(n.Members)
 }
 
-// first is the member that makes the site's cluster.
-func first(members []peers.Member) string {
+// firstHost is the member that makes the site's cluster.
+func firstHost(members []peers.Member) string {
 	for _, m := range members {
 		if m.Role == fleet.ControlPlane {
 			return m.Name
@@ -194,7 +194,7 @@ func (n *node) askAll(ctx context.Context) map[string]answer {
 // cluster: it is the first of the control plane, and each other host of the control
 // plane has said that it knows of none. One that does not answer may have one.
 func choose(host string, members []peers.Member, answers map[string]answer) (*peers.Member, error) {
-	first := first(members)
+	first := firstHost(members)
 	for i, m := range members {
 		if m.Role != fleet.ControlPlane {
 			continue
