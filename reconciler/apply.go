@@ -119,7 +119,7 @@ func (r *layerRun) fail(ctx context.Context, l render.Layer, err error, unhealth
 		r.guarded = true
 		r.mu.Unlock()
 	}
-	if ctx.Err() == nil && countsAgainst(err) && (!unhealthy || r.nodesReady(ctx)) {
+	if ctx.Err() == nil && countsAgainst(err) && (!unhealthy || r.nodesReady(ctx, l)) {
 		r.mu.Lock()
 		r.judge(r.target, l, err, unhealthy)
 		r.mu.Unlock()
@@ -130,9 +130,15 @@ func (r *layerRun) fail(ctx context.Context, l render.Layer, err error, unhealth
 	r.end(l, LayerFailed, err)
 }
 
-func (r *layerRun) nodesReady(ctx context.Context) bool {
+func (r *layerRun) nodesReady(ctx context.Context, l render.Layer) bool {
 	dist, err := fleet.ParseDistribution(r.target.Desired.Node.Distribution)
-	return err == nil && (dist.ControlPlane || r.cluster.NodesReady(ctx) == nil)
+	if err == nil && !dist.ControlPlane {
+		err = r.cluster.NodesReady(ctx)
+	}
+	if err != nil {
+		r.Log.Warn("layer is not judged", "layer", l.Name, "error", err)
+	}
+	return err == nil
 }
 
 func (r *layerRun) failure(name string) error {
