@@ -153,33 +153,44 @@ func (d *drift) sight(k key) sight {
 // take returns drift of one layer to report now, or how long to wait for some; a
 // wait below zero has no end. What is reported and not repaired is reported again.
 func (d *drift) take(now time.Time) (out reconciler.Drift, wait time.Duration) {
-	wait = -1
+	for {
+		first, o := d.next()
+		if o == nil {
+			return out, -1
+		}
+		if left := o.due.Sub(now); left > 0 {
+			return out, left
+		}
+		if out = d.takeLayer(now, d.objects[first].layer); out.Layer != "" {
+			return out, 0
+		}
+	}
+}
+
+// next is the object that is due first, nil without any.
+func (d *drift) next() (first key, next *objectDrift) {
 	for k, o := range d.drifts {
-		if o.due.IsZero() {
-			continue
+		if !o.due.IsZero() && (next == nil || o.due.Before(next.due)) {
+			first, next = k, o
 		}
-		at := d.objects[k]
-		if left := o.due.Sub(now); left > 0 && (at.layer != out.Layer || left > settle) {
-			if wait < 0 || left < wait {
-				wait = left
-			}
-			continue
-		}
-		if out.Layer != "" && out.Layer != at.layer {
-			wait = 0
+	}
+	return first, next
+}
+
+// takeLayer reports what is due of a layer, also what is still settling.
+func (d *drift) takeLayer(now time.Time, layer string) (out reconciler.Drift) {
+	for k, o := range d.drifts {
+		if o.due.IsZero() || d.objects[k].layer != layer || o.due.Sub(now) > settle {
 			continue
 		}
 		o.due = time.Time{}
 		if d.drifted(k) {
-			out.Layer = at.layer
+			out.Layer = layer
 			out.Objects = append(out.Objects, d.report(now, k, o))
 		}
 	}
-	if out.Layer != "" {
-		wait = 0
-	}
 	slices.SortFunc(out.Objects, func(a, b reconciler.Drifted) int { return strings.Compare(a.Object.String(), b.Object.String()) })
-	return out, wait
+	return out
 }
 
 func (d *drift) report(now time.Time, k key, o *objectDrift) reconciler.Drifted {
