@@ -1,12 +1,9 @@
 package backup
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/holdfast-fleet/holdfast/durable"
@@ -39,11 +36,7 @@ func Order(disk durable.Disk, dataDir string, from io.Reader, ids ...secrets.Ide
 	if m, err = Unpack(disk, from, filepath.Join(fresh, filesDir), ids...); err != nil {
 		return m, err
 	}
-	data, err := json.Marshal(m)
-	if err != nil {
-		return m, err
-	}
-	if err := disk.WriteFile(filepath.Join(fresh, manifestName), data, 0o600); err != nil {
+	if err := disk.WriteJSON(filepath.Join(fresh, manifestName), m); err != nil {
 		return m, err
 	}
 	if err := Done(disk, dataDir); err != nil { // of the one that was ordered before
@@ -54,16 +47,13 @@ func Order(disk durable.Disk, dataDir string, from io.Reader, ids ...secrets.Ide
 
 // Ordered returns the backup that the cluster is to be made of; nil if there is none.
 func Ordered(dataDir string) (*Pending, error) {
-	data, err := os.ReadFile(filepath.Join(pendingDir(dataDir), manifestName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	p := Pending{Files: filepath.Join(pendingDir(dataDir), filesDir)}
-	if err == nil {
-		err = json.Unmarshal(data, &p.Manifest)
-	}
+	found, err := durable.ReadJSON(filepath.Join(pendingDir(dataDir), manifestName), &p.Manifest)
 	if err != nil {
-		return nil, fmt.Errorf("read the backup that is to be restored: %w", err)
+		return nil, fmt.Errorf("the backup that is to be restored: %w", err)
+	}
+	if !found {
+		return nil, nil
 	}
 	return &p, nil
 }

@@ -1,14 +1,12 @@
 package backup
 
 import (
-	"encoding/json"
 	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/fleet"
 )
 
@@ -75,22 +73,12 @@ func stateFile(dir string) string { return filepath.Join(dir, "state.json") }
 // folder. It is the zero one where none was ever tried.
 func ReadState(dataDir string) (State, error) {
 	var s State
-	data, err := os.ReadFile(stateFile(Dir(dataDir)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &s)
-	}
+	_, err := durable.ReadJSON(stateFile(Dir(dataDir)), &s)
 	return s, err
 }
 
 func (k *Keeper) writeState(s State) error {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	return k.Disk.WriteFile(stateFile(k.Dir), append(data, '\n'), 0o600)
+	return k.Disk.WriteJSON(stateFile(k.Dir), s)
 }
 
 // failure says why, and since when if that is the same as before.

@@ -25,7 +25,7 @@ type attempts struct {
 
 func openAttempts(disk durable.Disk, dir string) (*attempts, error) {
 	a := &attempts{path: filepath.Join(dir, attemptsFile), disk: disk, cut: map[string]int{}}
-	_, err := readJSON(a.path, &a.cut)
+	_, err := durable.ReadJSON(a.path, &a.cut)
 	return a, err
 }
 
@@ -38,7 +38,7 @@ func (a *attempts) begin(digests []string) error {
 	for _, d := range digests {
 		a.cut[d]++
 	}
-	return writeJSON(a.disk, a.path, a.cut)
+	return a.disk.WriteJSON(a.path, a.cut)
 }
 
 // end is that the attempts under way came to one: what is to be said of them was said.
@@ -51,7 +51,7 @@ func (a *attempts) end() error {
 	}
 	a.now = nil
 	if len(a.cut) > 0 {
-		return writeJSON(a.disk, a.path, a.cut)
+		return a.disk.WriteJSON(a.path, a.cut)
 	}
 	if err := a.disk.RemoveAll(a.path); err != nil {
 		return err

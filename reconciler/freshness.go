@@ -45,7 +45,7 @@ type freshness struct {
 
 func openFreshness(dir string) (*freshness, error) {
 	f := &freshness{path: filepath.Join(dir, newsFile)}
-	_, err := readJSON(f.path, &f.news)
+	_, err := durable.ReadJSON(f.path, &f.news)
 	f.written = f.news.Uptime
 	return f, err
 }
@@ -105,7 +105,7 @@ func (n news) stale(clock time.Time) *Stale {
 
 func (f *freshness) write() error {
 	f.written = f.news.Uptime
-	return writeJSON(f.disk, f.path, f.news)
+	return f.disk.WriteJSON(f.path, f.news)
 }
 
 func days(d time.Duration) string {

@@ -81,7 +81,7 @@ func listed(list []gitsource.Source, s gitsource.Source) bool {
 // openRotation reads which revision's sources are proven.
 func openRotation(r *Reconciler, log *slog.Logger) (*rotation, error) {
 	var kept provenRevision
-	_, err := readJSON(filepath.Join(r.Dir, sourcesFile), &kept)
+	_, err := durable.ReadJSON(filepath.Join(r.Dir, sourcesFile), &kept)
 	return &rotation{
 		Source: r.Source, staged: r.Staged, opener: opener{r.Login, r.Secrets}, dir: r.Dir, disk: r.Disk, log: log,
 		kept: kept.Proven, restored: kept.Proven == "",
@@ -153,7 +153,7 @@ func (r *rotation) look(problems error) error {
 		r.proven = r.newest
 		return problems
 	}
-	if err := writeJSON(r.disk, filepath.Join(r.dir, sourcesFile), provenRevision{r.newest.commit}); err != nil {
+	if err := r.disk.WriteJSON(filepath.Join(r.dir, sourcesFile), provenRevision{r.newest.commit}); err != nil {
 		return errors.Join(problems, fmt.Errorf("keep which sources are proven: %w", err))
 	}
 	r.log.Info("sources proven", "revision", r.newest.commit[:12], "sources", len(r.newest.sources))

@@ -1,11 +1,6 @@
 package reconciler
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -49,7 +44,7 @@ func (t *target) shared() bool {
 // needs neither sources nor mirror; nil if there is none.
 func loadConfirmed(dir string) (*target, error) {
 	var t target
-	found, err := readJSON(filepath.Join(dir, confirmedFile), &t)
+	found, err := durable.ReadJSON(filepath.Join(dir, confirmedFile), &t)
 	if err != nil || !found {
 		return nil, err
 	}
@@ -57,7 +52,7 @@ func loadConfirmed(dir string) (*target, error) {
 }
 
 func (s *session) saveConfirmed(t target) error {
-	return writeJSON(s.Disk, filepath.Join(s.Dir, confirmedFile), t)
+	return s.Disk.WriteJSON(filepath.Join(s.Dir, confirmedFile), t)
 }
 
 // ReadInventory returns what may be in the cluster, as the agent last wrote it to
@@ -66,34 +61,12 @@ func ReadInventory(dir string) (Inventory, error) { return loadInventory(dir) }
 
 func loadInventory(dir string) (Inventory, error) {
 	var inv Inventory
-	_, err := readJSON(filepath.Join(dir, inventoryFile), &inv)
+	_, err := durable.ReadJSON(filepath.Join(dir, inventoryFile), &inv)
 	return inv, err
 }
 
 func (s *session) saveInventory(inv Inventory) error {
-	return writeJSON(s.Disk, filepath.Join(s.Dir, inventoryFile), inv)
-}
-
-func readJSON(path string, v any) (found bool, err error) {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if err := json.Unmarshal(data, v); err != nil {
-		return false, fmt.Errorf("read %s: %w", path, err)
-	}
-	return true, nil
-}
-
-func writeJSON(disk durable.Disk, path string, v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return disk.WriteFile(path, data, 0o600)
+	return s.Disk.WriteJSON(filepath.Join(s.Dir, inventoryFile), inv)
 }
 
 // ReadConfirmed returns what was last confirmed, as the agent wrote it to its data

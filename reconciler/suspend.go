@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 )
@@ -87,7 +88,7 @@ func (s *session) begin(t *target) error {
 	if s.begun != nil && s.begun.same(t) {
 		return nil
 	}
-	if err := writeJSON(s.Disk, filepath.Join(s.Dir, begunFile), t); err != nil {
+	if err := s.Disk.WriteJSON(filepath.Join(s.Dir, begunFile), t); err != nil {
 		return err
 	}
 	s.begun = t
@@ -108,7 +109,7 @@ func (s *session) forgetBegun() error {
 
 func loadBegun(dir string) (*target, error) {
 	var t target
-	found, err := readJSON(filepath.Join(dir, begunFile), &t)
+	found, err := durable.ReadJSON(filepath.Join(dir, begunFile), &t)
 	if err != nil || !found {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ type verdicts struct {
 
 func openVerdicts(disk durable.Disk, dir string) (*verdicts, error) {
 	v := &verdicts{path: filepath.Join(dir, verdictsFile), disk: disk}
-	_, err := readJSON(v.path, &v.list)
+	_, err := durable.ReadJSON(v.path, &v.list)
 	return v, err
 }
 
@@ -56,7 +56,7 @@ func (v *verdicts) add(one Verdict) error {
 	}
 	v.list = append(v.list, one)
 	v.list = v.list[max(0, len(v.list)-maxVerdicts):]
-	return writeJSON(v.disk, v.path, v.list)
+	return v.disk.WriteJSON(v.path, v.list)
 }
 
 // clear forgets the verdicts on a layer; on all if it is empty. It returns how many.
@@ -66,7 +66,7 @@ func (v *verdicts) clear(layer string) (int, error) {
 	if len(left) == before {
 		return 0, nil
 	}
-	if err := writeJSON(v.disk, v.path, left); err != nil {
+	if err := v.disk.WriteJSON(v.path, left); err != nil {
 		return 0, err
 	}
 	v.list = left

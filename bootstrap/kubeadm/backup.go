@@ -41,11 +41,7 @@ func Backup(ctx context.Context, dir, into string) error {
 	if err := writePKI(filepath.Join(into, backupPKI), material); err != nil {
 		return err
 	}
-	data, err := json.Marshal(rec)
-	if err != nil {
-		return err
-	}
-	return durable.WriteFile(filepath.Join(into, backupRecord), data, 0o600)
+	return durable.WriteJSON(filepath.Join(into, backupRecord), rec)
 }
 
 // writePKI writes what all hosts of a control plane share below a folder.

@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,28 +44,17 @@ func (k *keeper) recordFile() string { return filepath.Join(k.dir, "settings.jso
 
 func (k *keeper) readRecord() (record, error) {
 	rec := record{Sysctls: map[string]sysctl{}, Modules: map[string]module{}, Files: map[string]file{}}
-	data, err := os.ReadFile(k.recordFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return rec, nil
-	}
-	if err != nil {
-		return rec, err
-	}
-	if err := json.Unmarshal(data, &rec); err != nil {
-		return rec, fmt.Errorf("%s is damaged, so it cannot be told what this host was like before: %w", k.recordFile(), err)
+	if _, err := durable.ReadJSON(k.recordFile(), &rec); err != nil {
+		return rec, fmt.Errorf("what this host was like before cannot be told: %w", err)
 	}
 	return rec, nil
 }
 
 func (k *keeper) note(rec *record) error {
-	data, err := json.Marshal(rec)
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(k.dir, 0o700); err != nil {
 		return err
 	}
-	return durable.WriteFile(k.recordFile(), append(data, '\n'), 0o600)
+	return durable.WriteJSON(k.recordFile(), rec)
 }
 
 // tidy removes a record of nothing.

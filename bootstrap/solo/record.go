@@ -1,12 +1,10 @@
 package solo
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,29 +33,22 @@ const (
 func (n *node) recordFile() string { return filepath.Join(n.Dir, "record.json") }
 
 func (n *node) readRecord() (record, error) {
-	data, err := os.ReadFile(n.recordFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return record{}, nil
+	var rec record
+	found, err := durable.ReadJSON(n.recordFile(), &rec)
+	if err == nil && found && !slices.Contains([]step{stepInstall, stepUpgrade, stepReady}, rec.Step) {
+		err = fmt.Errorf("%s is damaged: it names no known step, but %q", n.recordFile(), rec.Step)
 	}
 	if err != nil {
-		return record{}, err
-	}
-	var rec record
-	if err := json.Unmarshal(data, &rec); err != nil || rec.Step != stepInstall && rec.Step != stepUpgrade && rec.Step != stepReady {
-		return record{}, fmt.Errorf("%s is damaged, so it cannot be told what was done on this host: %w", n.recordFile(), errors.Join(err, errors.New("unknown step")))
+		return record{}, fmt.Errorf("what was done on this host cannot be told: %w", err)
 	}
 	return rec, nil
 }
 
 func (n *node) writeRecord(rec record) error {
-	data, err := json.Marshal(rec)
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(n.Dir, 0o700); err != nil {
 		return err
 	}
-	return durable.WriteFile(n.recordFile(), append(data, '\n'), 0o600)
+	return durable.WriteJSON(n.recordFile(), rec)
 }
 
 // mayChange refuses what would harm a cluster that is there.
