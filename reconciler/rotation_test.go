@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/gitsource"
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
 	"github.com/holdfast-fleet/holdfast/reconciler"
@@ -99,8 +100,10 @@ func (s *stage) proves(commit string) {
 }
 
 func (s *stage) proven() string {
-	data, _ := os.ReadFile(filepath.Join(s.dir, "sources.json"))
-	return strings.TrimSuffix(strings.TrimPrefix(string(data), `{"proven":"`), `"}`)
+	var kept struct{ Proven string }
+	_, err := durable.ReadJSON(filepath.Join(s.dir, "sources.json"), &kept)
+	require.NoError(s.t, err)
+	return kept.Proven
 }
 
 func (s *stage) news() string {
