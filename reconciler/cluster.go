@@ -81,6 +81,9 @@ type Cluster interface {
 	// became of each that was there: [Deleted], or, with a reason, [Deleting], [Orphaned]
 	// or [LeftAlone]. It does not wait for finalizers: Delete again tells how far they are.
 	Delete(ctx context.Context, site string, objects []Object) ([]Change, error)
+	// Leaving changes nothing. It says what became of those objects that somebody
+	// deleted: [Deleted] if they are gone, or [Deleting], with a reason.
+	Leaving(ctx context.Context, site string, objects []Object) ([]Change, error)
 
 	// NodesReady returns nil if each node that the cluster knows of is ready to run pods.
 	NodesReady(ctx context.Context) error

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/holdfast-fleet/holdfast/bootstrap"
-	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/render"
 )
@@ -35,6 +33,7 @@ type fakeCluster struct {
 	watchedAt     []int    // calls that had changed something when a watch began
 	saveFails     error    // of the inventory
 	finalizers    string   // hold what is deleted; empty: nothing does
+	deleting      []reconciler.Object
 	events        []reconciler.Event
 	leader        reconciler.Leader // the zero one: whoever asks
 	leaderChanged chan struct{}
@@ -198,11 +197,29 @@ func (c *fakeCluster) Delete(_ context.Context, _ string, objects []reconciler.O
 	for _, o := range objects {
 		c.note("delete %s/%s", o.Kind, o.Name)
 		if c.finalizers != "" {
+			c.deleting = append(c.deleting, o)
 			changes = append(changes, reconciler.Change{Object: o, Action: reconciler.Deleting, Why: c.finalizers})
 			continue
 		}
 		delete(c.objects, o.Kind+"/"+o.Name)
 		changes = append(changes, reconciler.Change{Object: o, Action: reconciler.Deleted})
+	}
+	return changes, nil
+}
+
+// Leaving finds gone what was being deleted, once nothing holds it.
+func (c *fakeCluster) Leaving(_ context.Context, _ string, objects []reconciler.Object) ([]reconciler.Change, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var changes []reconciler.Change
+	for _, o := range objects {
+		switch {
+		case slices.Contains(c.deleting, o) && c.finalizers != "":
+			changes = append(changes, reconciler.Change{Object: o, Action: reconciler.Deleting, Why: c.finalizers})
+		case slices.Contains(c.deleting, o), c.objects[o.Kind+"/"+o.Name] == nil:
+			delete(c.objects, o.Kind+"/"+o.Name)
+			changes = append(changes, reconciler.Change{Object: o, Action: reconciler.Deleted})
+		}
 	}
 	return changes, nil
 }
@@ -268,41 +285,4 @@ func name(raw json.RawMessage) (string, reconciler.Object) {
 		panic(err)
 	}
 	return o.Kind + "/" + o.Metadata.Name, reconciler.Object{Version: "v1", Kind: o.Kind, Name: o.Metadata.Name}
-}
-
-// fakeDriver brings nothing up.
-type fakeDriver struct {
-	needs  []string
-	shares bool
-	mu     sync.Mutex
-	err    error
-	stays  error    // why hosts may not leave yet
-	left   []string // hosts that did, and to whom
-}
-
-func (d *fakeDriver) Leave(_ context.Context, req bootstrap.Request) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.stays == nil {
-		d.left = append(d.left, req.Host+" to "+req.Members[0].Name)
-	}
-	return d.stays
-}
-
-func (d *fakeDriver) set(change func(d *fakeDriver)) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	change(d)
-}
-
-func (d *fakeDriver) Shares() bool { return d.shares }
-
-func (d *fakeDriver) Backup(context.Context, string, string) error { return nil }
-
-func (d *fakeDriver) Needs(fleet.Distribution) []string { return d.needs }
-
-func (d *fakeDriver) Ensure(context.Context, bootstrap.Request) (bootstrap.Access, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return bootstrap.Access{Kubeconfig: "kubeconfig"}, d.err
 }

@@ -28,7 +28,11 @@ func (s *session) unguard(ctx context.Context, t target, planned []render.Layer,
 	if bad != nil || worse != nil { // of the same layers, it would have failed before
 		return
 	}
-	doomed, held := s.leftOver(t, desired.union(stays))
+	doomed, held, bad := s.leftOver(ctx, t, desired.union(stays))
+	if bad != nil {
+		s.Log.Warn("what refuses objects is not looked for", "error", bad)
+		return
+	}
 	if slices.ContainsFunc(held, func(h HeldObject) bool { return h.guards() }) {
 		s.sayHeld(held)
 	}

@@ -64,6 +64,41 @@ func TestWhatFinalizersHoldIsLookedAfter(t *testing.T) {
 	require.NotContains(t, s.cluster.said(), "delete ConfigMap/next")
 }
 
+func TestWhatIsBeingDeletedIsNotHeldAgain(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|text space"})
+	s.start()
+	s.until("runs", runs(first))
+	s.cluster.set(func(c *fakeCluster) { c.finalizers = "held by example.com/stuck" })
+	s.say("Let it go\n\nAllow-Prune: Namespace space", s.layers(map[string]string{"base": "|text"}))
+	deleting := func(st reconciler.Status) bool {
+		return len(st.Held) == 1 && st.Held[0].Why == "held by example.com/stuck"
+	}
+	s.until("is being deleted", deleting)
+
+	second := s.commit(s.layers(map[string]string{"base": "|text more"})) // which says nothing of it
+	st := s.until("goes on", runs(second))
+	require.True(t, deleting(st), "it needs nobody's word any more: %+v", st.Held)
+	s.cluster.set(func(c *fakeCluster) { c.finalizers = "" })
+	s.until("has gone, without another commit", func(st reconciler.Status) bool { return runs(second)(st) && len(st.Held) == 0 })
+}
+
+func TestWhatWasDeletedByHandIsNotHeld(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	first := s.begin(map[string]string{"base": "|text space"})
+	s.start()
+	s.until("runs", runs(first))
+	s.commit(s.layers(map[string]string{"base": "|text"}))
+	s.until("holds", func(st reconciler.Status) bool { return len(st.Held) == 1 })
+	s.cluster.set(func(c *fakeCluster) { delete(c.objects, "Namespace/space") })
+	second := s.commit(s.layers(map[string]string{"base": "|text more"}))
+	s.until("holds it no longer", func(st reconciler.Status) bool { return runs(second)(st) && len(st.Held) == 0 })
+	require.NotContains(t, s.cluster.said(), "delete Namespace/space")
+	s.cluster.set(func(c *fakeCluster) { require.Len(t, c.inventory.Layers["base"], 2, "%v", c.inventory.Layers) })
+}
+
 func TestDriftIsRepairedBeforeTheConfirmation(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -134,8 +134,11 @@ func (s *session) prune(ctx context.Context, t target) error {
 	if err != nil {
 		return err
 	}
-	doomed, held := s.leftOver(t, desired)
 	s.going = false
+	doomed, held, err := s.leftOver(ctx, t, desired)
+	if err != nil {
+		return fmt.Errorf("prune: %w", err)
+	}
 	if len(doomed) > 0 {
 		going, err := s.deleteAll(ctx, t, doomed)
 		if err != nil {
@@ -153,9 +156,37 @@ func (s *session) prune(ctx context.Context, t target) error {
 }
 
 // leftOver sorts what the inventory lists and desired does not, by what t allows.
-func (s *session) leftOver(t target, desired Inventory) (doomed []Object, held []HeldObject) {
+func (s *session) leftOver(ctx context.Context, t target, desired Inventory) (doomed []Object, held []HeldObject, err error) {
 	p := pruning{allowed: slices.Concat(t.Prune.Allow, t.Intents.Prune), share: t.Prune.Share, desired: desired.Layers, total: s.inventory.objects()}
-	return p.sort(s.inventory.without(desired))
+	doomed, held = p.sort(s.inventory.without(desired))
+	held, err = s.standing(ctx, t.Desired.Site, held)
+	return doomed, held, err
+}
+
+// standing leaves of what is held what is not deleted already, because a commit before
+// allowed it or by hand: no word can hold that, or is needed to let it go.
+func (s *session) standing(ctx context.Context, site string, held []HeldObject) ([]HeldObject, error) {
+	if len(held) == 0 {
+		return nil, nil
+	}
+	objects := make([]Object, len(held))
+	for i, h := range held {
+		objects[i] = h.Object
+	}
+	changes, err := s.cluster.Leaving(ctx, site, objects)
+	for _, c := range changes {
+		held = slices.DeleteFunc(held, func(h HeldObject) bool { return h.Object == c.Object })
+		if c.Action == Deleting {
+			held = append(held, s.beingDeleted(c))
+		}
+	}
+	return held, err
+}
+
+// beingDeleted is an object on its way out, which is looked after until it has gone.
+func (s *session) beingDeleted(c Change) HeldObject {
+	s.going = true
+	return HeldObject{c.Object, s.inventory.layerOf(c.Object), c.Why, "see what its finalizers wait for"}
 }
 
 // deleteAll returns what does not go by itself.
@@ -164,8 +195,7 @@ func (s *session) deleteAll(ctx context.Context, t target, doomed []Object) (hel
 	for _, c := range changes {
 		switch c.Action {
 		case Deleting:
-			s.going = true
-			held = append(held, HeldObject{c.Object, s.inventory.layerOf(c.Object), c.Why, "see what its finalizers wait for"})
+			held = append(held, s.beingDeleted(c))
 		case LeftAlone, Orphaned:
 			s.Log.Info("object left in the cluster", "object", c.Object.String(), "why", c.Why)
 		default:

@@ -101,6 +101,22 @@ func (c *Cluster) deleteOne(ctx context.Context, s *session, site string, o reco
 	}
 }
 
+// Leaving implements [reconciler.Cluster].
+func (c *Cluster) Leaving(ctx context.Context, site string, objects []reconciler.Object) ([]reconciler.Change, error) {
+	return c.eachOf(ctx, "look for", site, objects, func(ctx context.Context, s *session, _ string, o reconciler.Object) (reconciler.Change, error) {
+		live, err := s.metadata(ctx, o)
+		switch {
+		case err != nil:
+			return reconciler.Change{}, err
+		case live == nil:
+			return reconciler.Change{Object: o, Action: reconciler.Deleted}, nil
+		case live.DeletionTimestamp != nil:
+			return s.deleting(ctx, o, live), nil
+		}
+		return reconciler.Change{}, nil
+	})
+}
+
 // deleted says whether the object that was deleted is gone.
 func (s *session) deleted(ctx context.Context, o reconciler.Object, was *metav1.PartialObjectMetadata) (reconciler.Change, error) {
 	live, err := s.metadata(ctx, o)

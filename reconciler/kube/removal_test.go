@@ -25,16 +25,22 @@ func testFinalizer(t *testing.T, s *stand) {
 	s.mustApply(t, s.layer(t, "l", `{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: NS, finalizers: [example.com/backup]}}`,
 		"{apiVersion: v1, kind: Namespace, metadata: {name: NS-more}}"))
 	objects := []reconciler.Object{s.configMapName("a"), {Version: "v1", Kind: "Namespace", Name: s.site + "-more"}}
+	changes, err := s.Leaving(t.Context(), s.site, objects)
+	require.NoError(t, err)
+	require.Empty(t, changes, "nobody deleted them")
 	for range 2 { // to ask again is to be told again
 		changes, err := s.Delete(t.Context(), s.site, objects)
 		require.NoError(t, err)
 		require.Equal(t, []string{"deleting ConfigMap a", "deleting Namespace " + s.site + "-more"}, words(changes))
 		require.Regexp(t, `^it is being deleted since .* UTC, held by example\.com/backup$`, changes[0].Why)
+		leaving, err := s.Leaving(t.Context(), s.site, append(objects, s.configMapName("never-was")))
+		require.NoError(t, err)
+		require.Equal(t, append(words(changes), "deleted ConfigMap never-was"), words(leaving))
 	}
 	a := s.live(t, "v1", "ConfigMap", "a")
 	a.SetFinalizers(nil)
 	require.NoError(t, s.other.Update(t.Context(), a))
-	changes, err := s.Delete(t.Context(), s.site, objects[:1])
+	changes, err = s.Delete(t.Context(), s.site, objects[:1])
 	require.NoError(t, err)
 	require.Empty(t, changes, "it is gone")
 

@@ -1,0 +1,46 @@
+package reconciler_test
+
+import (
+	"context"
+	"sync"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap"
+	"github.com/holdfast-fleet/holdfast/fleet"
+)
+
+// fakeDriver brings nothing up.
+type fakeDriver struct {
+	needs  []string
+	shares bool
+	mu     sync.Mutex
+	err    error
+	stays  error    // why hosts may not leave yet
+	left   []string // hosts that did, and to whom
+}
+
+func (d *fakeDriver) Leave(_ context.Context, req bootstrap.Request) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stays == nil {
+		d.left = append(d.left, req.Host+" to "+req.Members[0].Name)
+	}
+	return d.stays
+}
+
+func (d *fakeDriver) set(change func(d *fakeDriver)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change(d)
+}
+
+func (d *fakeDriver) Shares() bool { return d.shares }
+
+func (d *fakeDriver) Backup(context.Context, string, string) error { return nil }
+
+func (d *fakeDriver) Needs(fleet.Distribution) []string { return d.needs }
+
+func (d *fakeDriver) Ensure(context.Context, bootstrap.Request) (bootstrap.Access, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return bootstrap.Access{Kubeconfig: "kubeconfig"}, d.err
+}
