@@ -123,6 +123,7 @@ type candidate struct {
 	at     string                   // the floor then
 	steps  []floor                  // from there on, that are vouched for, oldest first
 	alarm  *Refused                 // that another one parts from them
+	wait   int                      // commits after the steps, of which no tag releases one
 	once   string                   // digest of a bundle whose refusal is reported only once, or empty
 }
 

@@ -2,6 +2,7 @@ package gitsource_test
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -200,6 +201,26 @@ func TestFirstContactInReleasesMode(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "alice@example.com", signer.Name)
 }
+
+func TestCommitsThatWaitForAReleaseAreCounted(t *testing.T) {
+	t.Parallel()
+	g := newReleased(t)
+	r := open(t, g.options(t))
+	require.Zero(t, poll(t, r).Unreleased())
+	for n := range 2 {
+		g.commit(map[string]string{"profiles/shop": fmt.Sprint(n)})
+		require.Equal(t, n+1, poll(t, r).Unreleased())
+	}
+	require.Equal(t, 2, poll(t, r).Unreleased(), "also if nothing is new")
+	g.release("v2", g.alice)
+	require.Zero(t, first(pollRefused(t, r, trust.ErrTooFew)).Unreleased(), "they wait for something else, which is said")
+	g.commit(map[string]string{"profiles/later": "1"})
+	g.Tag(gitsourcetest.Tag{Name: "approve/v2/bob", On: g.Git("rev-parse", "v2^{commit}"), By: g.bob})
+	require.Equal(t, 1, poll(t, r).Unreleased())
+	require.Equal(t, 1, poll(t, r).Unreleased())
+}
+
+func first(rev gitsource.Revision, _ *gitsource.Refused) gitsource.Revision { return rev }
 
 func TestAMovedReleaseDoesNotTakeAHostBack(t *testing.T) {
 	t.Parallel()

@@ -15,8 +15,9 @@ type Revision struct {
 	time   time.Time
 	fs     *treeFS
 
-	override  *Override
-	heartbeat time.Time
+	override   *Override
+	heartbeat  time.Time
+	unreleased int
 }
 
 // IsZero tells whether the revision holds nothing.
@@ -45,6 +46,9 @@ func (r Revision) Override() *Override { return r.override }
 // Heartbeat is when, as signed, somebody whom the revision trusts last said that
 // nothing newer is to be known; zero if nobody did.
 func (r Revision) Heartbeat() time.Time { return r.heartbeat }
+
+// Unreleased is how many commits after it wait for a tag that releases one of them.
+func (r Revision) Unreleased() int { return r.unreleased }
 
 // FS is the commit's tree. Every byte read is compared with the name that the
 // commit gives it. Symbolic links, submodules, files over 4 MiB and paths deeper

@@ -22,18 +22,19 @@ func (r *Repository) Verify(ctx context.Context) (Revision, error) {
 	errs, err := r.judgeAll(ctx)
 	if err != nil {
 		reset := r.resetMirror(err)
-		return Revision{}, errors.Join(fmt.Errorf("verify: the mirror is damaged and is filled again by the next fetch: %w", err), reset)
+		return Revision{}, errors.Join(fmt.Errorf("the mirror is damaged and is filled again by the next fetch: %w", err), reset)
 	}
 	switch {
 	case r.floor == nil && len(errs) == 0:
-		return Revision{}, errors.New("verify: no source has delivered a revision yet")
+		return Revision{}, errors.New("no source has delivered a revision yet")
 	case r.floor == nil:
 		return Revision{}, errors.Join(errs...)
 	case !r.mirror.has(r.floor.hash()), r.floor.pending():
-		errs = append(errs, fmt.Errorf("verify: floor %s is not in the mirror, and no source has brought it back", r.floor.Commit[:12]))
+		errs = append(errs, fmt.Errorf("floor %s is not in the mirror, and no source has brought it back", r.floor.Commit[:12]))
 		return Revision{}, errors.Join(errs...)
 	}
 	rev := r.floor.revision(r.mirror)
+	rev.unreleased = r.unreleased()
 	if rev.heartbeat, err = r.heard(); err != nil {
 		errs = append(errs, fmt.Errorf("look for heartbeats: %w", err))
 	}
@@ -168,7 +169,7 @@ func (r *Repository) look(ctx context.Context, list []*candidate) error {
 		if c.refuse != nil || c.by == r.tags && c.at == at {
 			continue
 		}
-		c.steps = nil
+		c.steps, c.wait = nil, 0
 		if err := r.judge(ctx, c); isDamage(err) {
 			return err
 		} else if err != nil {
@@ -219,7 +220,21 @@ func (r *Repository) judge(ctx context.Context, c *candidate) error {
 		clear(line[:steps]) // of a long one, what is decided need not stay in memory
 		reached, line, c.steps = to, line[steps:], append(c.steps, *to)
 	}
+	if c.refuse == nil {
+		c.wait = len(line)
+	}
 	return nil
+}
+
+// unreleased is how many commits wait for a release, of the source that has most.
+func (r *Repository) unreleased() int {
+	most := 0
+	for _, c := range r.ordered() {
+		if c.alarm == nil {
+			most = max(most, c.wait)
+		}
+	}
+	return most
 }
 
 // court judges by the mirror, the anchor and the tags of all candidates.

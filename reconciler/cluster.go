@@ -105,6 +105,7 @@ type Cluster interface {
 type Leader struct {
 	Host string // empty: nobody, or it is not known
 	Mine bool   // until the next value, this host applies
+	Err  error  // why it is not known; nil: nobody tried to find out yet, or it is
 }
 
 // Change is one difference between desired and actual, and what was done about it.

@@ -85,7 +85,7 @@ func (c *fakeCluster) Lead(ctx context.Context, _, host string) (<-chan reconcil
 			c.mu.Lock()
 			leader, changed := c.leader, c.leaderChanged
 			c.mu.Unlock()
-			if leader.Host == "" {
+			if leader.Host == "" && leader.Err == nil {
 				leader = reconciler.Leader{Host: host, Mine: true}
 			}
 			select {

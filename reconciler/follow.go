@@ -77,7 +77,7 @@ func (s *session) verify(ctx context.Context) (gitsource.Revision, error) {
 		if stale != nil && st.Stale == nil {
 			s.Log.Warn("fleet is stale", "why", stale.Why)
 		}
-		st.Stale, st.Diverged = stale, alarms
+		st.Stale, st.Diverged, st.Unreleased = stale, alarms, rev.Unreleased()
 		if rev.Commit() == "" {
 			return
 		}

@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -82,15 +83,26 @@ func (s *session) lead(ctx context.Context, t target) (Leader, error) {
 		if leader.Host != "" {
 			return s.office.settle(), nil
 		}
+		if errors.Is(leader.Err, ErrGuarded) { // that takes somebody to mend it
+			return Leader{}, nobodyLeads(t, leader)
+		}
 		select {
 		case <-changed:
 		case <-waiting.Done():
 			if ctx.Err() != nil {
 				return Leader{}, ctx.Err()
 			}
-			return Leader{}, fmt.Errorf("it is not known who holds the Lease of site %s: %w", t.Desired.Site, ErrNotLeader)
+			return Leader{}, nobodyLeads(t, leader)
 		}
 	}
+}
+
+func nobodyLeads(t target, l Leader) error {
+	err := fmt.Errorf("it is not known who holds the Lease of site %s: %w", t.Desired.Site, ErrNotLeader)
+	if l.Err != nil {
+		return fmt.Errorf("%w: %w", err, l.Err)
+	}
+	return err
 }
 
 // compete takes part in the competition for the Lease, also between rounds.

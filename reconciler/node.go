@@ -96,7 +96,7 @@ func (s *session) checkContent(needs []string, d render.Desired) error {
 	if s.Content.Verify(unchecked...) != nil { // whose that is takes another look
 		for _, ref := range slices.Sorted(maps.Keys(want)) {
 			if err := s.Content.Verify(want[ref]); err != nil {
-				return fmt.Errorf("content %s: %w", ref, err)
+				return &lackingContent{ref, err}
 			}
 		}
 	}
@@ -104,6 +104,19 @@ func (s *session) checkContent(needs []string, d render.Desired) error {
 		s.checked[digest] = true
 	}
 	return nil
+}
+
+// lackingContent is content that is not on the host, or not whole.
+type lackingContent struct {
+	ref string
+	err error
+}
+
+func (l *lackingContent) Error() string { return fmt.Sprintf("content %s: %v", l.ref, l.err) }
+func (l *lackingContent) Unwrap() error { return l.err }
+
+func (l *lackingContent) Hint() string {
+	return "bring it to the host: holdfast content add --archive FILE, which is a tar file of images or the folder of another content store"
 }
 
 type unlocked struct{ ref string }

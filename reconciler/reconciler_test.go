@@ -411,6 +411,9 @@ func TestMissingContentStopsBeforeAnythingChanges(t *testing.T) {
 	s.start()
 	st := s.until("says what is missing", fails(reconciler.PhaseBootstrap, "kubernetes:v1.36.3 is not in the profile's content.lock"))
 	require.Contains(t, st.Failures[0].Hint, "holdfast lock")
+	s.commit(map[string]string{"profiles/shop/content.lock": "apiVersion: holdfast.dev/v1alpha1\nkind: ContentLock\nspec:\n  distribution:\n    holdfast.dev/embedded/kubernetes:v1.36.3: sha256:" + strings.Repeat("0", 64) + "\n"})
+	st = s.until("says what is not there", fails(reconciler.PhaseBootstrap, "content holdfast.dev/embedded/kubernetes:v1.36.3: "))
+	require.Contains(t, st.Failures[0].Hint, "holdfast content add --archive")
 	require.Empty(t, s.cluster.said())
 }
 

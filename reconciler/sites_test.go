@@ -130,6 +130,18 @@ func TestAFollowerKeepsWhatTheLeaderConfirmedAndTakesOver(t *testing.T) {
 	s.until("gives way", func(st reconciler.Status) bool { return st.Leader == "b" && st.Layers == nil })
 }
 
+func TestALeaseThatNobodyCanTakeIsAFailureWithItsReason(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	commit := s.begin(map[string]string{"base": "|text"})
+	s.cluster.led(reconciler.Leader{Err: fmt.Errorf("write Lease: the webhook says no: %w", reconciler.ErrGuarded)})
+	s.start()
+	s.until("says why", fails(reconciler.PhaseApply, "write Lease: the webhook says no"))
+	require.False(t, s.cluster.has("ConfigMap/text"))
+	s.cluster.led(reconciler.Leader{Host: "a", Mine: true})
+	s.until("goes on at once", runs(commit))
+}
+
 func TestARemovedHostLeavesOnceTheOthersHaveLetItGo(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -51,6 +51,7 @@ type Status struct {
 	Next        *Next         `json:"next,omitempty"`       // what the agent does by itself, and when
 	Receiving   string        `json:"receiving,omitempty"`  // how far a source is that is being read, once that takes long
 	Stale       *Stale        `json:"stale,omitempty"`      // nothing new is heard of the fleet
+	Unreleased  int           `json:"unreleased,omitempty"` // commits after Accepted that wait for a release
 	Kubeconfig  string        `json:"kubeconfig,omitempty"` // path of the agent's, once the cluster is up
 	Layers      []LayerStatus `json:"layers,omitempty"`
 

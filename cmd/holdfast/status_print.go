@@ -69,6 +69,9 @@ func (st hostStatus) printRevisions(s *sheet) {
 		s.fact(label, "", fmt.Sprintf("%s  signed by %s, %s ago", printable(clip(c.Revision)), printable(c.Signer), age(now, c.Since)))
 	}
 	commit("accepted", st.Accepted)
+	if st.Unreleased > 0 {
+		s.fact("waiting", yellow, "for a release: "+count(st.Unreleased, "newer commit"))
+	}
 	if st.Stale != nil {
 		s.fact("stale", yellow, printable(st.Stale.Why))
 	}

@@ -86,6 +86,25 @@ func answered(ctx context.Context, err error) error {
 	}
 }
 
+// errKeptOut is what refused an object of Holdfast's own on admission.
+type errKeptOut struct{ error }
+
+func (e errKeptOut) Unwrap() error { return e.error }
+
+// Hint says how to get on: nothing can be applied, so that no commit helps.
+func (e errKeptOut) Hint() string {
+	return "have the webhook or policy leave out the namespace " + InventoryNamespace + ", or take it out of the fleet; then delete it by hand, as nothing can be applied until it is gone: " +
+		"kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicybindings"
+}
+
+// ownAnswer is answered for a write of an object of Holdfast's own.
+func ownAnswer(ctx context.Context, err error) error {
+	if err = answered(ctx, err); errors.Is(err, reconciler.ErrGuarded) {
+		return errKeptOut{err}
+	}
+	return err
+}
+
 // reason is the API server's own words, without the object's name, which is said already.
 func reason(err error) string {
 	fields := causes(judgement(err))

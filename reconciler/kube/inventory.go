@@ -84,7 +84,7 @@ func (c *Cluster) SaveInventory(ctx context.Context, inv reconciler.Inventory) (
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 		return inv, reconciler.ErrBehind
 	case err != nil:
-		return inv, fmt.Errorf("write ConfigMap %s/%s: %w", InventoryNamespace, inventoryName, answered(ctx, err))
+		return inv, fmt.Errorf("write ConfigMap %s/%s: %w", InventoryNamespace, inventoryName, err)
 	}
 	inv.Version = cm.ResourceVersion
 	return inv, nil
@@ -94,13 +94,13 @@ func (c *Cluster) SaveInventory(ctx context.Context, inv reconciler.Inventory) (
 // namespace for it.
 func (s *session) put(ctx context.Context, o client.Object) error {
 	if o.GetResourceVersion() != "" {
-		return s.objects.Client().Update(ctx, o, client.FieldOwner(FieldManager))
+		return ownAnswer(ctx, s.objects.Client().Update(ctx, o, client.FieldOwner(FieldManager)))
 	}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: InventoryNamespace}}
 	if err := s.objects.Client().Create(ctx, ns, client.FieldOwner(FieldManager)); err != nil && !apierrors.IsAlreadyExists(err) {
-		return err
+		return ownAnswer(ctx, err)
 	}
-	return s.objects.Client().Create(ctx, o, client.FieldOwner(FieldManager))
+	return ownAnswer(ctx, s.objects.Client().Create(ctx, o, client.FieldOwner(FieldManager)))
 }
 
 // readInventory returns nil without an error if there is none.

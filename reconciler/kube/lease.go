@@ -120,9 +120,12 @@ func (a *candidate) run(ctx context.Context, out chan<- reconciler.Leader) {
 		case <-timer.C:
 			before := a.leader
 			timer.Reset(a.compete(ctx))
-			if a.leader != before {
-				offer = out
+			led := a.leader.Host != before.Host || a.leader.Mine != before.Mine
+			if led {
 				c.log.Info("site led", "site", a.site, "by", a.leader.Host, "mine", a.leader.Mine)
+			}
+			if led || fmt.Sprint(a.leader.Err) != fmt.Sprint(before.Err) {
+				offer = out
 			}
 		}
 	}
@@ -142,7 +145,7 @@ func (a *candidate) compete(ctx context.Context) time.Duration {
 		a.lease = nil
 		a.say(err)
 		if now >= a.until { // who could not renew it does not know who holds it
-			a.leader = reconciler.Leader{}
+			a.leader = reconciler.Leader{Err: err}
 			return times.again
 		}
 		return min(times.again, a.until-now)

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -23,18 +24,19 @@ func hurried(t *testing.T, s *stand) *stand {
 }
 
 // lead reads who leads until it is the wanted one.
-func lead(t *testing.T, leaders <-chan reconciler.Leader, want reconciler.Leader) {
+func lead(t *testing.T, leaders <-chan reconciler.Leader, want reconciler.Leader) reconciler.Leader {
 	t.Helper()
 	deadline := time.After(time.Minute)
 	for {
 		select {
 		case l, open := <-leaders:
 			require.True(t, open)
-			if l == want {
-				return
+			if l.Host == want.Host && l.Mine == want.Mine {
+				return l
 			}
 		case <-deadline:
 			require.FailNow(t, "nobody leads as wanted", "%+v", want)
+			return want
 		}
 	}
 }
@@ -97,6 +99,39 @@ func testLease(t *testing.T, s *stand) {
 	lead(t, leadersA, reconciler.Leader{Host: "gone"})
 	lead(t, leadersA, reconciler.Leader{Host: "a", Mine: true})
 	require.GreaterOrEqual(t, time.Since(began), a.lease.duration)
+}
+
+// refusesOwn is a webhook that nothing serves, for two kinds that Holdfast has objects of itself.
+const refusesOwn = `{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingWebhookConfiguration, metadata: {name: guard}, webhooks: [{
+  name: guard.example.com, sideEffects: None, admissionReviewVersions: [v1], failurePolicy: Fail, timeoutSeconds: 1, clientConfig: {url: "https://127.0.0.1:1/"},
+  rules: [{apiGroups: ["", coordination.k8s.io], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [leases, configmaps]}]}]}`
+
+// TestAWebhookThatKeepsHoldfastOutIsNamed has a server of its own, as the webhook is for all of it.
+func TestAWebhookThatKeepsHoldfastOutIsNamed(t *testing.T) {
+	t.Parallel()
+	server := startAPIServer(t)
+	a := hurried(t, newStand(t, server))
+	leaders, err := a.Lead(t.Context(), "shop", "a")
+	require.NoError(t, err)
+	lead(t, leaders, reconciler.Leader{Host: "a", Mine: true})
+	a.mustApply(t, a.layer(t, "l", refusesOwn))
+
+	var refused error
+	for !errors.Is(refused, reconciler.ErrGuarded) { // the last try in time may have had too little of it
+		refused = lead(t, leaders, reconciler.Leader{}).Err
+	}
+	require.ErrorContains(t, refused, "guard.example.com")
+	_, saved := a.SaveInventory(t.Context(), reconciler.Inventory{Site: "shop"})
+	require.ErrorIs(t, saved, reconciler.ErrGuarded)
+	for _, err := range []error{refused, saved} {
+		var hinted interface{ Hint() string }
+		require.ErrorAs(t, err, &hinted)
+		require.Contains(t, hinted.Hint(), "leave out the namespace holdfast-system")
+	}
+
+	guard := named(reconciler.Object{Group: "admissionregistration.k8s.io", Version: "v1", Kind: "ValidatingWebhookConfiguration", Name: "guard"})
+	require.NoError(t, a.other.Delete(t.Context(), guard))
+	lead(t, leaders, reconciler.Leader{Host: "a", Mine: true})
 }
 
 // TestLeaseIsLostInTime shows that a holder that cannot renew its Lease stops before others may take it.
