@@ -141,20 +141,26 @@ func (s *session) admit(ctx context.Context, rev gitsource.Revision, t target) (
 	}
 	if err := behind(rev, t, site); err != nil {
 		s.resign() // for a host that is not
+		s.sayLeader(Leader{})
 		return site, false, err
 	}
 	leader, err := s.lead(ctx, t)
+	s.sayLeader(leader)
 	if err != nil {
 		return site, false, err
 	}
-	s.rec.update(func(st *Status, _ time.Time) {
-		st.Leader = ""
-		if !leader.Mine {
-			st.Leader = leader.Host
-		}
-	})
 	s.backUp(t, leader.Mine)
 	return site, leader.Mine, nil
+}
+
+// sayLeader puts into the status which other host applies, if that is known.
+func (s *session) sayLeader(l Leader) {
+	s.rec.update(func(st *Status, _ time.Time) {
+		st.Leader = ""
+		if !l.Mine {
+			st.Leader = l.Host
+		}
+	})
 }
 
 // behind says why t must not be applied over what the cluster has: a host of the

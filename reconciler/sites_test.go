@@ -128,6 +128,11 @@ func TestAFollowerKeepsWhatTheLeaderConfirmedAndTakesOver(t *testing.T) {
 
 	s.cluster.led(reconciler.Leader{Host: "b"})
 	s.until("gives way", func(st reconciler.Status) bool { return st.Leader == "b" && st.Layers == nil })
+
+	s.cluster.set(func(c *fakeCluster) { c.inventory.Newest, c.inventory.Writer = strings.Repeat("5ca1ab1e", 5), "b" })
+	s.until("does not know who leads, once it is behind", func(st reconciler.Status) bool {
+		return fails(reconciler.PhaseApply, "which host b brought")(st) && st.Leader == ""
+	})
 }
 
 func TestALeaseThatNobodyCanTakeIsAFailureWithItsReason(t *testing.T) {
