@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,10 +81,10 @@ func (s *session) lead(ctx context.Context, t target) (Leader, error) {
 	defer cancel()
 	for {
 		leader, changed := s.office.look()
-		if leader.Host != "" {
+		switch {
+		case leader.Host != "":
 			return s.office.settle(), nil
-		}
-		if errors.Is(leader.Err, ErrGuarded) { // that takes somebody to mend it
+		case errors.Is(leader.Err, ErrGuarded): // that takes somebody to mend it
 			return Leader{}, nobodyLeads(t, leader)
 		}
 		select {
@@ -98,11 +99,7 @@ func (s *session) lead(ctx context.Context, t target) (Leader, error) {
 }
 
 func nobodyLeads(t target, l Leader) error {
-	err := fmt.Errorf("it is not known who holds the Lease of site %s: %w", t.Desired.Site, ErrNotLeader)
-	if l.Err != nil {
-		return fmt.Errorf("%w: %w", err, l.Err)
-	}
-	return err
+	return fmt.Errorf("it is not known who holds the Lease of site %s: %w", t.Desired.Site, cmp.Or(l.Err, ErrNotLeader))
 }
 
 // compete takes part in the competition for the Lease, also between rounds.
