@@ -60,52 +60,85 @@ func (r *Renderer) Digests(sites []*fleet.Site) ([]Digests, error) {
 }
 
 func (r *Renderer) digests(site *fleet.Site) (Digests, error) {
-	cluster, err := r.Site(site)
-	node, nodeErr := r.Node(site)
-	if err := fleet.Join(err, nodeErr); err != nil {
-		return Digests{}, err
+	part, err := r.part(site, func(string) bool { return true })
+	return part.Digests, err
+}
+
+// Part is what some of the layers of a site come to, as if it had no others. The
+// distribution is one of them.
+type Part struct {
+	Digests
+	Objects map[string]string // what they make, and which of them does
+}
+
+// Parts renders, of each of sites, the layers that are named. Its error joins
+// [fleet.Problem]s in a stable order.
+func (r *Renderer) Parts(sites []*fleet.Site, layers [][]string) ([]Part, error) {
+	out := make([]Part, len(sites))
+	return out, each(sites, func(i int, site *fleet.Site) (err error) {
+		defer r.hold(site)()
+		out[i], err = r.part(site, func(layer string) bool { return slices.Contains(layers[i], layer) })
+		return err
+	})
+}
+
+func (r *Renderer) part(site *fleet.Site, has func(layer string) bool) (Part, error) {
+	cluster, objects, err := r.cluster(site, has)
+	var node Node
+	if has(DistributionLayer) {
+		var nodeErr error
+		node, nodeErr = r.Node(site)
+		err = fleet.Join(err, nodeErr)
 	}
-	d := Digests{Cluster: cluster.Digest, Node: node.Digest}
+	if err != nil {
+		return Part{}, err
+	}
+	p := Part{Digests{Cluster: cluster.Digest, Node: node.Digest}, objects}
 	for _, l := range cluster.Layers {
-		d.Layers = append(d.Layers, LayerDigest{l.Name, l.Digest})
+		p.Layers = append(p.Layers, LayerDigest{l.Name, l.Digest})
 	}
 	for _, ref := range slices.Sorted(maps.Keys(cluster.Images)) {
 		if cluster.Images[ref] == "" {
-			d.Unlocked = append(d.Unlocked, ref)
+			p.Unlocked = append(p.Unlocked, ref)
 		}
 	}
-	return d, nil
+	return p, nil
 }
 
-// Inputs names, for each of sites, all that its digests depend on: where two
-// states of a site have the same name, they have the same digests. A site whose
-// files cannot be read has none; Digests says why.
-func (r *Renderer) Inputs(sites []*fleet.Site) []string {
-	out := make([]string, len(sites))
+// Inputs name all that the digests of a site depend on: where two states of a site
+// have the same, they have the same digests.
+type Inputs struct {
+	Declared string        // by its profile, with the values of its variables
+	Layers   []LayerDigest // what each layer is built from, and last the distribution
+}
+
+// Inputs names those of each of sites. A site whose files cannot be read has none;
+// Digests says why.
+func (r *Renderer) Inputs(sites []*fleet.Site) []Inputs {
+	out := make([]Inputs, len(sites))
 	_ = each(sites, func(i int, site *fleet.Site) error {
 		defer r.hold(site)()
-		if name, err := r.siteName(site); err == nil {
-			out[i] = name
+		if in, err := r.inputsOf(site); err == nil {
+			out[i] = in
 		}
 		return nil
 	})
 	return out
 }
 
-// siteName says all that the digests of a site depend on. Its error joins the
-// problems of kustomizations that cannot be read.
-func (r *Renderer) siteName(site *fleet.Site) (string, error) {
+// inputsOf is what the digests of a site depend on. Its error joins the problems of
+// kustomizations that cannot be read.
+func (r *Renderer) inputsOf(site *fleet.Site) (Inputs, error) {
 	p := site.Profile
 	declared, err := r.profileName(p)
 	if err != nil {
-		return "", err
+		return Inputs{}, err
 	}
 	values, err := json.Marshal(site.Variables)
 	if err != nil {
-		return "", err
+		return Inputs{}, err
 	}
-	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n", declared, values)
+	all := Inputs{Declared: fmt.Sprintf("%s\n%s\n", declared, values)}
 	var errs []error
 	for _, layer := range append(slices.Clone(p.Layers), DistributionOf(p)) {
 		in, err := r.inputOf(site, layer)
@@ -113,9 +146,20 @@ func (r *Renderer) siteName(site *fleet.Site) (string, error) {
 			errs = append(errs, err)
 			continue
 		}
-		fmt.Fprintf(h, "%s\n", in.key)
+		all.Layers = append(all.Layers, LayerDigest{layer.Name, in.key})
 	}
-	return "site " + hex.EncodeToString(h.Sum(nil)), fleet.Join(errs...)
+	return all, fleet.Join(errs...)
+}
+
+// siteName says all that the digests of a site depend on, in one word.
+func (r *Renderer) siteName(site *fleet.Site) (string, error) {
+	in, err := r.inputsOf(site)
+	h := sha256.New()
+	fmt.Fprint(h, in.Declared)
+	for _, layer := range in.Layers {
+		fmt.Fprintln(h, layer.Digest)
+	}
+	return "site " + hex.EncodeToString(h.Sum(nil)), err
 }
 
 // profileName says what a profile declares.

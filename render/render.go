@@ -107,11 +107,21 @@ func (r *Renderer) Host(host *fleet.Host) (Desired, error) {
 // Site renders the half that is the same on all hosts of a site. Its error
 // joins [fleet.Problem]s.
 func (r *Renderer) Site(site *fleet.Site) (Cluster, error) {
-	c := Cluster{Images: map[string]string{}, Confirm: site.Profile.Confirm}
+	c, _, err := r.cluster(site, func(string) bool { return true })
+	return c, err
+}
+
+// cluster renders those layers of a site that has names, and tells which of them
+// makes each object.
+func (r *Renderer) cluster(site *fleet.Site, has func(layer string) bool) (c Cluster, owners map[string]string, err error) {
+	c = Cluster{Images: map[string]string{}, Confirm: site.Profile.Confirm}
 	vars := newVariables(site)
-	owners := map[string]string{}
+	owners = map[string]string{}
 	var errs []error
 	for _, layer := range inOrder(site.Profile.Layers) {
+		if !has(layer.Name) {
+			continue
+		}
 		got, err := r.layer(site, layer, vars)
 		if err != nil {
 			errs = append(errs, err)
@@ -134,11 +144,10 @@ func (r *Renderer) Site(site *fleet.Site) (Cluster, error) {
 		c.Layers = append(c.Layers, got.layer)
 	}
 	if err := fleet.Join(errs...); err != nil {
-		return Cluster{}, err
+		return Cluster{}, nil, err
 	}
-	var err error
 	c.Digest, err = c.digest()
-	return c, err
+	return c, owners, err
 }
 
 // inOrder returns the layers so that each comes after what it depends on, and

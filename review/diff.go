@@ -41,7 +41,7 @@ func Diff(base, head State, paths []string, o Options) (Changes, error) {
 	defer old.Close()
 	defer current.Close()
 	pairs := touched(match(before.Sites, f.Sites), old, current)
-	if err := digest(pairs, base, old, current); err != nil {
+	if err := digestChanged(pairs, base, old, current); err != nil {
 		return c, err
 	}
 	if err := checkVersions(pairs, old, current, o); err != nil {
@@ -124,56 +124,6 @@ func match(old, current []*fleet.Site) []*pair {
 	}
 	slices.SortFunc(pairs, func(a, b *pair) int { return strings.Compare(a.name, b.name) })
 	return pairs
-}
-
-// touched leaves out the sites that are made of the same in both states: those need
-// no rendering.
-func touched(pairs []*pair, old, current *render.Renderer) []*pair {
-	var alike []*pair
-	for _, p := range pairs {
-		if p.same() { // by all but the digests, which are not known yet
-			alike = append(alike, p)
-		}
-	}
-	was := old.Inputs(sitesOf(alike, func(p *pair) *fleet.Site { return p.old }))
-	is := current.Inputs(sitesOf(alike, func(p *pair) *fleet.Site { return p.new }))
-	untouched := map[*pair]bool{}
-	for i, p := range alike {
-		untouched[p] = is[i] != "" && was[i] == is[i]
-	}
-	return slices.DeleteFunc(pairs, func(p *pair) bool { return untouched[p] })
-}
-
-// digest finds the digests of all sites in both states.
-func digest(pairs []*pair, base State, old, current *render.Renderer) error {
-	was, is := sitesOf(pairs, func(p *pair) *fleet.Site { return p.old }), sitesOf(pairs, func(p *pair) *fleet.Site { return p.new })
-	now, err := current.Digests(is)
-	if err != nil {
-		return err
-	}
-	then, err := old.Digests(was)
-	if err != nil {
-		return unusable(base, err)
-	}
-	for _, p := range pairs {
-		if p.old != nil {
-			p.was, then = then[0], then[1:]
-		}
-		if p.new != nil {
-			p.is, now = now[0], now[1:]
-		}
-	}
-	return nil
-}
-
-func sitesOf(pairs []*pair, of func(*pair) *fleet.Site) []*fleet.Site {
-	var sites []*fleet.Site
-	for _, p := range pairs {
-		if s := of(p); s != nil {
-			sites = append(sites, s)
-		}
-	}
-	return sites
 }
 
 // same tells that nothing differs, by all that a site is compared by.

@@ -159,11 +159,9 @@ func unreadable(pairs []*pair, r *render.Renderer) ([]Group, error) {
 		if p.was.Node != p.is.Node {
 			names = append(names, render.DistributionLayer)
 		}
-		if p.old == nil || !slices.EqualFunc(p.old.Active(), p.new.Active(), sameKey) {
-			names = append(layerNames(p.is), render.DistributionLayer)
-		}
+		all := p.old == nil || !slices.EqualFunc(p.old.Active(), p.new.Active(), sameKey)
 		for _, layer := range append(slices.Clone(p.new.Profile.Layers), render.DistributionOf(p.new.Profile)) {
-			if !slices.Contains(names, layer.Name) {
+			if !all && !slices.Contains(names, layer.Name) {
 				continue
 			}
 			if _, err := n.add(p.new, layer); err != nil {

@@ -12,6 +12,8 @@ import (
 type pair struct {
 	name      string
 	old, new  *fleet.Site
+	partly    bool     // only some layers may differ, and the digests may be of those alone
+	layers    []string // which, the distribution among them
 	was, is   render.Digests
 	changes   []Change
 	why       []causes // of changes
