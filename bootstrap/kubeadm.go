@@ -60,7 +60,11 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 	if err := fit(ctx, req); err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
-	for _, ref := range kubeadm.Images(cfg.Cluster) {
+	images := kubeadm.Images(cfg.Cluster)
+	if cfg.Worker {
+		images = kubeadm.WorkerImages(cfg.Cluster)
+	}
+	for _, ref := range images {
 		cfg.Images[ref] = req.Content[ref]
 	}
 	pause := kubeadm.PauseImage(cfg.Cluster)

@@ -36,6 +36,16 @@ func (r Runtime) Has(images map[string]string) bool {
 
 // Import gives containerd the images that it lacks, and returns how many those were.
 func (r Runtime) Import(ctx context.Context, archive Archive, images map[string]string) (int, error) {
+	count, err := r.Give(ctx, archive, images)
+	if err == nil && count > 0 {
+		err = r.Keep(images)
+	}
+	return count, err
+}
+
+// Give is Import, but that the images count as imported only once they are kept: until
+// then pods can use them, and a power cut may leave them broken.
+func (r Runtime) Give(ctx context.Context, archive Archive, images map[string]string) (int, error) {
 	missing := imports(r.Record).missing(images)
 	if len(missing) == 0 {
 		return 0, nil
@@ -43,10 +53,15 @@ func (r Runtime) Import(ctx context.Context, archive Archive, images map[string]
 	if err := r.feed(ctx, archive, missing); err != nil {
 		return 0, fmt.Errorf("import %d images: %w", len(missing), err)
 	}
+	return len(missing), nil
+}
+
+// Keep puts images on disk that containerd was given, and has them count as imported.
+func (r Runtime) Keep(images map[string]string) error {
 	if err := syncAll(filepath.Dir(r.Record)); err != nil {
-		return 0, fmt.Errorf("put imported images on disk: %w", err)
+		return fmt.Errorf("put imported images on disk: %w", err)
 	}
-	return len(missing), imports(r.Record).add(missing)
+	return imports(r.Record).add(images)
 }
 
 // syncAll puts all of a file system on disk. containerd unpacks images without: after

@@ -38,6 +38,11 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 		}
 		*rec = record{}
 	}
+	if rec.Step == "" && !n.mayInitialise() { // it may have to wait for the others: its images come meanwhile
+		if err := n.importImages(ctx); err != nil {
+			return err
+		}
+	}
 	through, err := n.findOrigin(ctx)
 	if err == nil && through != nil {
 		err = n.mayJoin(ctx, *through)
@@ -102,9 +107,17 @@ func firstHost(members []peers.Member) string {
 // takeApart removes what a cut-off attempt left.
 func (n *node) takeApart(ctx context.Context, rec record) error {
 	n.log.Info("an attempt was cut off; starting again", "step", string(rec.Step))
-	return n.kubeadm(ctx, "reset", "reset", "--force", "--cri-socket="+criSocket)
+	if err := n.kubeadm(ctx, "reset", "reset", "--force", "--cri-socket="+criSocket); err != nil {
+		return err
+	}
+	return n.dropUnkept(ctx)
 }
 
+// mayInitialise tells whether it falls to the host to make the cluster out of nothing,
+// should there be none.
+func (n *node) mayInitialise() bool { return n.From == "" && n.Host == firstHost(n.Members) }
+
+// initialise makes a cluster. What pods need only once it is there is imported meanwhile.
 func (n *node) initialise(ctx context.Context, address string) error {
 	config, err := n.writeConfig(address)
 	if err != nil {
@@ -115,8 +128,16 @@ func (n *node) initialise(ctx context.Context, address string) error {
 			return err
 		}
 	}
+	if err := n.giveFirst(ctx); err != nil {
+		return err
+	}
+	var beside sync.WaitGroup
+	var imported error
+	beside.Go(func() { imported = n.giveOthers(ctx) })
 	n.log.Info("kubeadm init", "version", n.Cluster.Version)
-	return n.kubeadm(ctx, "init", "init", "--config="+config)
+	err = n.kubeadm(ctx, "init", "init", "--config="+config)
+	beside.Wait()
+	return errors.Join(err, imported)
 }
 
 // mayJoin refuses a cluster of another version: it is upgraded first, host by host.

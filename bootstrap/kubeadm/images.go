@@ -1,9 +1,12 @@
 package kubeadm
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
 // tags are those of the images that are not of Kubernetes' own version, by its
@@ -33,8 +36,16 @@ func Images(c Cluster) []string {
 	r := c.Repository + "/"
 	return []string{
 		r + "kube-apiserver:" + c.Version, r + "kube-controller-manager:" + c.Version, r + "kube-scheduler:" + c.Version,
-		r + "kube-proxy:" + c.Version, etcdImage(c), dnsImage(c), PauseImage(c),
+		proxyImage(c), etcdImage(c), dnsImage(c), PauseImage(c),
 	}
+}
+
+// WorkerImages are those that a worker needs of them.
+func WorkerImages(c Cluster) []string { return []string{proxyImage(c), dnsImage(c), PauseImage(c)} }
+
+// firstImages are those of pods that a new cluster has while kubeadm makes it.
+func firstImages(c Cluster) []string {
+	return slices.DeleteFunc(Images(c), func(ref string) bool { return ref == dnsImage(c) })
 }
 
 // dnsImage has a folder of its own in the repository that Kubernetes is released to, and there alone, as kubeadm has it
@@ -47,7 +58,62 @@ func dnsImage(c Cluster) string {
 	return repository + "/coredns:" + tagsOf(c.Version).coredns
 }
 
+func proxyImage(c Cluster) string { return c.Repository + "/kube-proxy:" + c.Version }
+
 // PauseImage is the reference of the image of the pods' sandboxes.
 func PauseImage(c Cluster) string { return c.Repository + "/pause:" + tagsOf(c.Version).pause }
 
 func etcdImage(c Cluster) string { return c.Repository + "/etcd:" + tagsOf(c.Version).etcd }
+
+// importImages gives containerd the images that it lacks.
+func (n *node) importImages(ctx context.Context) error {
+	count, err := n.runtime().Import(ctx, n.Archive, n.Images)
+	if err == nil && count > 0 {
+		n.log.Info("images imported", "count", count)
+	}
+	return err
+}
+
+// giveFirst gives containerd the images that kubeadm's pods need. They are not kept yet.
+func (n *node) giveFirst(ctx context.Context) error {
+	first := map[string]string{}
+	for _, ref := range firstImages(n.Cluster) {
+		first[ref] = n.Images[ref]
+	}
+	_, err := n.runtime().Give(ctx, n.Archive, first)
+	return err
+}
+
+// giveOthers gives it those that the cluster needs once it is made, and keeps all.
+func (n *node) giveOthers(ctx context.Context) error {
+	if n.runtime().Has(n.Images) {
+		return nil
+	}
+	others := maps.Clone(n.Images)
+	for _, ref := range firstImages(n.Cluster) {
+		delete(others, ref)
+	}
+	if _, err := n.runtime().Give(ctx, n.Archive, others); err != nil {
+		return err
+	}
+	if err := n.runtime().Keep(n.Images); err != nil {
+		return err
+	}
+	n.log.Info("images imported", "count", len(n.Images))
+	return nil
+}
+
+// dropUnkept has containerd begin with nothing where not all that it has is known to be on
+// disk: it takes images for whole of which a power cut left a part.
+func (n *node) dropUnkept(ctx context.Context) error {
+	if n.runtime().Has(n.Images) {
+		return nil
+	}
+	if err := system.Systemctl(ctx, "stop", "containerd.service"); err != nil {
+		return err
+	}
+	if err := system.Empty("/var/lib/containerd"); err != nil {
+		return err
+	}
+	return n.containerdRuns(ctx)
+}

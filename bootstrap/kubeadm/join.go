@@ -28,6 +28,9 @@ var workerFiles = []string{"ca.crt", "join.crt", "join.key"}
 
 // join makes the host a node of the cluster that the member is part of.
 func (n *node) join(ctx context.Context, address string, through peers.Member) error {
+	if err := n.importImages(ctx); err != nil {
+		return err
+	}
 	material, err := n.ask(ctx, through)
 	if err != nil {
 		return err

@@ -116,7 +116,11 @@ func (n *node) keepUp(ctx context.Context, rec *record) error {
 		return n.tend(ctx)
 	}
 	began := time.Now()
-	if err := n.runtimeRuns(ctx); err != nil {
+	start := n.runtimeRuns
+	if rec.Step != stepReady {
+		start = n.containerdRuns // begin gives it its images
+	}
+	if err := start(ctx); err != nil {
 		return fmt.Errorf("start containerd: %w", err)
 	}
 	if rec.Step != stepReady {

@@ -60,10 +60,14 @@ func golden(t *testing.T, name, got string) {
 
 func TestImagesAreThoseOfTheVersion(t *testing.T) {
 	t.Parallel()
+	c := Cluster{Version: "v1.36.3", Repository: "r"}
 	require.Equal(t, []string{
 		"r/kube-apiserver:v1.36.3", "r/kube-controller-manager:v1.36.3", "r/kube-scheduler:v1.36.3", "r/kube-proxy:v1.36.3",
 		"r/etcd:3.6.8-0", "r/coredns:v1.14.2", "r/pause:3.10.2",
-	}, Images(Cluster{Version: "v1.36.3", Repository: "r"}))
+	}, Images(c))
+	require.Equal(t, []string{"r/kube-proxy:v1.36.3", "r/coredns:v1.14.2", "r/pause:3.10.2"}, WorkerImages(c))
+	require.NotContains(t, firstImages(c), "r/coredns:v1.14.2", "it waits for a network")
+	require.Len(t, firstImages(c), 6)
 	require.Equal(t, []string{"v1.35", "v1.36"}, Minors())
 }
 

@@ -85,6 +85,13 @@ func inTurn(ctx context.Context, orders ...string) error {
 
 // runtimeRuns brings containerd up, with the images that pods will need.
 func (n *node) runtimeRuns(ctx context.Context) error {
+	if err := n.containerdRuns(ctx); err != nil {
+		return err
+	}
+	return n.importImages(ctx)
+}
+
+func (n *node) containerdRuns(ctx context.Context) error {
 	err := n.settle("runtime", n.runtimeFiles(), func() error {
 		return inTurn(ctx, "daemon-reload", "restart systemd-sysctl.service", "restart containerd.service")
 	})
@@ -97,14 +104,7 @@ func (n *node) runtimeRuns(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.await(ctx, n.runtime().Answers); err != nil {
-		return err
-	}
-	count, err := n.runtime().Import(ctx, n.Archive, n.Images)
-	if err == nil && count > 0 {
-		n.log.Info("images imported", "count", count)
-	}
-	return err
+	return n.await(ctx, n.runtime().Answers)
 }
 
 // kubeletUnit lets systemd know the kubelet, which kubeadm starts.
