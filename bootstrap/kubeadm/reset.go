@@ -63,7 +63,7 @@ func Reset(ctx context.Context, dir string) error {
 			errs = append(errs, system.Systemctl(ctx, "disable", "--now", unit))
 		}
 	}
-	_, err = system.Run(ctx, "holdfast-kubeadm-network", nil, "sh", "-c", "nft delete table ip holdfast; ip link delete cni0; ip route flush proto 84; true")
+	_, err = system.Run(ctx, "holdfast-kubeadm-network", nil, "sh", "-c", "nft delete table ip holdfast; nft delete table ip kube-proxy; nft delete table ip6 kube-proxy; ip link delete cni0; ip route flush proto 84; true")
 	errs = append(errs, err)
 	for _, files := range []map[string]string{n.runtimeFiles(), n.kubeletFiles(), n.networkFiles("", nil), {system.UnitDir + relayUnit: ""}} {
 		for path := range files {
