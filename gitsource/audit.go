@@ -10,7 +10,6 @@ import (
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/storage/filesystem"
 
 	"github.com/holdfast-fleet/holdfast/trust"
 )
@@ -47,7 +46,7 @@ func OpenAudit(dir string, anchor *trust.Keyring) (*Audit, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	storage, ok := repo.Storer.(*filesystem.Storage)
+	storage, ok := repo.Storer.(*borrowing)
 	if !ok {
 		return nil, fmt.Errorf("open %s: not a repository on disk", dir)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -239,6 +240,32 @@ func TestThreeToolsAgreeOnOurBundle(t *testing.T) {
 
 	require.ErrorContains(t, gitsource.CreateBundle(context.Background(), file, f.Dir, "none", ""), "none")
 	require.ErrorContains(t, gitsource.CreateBundle(context.Background(), file, t.TempDir(), "main", ""), "create bundle of")
+}
+
+// A clone that borrows objects may hold none itself, and lend what it borrows.
+func TestABundleOfACloneThatBorrows(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	first := f.Head()
+	f.commit(map[string]string{"a": "2"})
+	f.Git("repack", "-q", "-a", "-d")
+	dir := t.TempDir()
+	shared, reference, again := filepath.Join(dir, "shared"), filepath.Join(dir, "reference.git"), filepath.Join(dir, "again")
+	f.Git("clone", "-q", "--shared", ".", shared)
+	f.Git("clone", "-q", "--bare", "--reference", ".", "file://"+f.Dir, reference)
+	f.Git("clone", "-q", "--shared", shared, again)
+	var whole bytes.Buffer
+	require.NoError(t, gitsource.CreateBundle(context.Background(), &whole, f.Dir, "main", ""))
+	for _, clone := range []string{shared, reference, again} {
+		var got bytes.Buffer
+		require.NoError(t, gitsource.CreateBundle(context.Background(), &got, clone, "main", ""))
+		require.Equal(t, whole.Bytes(), got.Bytes(), clone)
+		require.NoError(t, gitsource.CreateBundle(context.Background(), io.Discard, clone, "main", first[:8]), "an increment")
+	}
+
+	require.NoError(t, os.RemoveAll(filepath.Join(shared, ".git", "objects")))
+	err := gitsource.CreateBundle(context.Background(), io.Discard, again, "main", "")
+	require.ErrorContains(t, err, "invalid object directory")
 }
 
 func TestABundleMustBeARegularFile(t *testing.T) {

@@ -10,10 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/revlist"
@@ -55,12 +53,14 @@ func openClone(dir string) (*git.Repository, error) {
 	if err != nil && !errors.Is(err, git.ErrIsBareRepository) {
 		return nil, err
 	}
-	// What git clone --shared and --reference leave where it is may be anywhere.
-	storage = filesystem.NewStorageWithOptions(storage.Filesystem(), cache.NewObjectLRUDefault(), filesystem.Options{AlternatesFS: osfs.New("/")})
-	if tree == nil {
-		return git.Open(storage, nil)
+	objects, err := openStorage(storage.Filesystem())
+	if err != nil {
+		return nil, err
 	}
-	return git.Open(storage, tree.Filesystem)
+	if tree == nil {
+		return git.Open(objects, nil)
+	}
+	return git.Open(objects, tree.Filesystem)
 }
 
 func createBundle(ctx context.Context, w io.Writer, repoDir, ref, since string) error {
