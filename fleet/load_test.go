@@ -259,10 +259,8 @@ func TestLoadRefusesWhatIsTooMuch(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			start := time.Now()
 			_, err := fleet.Load(edited(map[string]string{site: tt.text}))
 			require.Equal(t, []string{tt.want}, messages(err))
-			require.Less(t, time.Since(start), 20*time.Second)
 		})
 	}
 }

