@@ -161,6 +161,7 @@ END {
 	row("  processor time", "s", v["s-cpu/sites-warm"], v["s-cpu/sites-stock"])
 	row("  highest resident memory", "MB", v["sites-rss-MB"], "", "1000")
 	row("diff of a layer that a third of them have", "s", v["s/diff-layer"], "", "3")
+	row("  with nothing kept", "s", v["s/diff-layer-cold"], "")
 	row("  tried on an API server, one rendering", "s", v["s/diff-server-1"])
 	row("  ten renderings, one after the other", "s", v["s/diff-server-10"])
 	row("  highest resident memory of its servers", "MB", v["diff-server-rss-MB"])
