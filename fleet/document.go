@@ -27,26 +27,30 @@ func objectLimits() Limits { return Limits{Depth: 64, Nodes: 100_000} }
 
 // ReadFile returns the content of a regular file of at most limit bytes.
 func ReadFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
-	if info, err := fs.Stat(fsys, name); err == nil && info.Size() > limit {
-		return nil, tooLarge(name, limit)
-	}
 	f, err := fsys.Open(name)
 	if err != nil {
+		if info, unknown := fs.Stat(fsys, name); unknown == nil && info.Size() > limit {
+			return nil, tooLarge(name, limit)
+		}
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
+	var size int64
+	if info, unknown := f.Stat(); unknown == nil {
+		size = min(info.Size(), limit)
+	}
+	data := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+	if _, err := data.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	if int64(len(data)) > limit {
+	if int64(data.Len()) > limit {
 		return nil, tooLarge(name, limit)
 	}
-	if bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/")) {
+	if bytes.HasPrefix(data.Bytes(), []byte("version https://git-lfs.github.com/spec/")) {
 		return nil, &Problem{File: name, Msg: "a pointer of Git LFS: hosts do not get the file that it stands for",
 			Tip: "keep the file itself in Git: git lfs untrack, and add it anew", Rule: RuleIrregularFile}
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 func tooLarge(name string, limit int64) error {
