@@ -13,6 +13,9 @@ func (n *node) kube(part string, flags ...string) []string {
 
 // processes lists what runs, in the order it starts.
 func (n *node) processes() []process {
+	if n.Server != "" {
+		return []process{n.containerd(), n.kubelet(), n.proxy()}
+	}
 	list := []process{n.etcd(), n.apiserver(), n.controllerManager()}
 	if n.Trial {
 		return n.trial(list)

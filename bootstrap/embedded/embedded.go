@@ -55,6 +55,8 @@ type Config struct {
 	Images  map[string]string  // reference → digest, imported before pods need them
 	Archive containerd.Archive // where they come from; required with Images
 
+	Server   string           // URL of another node's API, which this one joins, with certificates of its authority in DIR/pki; empty: it has its own
+	Address  string           // of the node; default that of the pods' bridge
 	Bridge   string           // of the pods; default one of this node alone
 	Lifeline bool             // the node ends with this process
 	Now      func() time.Time // the clock that certificates are dated by; nil: the machine's
@@ -75,14 +77,14 @@ func Ensure(ctx context.Context, cfg Config) (string, error) {
 		return "", err
 	}
 	if n.upToDate() && n.healthy(ctx) == nil {
-		return n.kubeconfig("agent"), nil
+		return n.kubeconfig(n.agent()), nil
 	}
 	began := time.Now()
 	if err := n.run(ctx); err != nil {
 		return "", fmt.Errorf("start Kubernetes in %s: %w", cfg.Dir, err)
 	}
 	n.log.Info("kubernetes is ready", "port", n.ports.API, "took", time.Since(began).Round(time.Millisecond))
-	return n.kubeconfig("agent"), nil
+	return n.kubeconfig(n.agent()), nil
 }
 
 // node is a Config with all that follows from it.
@@ -118,8 +120,10 @@ func layOut(cfg Config) (*node, error) {
 	if n.ports, err = choosePorts(n.path("etc"), n.APIPort); err != nil {
 		return nil, err
 	}
-	if err := ensurePKI(n.path("pki"), n.certificates(), n.Now()); err != nil {
-		return nil, err
+	if n.Server == "" {
+		if err := ensurePKI(n.path("pki"), n.certificates(), n.Now()); err != nil {
+			return nil, err
+		}
 	}
 	if err := n.writeKubeconfigs(); err != nil {
 		return nil, err

@@ -10,9 +10,12 @@ import (
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 )
 
-// nodeIP is the node's address: that of the pods' bridge, which is there even
-// where there is no other network.
-func (n *node) nodeIP() string {
+// nodeIP is the node's address. That of the pods' bridge is there even where there
+// is no other network.
+func (n *node) nodeIP() string { return cmp.Or(n.Address, n.gateway()) }
+
+// gateway is the address of the pods' bridge.
+func (n *node) gateway() string {
 	ip, _, _ := strings.Cut(n.address, "/")
 	return ip
 }
@@ -130,7 +133,7 @@ func (n *node) networkConfig() string {
 				"ipMasq": true, "ipMasqBackend": "nftables",
 				"ipam": object{
 					"type": "host-local", "dataDir": n.path("data", "cni"),
-					"ranges": [][]object{{{"subnet": n.PodCIDR, "gateway": n.nodeIP()}}},
+					"ranges": [][]object{{{"subnet": n.PodCIDR, "gateway": n.gateway()}}},
 					"routes": []object{{"dst": "0.0.0.0/0"}},
 				},
 			},

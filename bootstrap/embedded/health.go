@@ -107,7 +107,7 @@ func (n *node) asAgent() (*http.Client, error) {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca)
-	cert, err := tls.LoadX509KeyPair(n.pki("agent.pem"), n.pki("agent.pem"))
+	cert, err := tls.LoadX509KeyPair(n.pki(n.agent()+".pem"), n.pki(n.agent()+".pem"))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -9,6 +10,9 @@ import (
 
 // users are who gets a kubeconfig: its name, which is its certificate's too.
 func (n *node) users() []string {
+	if n.Server != "" {
+		return []string{"kubelet", "proxy"}
+	}
 	if n.ControlPlane {
 		return []string{"admin", "agent", "controller-manager"}
 	}
@@ -51,7 +55,17 @@ func (n *node) writeKubeconfigs() error {
 	return nil
 }
 
-func (n *node) server() string { return fmt.Sprintf("https://127.0.0.1:%d", n.ports.API) }
+func (n *node) server() string {
+	return cmp.Or(n.Server, fmt.Sprintf("https://127.0.0.1:%d", n.ports.API))
+}
+
+// agent is who asks how the node is.
+func (n *node) agent() string {
+	if n.Server != "" {
+		return "kubelet"
+	}
+	return "agent"
+}
 
 func (n *node) pki(file string) string { return n.path("pki", file) }
 
