@@ -6,11 +6,12 @@ import (
 	"net/netip"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/peers"
 )
 
-// CheckHosts tells whether so many hosts can be nodes of one cluster of a
-// distribution. The error has a hint.
-func CheckHosts(d fleet.Distribution, hosts int) error {
+// CheckHosts tells whether so many hosts, some of them servers of the control plane,
+// can be nodes of one cluster of a distribution. The error has a hint.
+func CheckHosts(d fleet.Distribution, hosts, servers int) error {
 	driver, err := For(d.Type)
 	if err != nil || hosts < 2 {
 		return err
@@ -18,6 +19,10 @@ func CheckHosts(d fleet.Distribution, hosts int) error {
 	if !driver.Shares() {
 		return &tooMany{fmt.Sprintf("a cluster of type %s has one host, and the site has %d", d.Type, hosts),
 			"keep one host of the site active, or choose another type of distribution"}
+	}
+	if _, one := driver.(k3sDriver); one && servers > 1 {
+		return &tooMany{fmt.Sprintf("a cluster of type %s has one host of the control plane, and the site has %d", d.Type, servers),
+			"give the others the role of a worker, or choose another type of distribution"}
 	}
 	if pods, err := netip.ParsePrefix(d.PodCIDR); err == nil && pods.Addr().Is4() {
 		room := 1 << max(0, 24-pods.Bits())
@@ -27,6 +32,16 @@ func CheckHosts(d fleet.Distribution, hosts int) error {
 		}
 	}
 	return nil
+}
+
+// servers counts the hosts of the control plane.
+func servers(members []peers.Member) (count int) {
+	for _, m := range members {
+		if m.Role == fleet.ControlPlane {
+			count++
+		}
+	}
+	return count
 }
 
 // tooMany reports a site with more hosts than its cluster can have.

@@ -23,21 +23,23 @@ func (k3sDriver) Minors() []string { return k3s.Minors() }
 
 func (k k3sDriver) Needs(d fleet.Distribution) []string { return soloNeeds(d) }
 
-// Shares is false: it has no way to join.
-func (k3sDriver) Shares() bool { return false }
+// Shares is true: workers join the cluster of their site, see package peers.
+func (k3sDriver) Shares() bool { return true }
 
 func (k k3sDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 	bin, images, err := unpackSolo(ctx, req)
+	worker := req.self().Role == fleet.Worker
 	var registries containerd.Registries
 	if err == nil {
 		registries, err = registriesOf(req.Distribution.Machine)
 	}
 	if err == nil {
-		err = keepSettings(ctx, req, k.Unit())
+		err = keepSettings(ctx, req, k.Unit(worker))
 	}
 	if err == nil {
 		err = k.Family.Ensure(ctx, k3s.Config{
-			Dir: req.Dir, Programs: bin, Images: images, Host: req.Host, Network: system.Network(req.self().Network),
+			Dir: req.Dir, Programs: bin, Images: images, Host: req.Host, Worker: worker,
+			Members: req.Members, Removed: req.Removed, Peers: req.Peers, Network: system.Network(req.self().Network),
 			Cluster: soloCluster(req.Distribution), Disable: req.Distribution.Disable,
 			Layers: req.Images, Archive: req.Store, Registries: registries, From: req.From, Log: req.Log,
 		})
@@ -45,7 +47,18 @@ func (k k3sDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 	if err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
+	if worker { // what it may do in its cluster is its kubelet's
+		return Access{}, removeOthers(filepath.Dir(bin), filepath.Base(bin))
+	}
 	return Access{Kubeconfig: k.Kubeconfig()}, removeOthers(filepath.Dir(bin), filepath.Base(bin))
+}
+
+// Leave takes a removed host apart, once its cluster has let it go.
+func (k k3sDriver) Leave(ctx context.Context, req Request) error {
+	if err := k.Family.Leave(ctx, req.Dir, req.Host); err != nil {
+		return err
+	}
+	return settings.TakeBack(ctx, filepath.Dir(req.Dir), req.Log)
 }
 
 func (k k3sDriver) Reset(ctx context.Context, dir string) error {
@@ -65,6 +78,9 @@ func soloCluster(d fleet.Distribution) solo.Cluster {
 // unpackSolo checks a request, and the host, before anything there changes, and unpacks the content for it.
 func unpackSolo(ctx context.Context, req Request) (programs, images string, err error) {
 	if err := Check(req.Distribution); err != nil {
+		return "", "", err
+	}
+	if err := CheckHosts(req.Distribution, len(req.Members), servers(req.Members)); err != nil {
 		return "", "", err
 	}
 	needs := soloNeeds(req.Distribution)

@@ -12,7 +12,6 @@ import (
 	"github.com/holdfast-fleet/holdfast/bootstrap/settings"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/fleet"
-	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 // kubeadmDriver runs upstream Kubernetes as kubeadm sets it up, see package kubeadm.
@@ -41,7 +40,7 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 	if err := Check(d); err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
-	if err := CheckHosts(d, len(req.Members)); err != nil {
+	if err := CheckHosts(d, len(req.Members), servers(req.Members)); err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
 	cfg := kubeadm.Config{
@@ -99,12 +98,6 @@ func (kubeadmDriver) Leave(ctx context.Context, req Request) error {
 		return err
 	}
 	return settings.TakeBack(ctx, filepath.Dir(req.Dir), req.Log)
-}
-
-// Local answers the other hosts of the site for the distribution that runs in the
-// agent's data folder.
-func Local(dataDir string) peers.Local {
-	return &kubeadm.Local{Dir: filepath.Join(dataDir, fleet.Kubeadm)}
 }
 
 func (kubeadmDriver) Backup(ctx context.Context, dir, into string) error {

@@ -34,6 +34,9 @@ func TestEachDriver(t *testing.T) {
 	for _, k := range []kit{kubeadmKit, k3sKit, rke2Kit, k0sKit} {
 		for _, file := range stories {
 			t.Run(k.name+"/"+strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+				if strings.HasSuffix(file, "joins.txt") && k.vars["AGENT"] == "" {
+					t.Skip("a site of several hosts is played elsewhere, or not supported")
+				}
 				if k.name == kubeadmKit.name && os.Getenv("ALL") == "" {
 					t.Skip("only with ALL=1")
 				}
@@ -50,7 +53,7 @@ var k3sKit = kit{
 	name: "k3s", versions: []string{"v1.36.3+k3s1", "v1.36.3+k3s2"}, bad: "v1.36.3+k3s3", spec: "  disable: [traefik, servicelb]\n",
 	add: func(hq *headquarters) error { return hq.addStandIns("docker.io/rancher/mirrored-pause:3.6") },
 	vars: map[string]string{
-		"UNIT": "k3s", "INSTALLED": "/var/lib/holdfast/k3s/record.json", "RESTORING": "/etc/rancher/k3s/config.yaml",
+		"UNIT": "k3s", "AGENT": "k3s-agent", "AGENTCTL": "k3s kubectl --kubeconfig=/var/lib/rancher/k3s/agent/kubelet.kubeconfig", "CONFIG": "/etc/rancher/k3s", "INSTALLED": "/var/lib/holdfast/k3s/record.json", "RESTORING": "/etc/rancher/k3s/config.yaml",
 		"DATASTORE": "/var/lib/rancher/k3s/standin/data/etcd", "ENDS": "/etc/systemd/system/k3s.service", "BEGUN": "/etc/rancher/k3s/config.yaml", "VERSIONS": "k3s --version", "MARK": "'standin v1.36.3+k3s1'", "KUBECTL": "k3s kubectl",
 		"SNAPSHOTS": "/var/lib/rancher/k3s/server/db/snapshots/holdfast-before-v1.36.3-k3s2-*",
 		"LEAVES":    "/etc/rancher/* /var/lib/rancher/* /run/k3s /var/lib/kubelet/* /usr/local/bin/k3s /etc/systemd/system/k3s.service",
@@ -61,7 +64,7 @@ var rke2Kit = kit{
 	name: "rke2", versions: []string{"v1.36.3+rke2r1", "v1.36.3+rke2r2"}, bad: "v1.36.3+rke2r3", spec: "  disable: [ingress-controller]\n",
 	add: func(hq *headquarters) error { return hq.addStandIns("docker.io/rancher/mirrored-pause:3.6") },
 	vars: map[string]string{
-		"UNIT": "rke2-server", "INSTALLED": "/var/lib/holdfast/rke2/record.json", "RESTORING": "/etc/rancher/rke2/config.yaml",
+		"UNIT": "rke2-server", "AGENT": "rke2-agent", "AGENTCTL": "/var/lib/rancher/rke2/bin/kubectl --kubeconfig=/var/lib/rancher/rke2/agent/kubelet.kubeconfig", "CONFIG": "/etc/rancher/rke2", "INSTALLED": "/var/lib/holdfast/rke2/record.json", "RESTORING": "/etc/rancher/rke2/config.yaml",
 		"DATASTORE": "/var/lib/rancher/rke2/standin/data/etcd", "ENDS": "/etc/systemd/system/rke2-server.service", "BEGUN": "/etc/rancher/rke2/config.yaml", "VERSIONS": "rke2 --version", "MARK": "'standin v1.36.3+rke2r1'",
 		"KUBECTL":   "/var/lib/rancher/rke2/bin/kubectl --kubeconfig /etc/rancher/rke2/rke2.yaml",
 		"SNAPSHOTS": "/var/lib/rancher/rke2/server/db/snapshots/holdfast-before-v1.36.3-rke2r2-*",

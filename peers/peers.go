@@ -57,6 +57,7 @@ type Node struct {
 	Name    string `json:"name"`
 	Address string `json:"address"`
 	Pods    string `json:"pods"` // network, like 10.244.1.0/24
+	Ready   bool   `json:"ready,omitempty"`
 }
 
 // Material is what joining takes: files by their names.

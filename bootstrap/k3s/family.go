@@ -10,10 +10,13 @@ import (
 // Family is one of the distributions that are k3s, or made of it.
 type Family struct {
 	Name string // of the program
-	unit string
+	unit string // of a server; that of an agent is NAME-agent
+	port int    // where servers let others join, if that is not the API's
 	data string // folder of its state
 	list string // command that prints the names of the images that there are
+	kube string // its kubectl
 
+	agentType  string   // of an agent's unit
 	own        []string // lines of the configuration that the others do not have
 	unitOwn    []string // and of the unit
 	interfaces []string // of the network that it makes
@@ -24,6 +27,8 @@ type Family struct {
 var K3s = Family{
 	Name: "k3s", unit: "k3s", data: "/var/lib/rancher/k3s",
 	list:       "PROGRAM ctr images list -q",
+	kube:       "PROGRAM kubectl",
+	agentType:  "exec",
 	own:        []string{"cluster-init: true", "https-listen-port: PORT"},
 	interfaces: []string{"flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "kube-ipvs0"},
 	leaves:     []string{"/run/flannel"},
@@ -31,8 +36,9 @@ var K3s = Family{
 
 // RKE2 runs its control plane in pods, and its parts bring names of their own.
 var RKE2 = Family{
-	Name: "rke2", unit: "rke2-server", data: "/var/lib/rancher/rke2",
+	Name: "rke2", unit: "rke2-server", port: 9345, data: "/var/lib/rancher/rke2",
 	list: "/var/lib/rancher/rke2/bin/ctr --address /run/k3s/containerd/containerd.sock --namespace k8s.io images list -q",
+	kube: "/var/lib/rancher/rke2/bin/kubectl", agentType: "notify",
 	unitOwn: []string{
 		`ExecStopPost=-/bin/sh -c "systemd-cgls /system.slice/%n | grep -Eo '[0-9]+ (containerd|kubelet)' | awk '{print $1}' | xargs -r kill"`,
 	},
@@ -46,8 +52,33 @@ var RKE2 = Family{
 // Minors lists the minor versions that the configuration here was written for.
 func Minors() []string { return []string{"v1.35", "v1.36"} }
 
-// Unit is the name of its unit, without .service.
-func (f Family) Unit() string { return f.unit }
+// Unit is the name of the unit of a server, or of an agent, without .service.
+func (f Family) Unit(agent bool) string {
+	if agent {
+		return f.Name + "-agent"
+	}
+	return f.unit
+}
+
+// supervisor is the port where servers let others join.
+func (f Family) supervisor(api int) int {
+	if f.port != 0 {
+		return f.port
+	}
+	return api
+}
+
+// kubectl is a command of the distribution's own one, as who a kubeconfig says.
+func (f Family) kubectl(program, kubeconfig string, words ...string) []string {
+	own := strings.Fields(strings.ReplaceAll(f.kube, "PROGRAM", program))
+	return append(append(own, "--kubeconfig="+kubeconfig), words...)
+}
+
+// kubelet is the kubeconfig of the node's own kubelet, as the program writes it.
+func (f Family) kubelet() string { return f.data + "/agent/kubelet.kubeconfig" }
+
+// agentToken is where a server writes what agents join with, in the secure format.
+func (f Family) agentToken() string { return f.data + "/server/agent-token" }
 
 func (f Family) etc() string { return "/etc/rancher/" + f.Name }
 
@@ -56,7 +87,7 @@ func (f Family) Kubeconfig() string { return filepath.Join(f.etc(), f.Name+".yam
 
 func (f Family) kind() solo.Kind {
 	return solo.Kind{
-		Name: f.Name, Unit: f.unit, Kubeconfig: f.Kubeconfig(),
+		Name: f.Name, Unit: f.unit, Agent: f.Unit(true), Kubeconfig: f.Kubeconfig(),
 		Images: f.data + "/agent/images", Once: ".cache.json", Record: f.data + "/agent/containerd/holdfast-imports.json",
 		List:      func(program string) []string { return strings.Fields(strings.ReplaceAll(f.list, "PROGRAM", program)) },
 		Snapshot:  func(name, _ string) []string { return []string{"etcd-snapshot", "save", "--name", name} },

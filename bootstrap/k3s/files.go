@@ -3,9 +3,11 @@ package k3s
 import (
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
@@ -13,11 +15,15 @@ import (
 )
 
 // files are the configuration and the unit, path → content.
-func (f Family) files(cfg Config, program, token, address string) map[string]string {
+func (f Family) files(cfg Config, program, address string) map[string]string {
+	config := f.config(cfg, address)
+	if cfg.Worker {
+		config = f.agentConfig(cfg, address)
+	}
 	return map[string]string{
-		filepath.Join(f.etc(), "config.yaml"):     f.config(cfg, token, address),
-		filepath.Join(f.etc(), "registries.yaml"): registries(cfg.Registries),
-		system.UnitDir + f.unit + ".service":      f.unitFile(program),
+		filepath.Join(f.etc(), "config.yaml"):            config,
+		filepath.Join(f.etc(), "registries.yaml"):        registries(cfg.Registries),
+		system.UnitDir + f.Unit(cfg.Worker) + ".service": f.unitFile(program, cfg.Worker),
 	}
 }
 
@@ -40,23 +46,39 @@ func registries(r containerd.Registries) string {
 	return text
 }
 
-// config is the configuration file. Images are not collected by the kubelet:
-// what the next pods need may be there before them.
-func (f Family) config(cfg Config, token, address string) string {
-	c := cfg.Cluster
-	lines := []string{
+// node is what servers and agents have in common, around what they have not. Images are
+// not collected by the kubelet: what the next pods need may be there before them.
+func (f Family) node(cfg Config, address string, own ...string) []string {
+	lines := append([]string{
 		"# Written by Holdfast.",
 		fmt.Sprintf("node-name: %q", cfg.Host),
 		"node-ip: " + address,
-		"token-file: " + token,
-		"write-kubeconfig-mode: \"0600\"",
-		"cluster-cidr: " + c.PodCIDR,
-		"service-cidr: " + c.ServiceCIDR,
-		"cluster-dns: " + resolver(c.ServiceCIDR),
+		"token-file: " + filepath.Join(cfg.Dir, tokenFile),
+	}, own...)
+	return append(lines,
 		"disable-default-registry-endpoint: true",
 		"kubelet-arg:",
 		"- image-gc-high-threshold=100",
-		"- image-gc-low-threshold=99",
+		"- image-gc-low-threshold=99")
+}
+
+// agentConfig is the configuration file of a worker.
+func (f Family) agentConfig(cfg Config, address string) string {
+	server := net.JoinHostPort(cfg.server().Network.Address, strconv.Itoa(f.supervisor(cfg.Cluster.APIPort)))
+	return strings.Join(f.node(cfg, address, "server: https://"+server), "\n") + "\n"
+}
+
+// config is the configuration file of a server.
+func (f Family) config(cfg Config, address string) string {
+	c := cfg.Cluster
+	lines := f.node(cfg, address,
+		"write-kubeconfig-mode: \"0600\"",
+		"cluster-cidr: "+c.PodCIDR,
+		"service-cidr: "+c.ServiceCIDR,
+		"cluster-dns: "+resolver(c.ServiceCIDR),
+	)
+	if agents := filepath.Join(cfg.Dir, agentTokenFile); system.Exists(agents) {
+		lines = append(lines, "agent-token-file: "+agents)
 	}
 	for _, line := range f.own {
 		lines = append(lines, strings.ReplaceAll(line, "PORT", fmt.Sprint(c.APIPort)))
@@ -94,7 +116,11 @@ func resolver(services string) string {
 }
 
 // unitFile is the unit that the distribution's own installation makes, but for the place of the program.
-func (f Family) unitFile(program string) string {
+func (f Family) unitFile(program string, agent bool) string {
+	kind, command := "notify", "server"
+	if agent {
+		kind, command = f.agentType, "agent"
+	}
 	return fmt.Sprintf(`# Written by Holdfast.
 [Unit]
 Description=%[1]s
@@ -105,7 +131,7 @@ After=network-online.target
 WantedBy=multi-user.target
 
 [Service]
-Type=notify
+Type=%[4]s
 EnvironmentFile=-/etc/default/%%N
 EnvironmentFile=-/etc/sysconfig/%%N
 KillMode=process
@@ -119,6 +145,6 @@ Restart=always
 RestartSec=5s
 ExecStartPre=-/sbin/modprobe br_netfilter
 ExecStartPre=-/sbin/modprobe overlay
-ExecStart=%[2]s server
-%[3]s`, f.Name, program, strings.Join(append(f.unitOwn, ""), "\n"))
+ExecStart=%[2]s %[5]s
+%[3]s`, f.Name, program, strings.Join(append(slices.Clone(f.unitOwn), ""), "\n"), kind, command)
 }

@@ -1,6 +1,7 @@
 // Package k3s makes a host a cluster of k3s, or of RKE2, which is made of it, as
 // https://docs.k3s.io and https://docs.rke2.io have it for hosts without a network: the program, its unit, its configuration file, and
 // its images as archives. Nothing is pulled, and no secret is in a command line.
+// Other hosts of the site join it as agents.
 //
 // What is written here was checked against that documentation, see
 // e2e/standin/documented, and not against the program.
@@ -21,14 +22,19 @@ import (
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/durable"
+	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 // Config says what the node should be.
 type Config struct {
-	Dir      string // for the record and the token
-	Programs string // folder with the program
-	Images   string // folder with the archives of its images
-	Host     string // name of the node
+	Dir      string         // for the record and the token
+	Programs string         // folder with the program
+	Images   string         // folder with the archives of its images
+	Host     string         // name of the node
+	Worker   bool           // not of the control plane
+	Members  []peers.Member // active hosts of the site, this one among them
+	Removed  []string       // hosts that the site had, which the server takes out
+	Peers    Peers          // reaches the others
 	Network  system.Network
 	Cluster  solo.Cluster
 	Disable  []string // parts that are not wanted
@@ -41,9 +47,18 @@ type Config struct {
 	Log        *slog.Logger // nil discards
 }
 
-// tokenFile is the name of the file of the cluster's token: what is confidential in a
-// snapshot is encrypted with it.
-const tokenFile = "token"
+// Peers asks other hosts of the site.
+type Peers interface {
+	Cluster(ctx context.Context, of peers.Member) (peers.Cluster, error)
+	Join(ctx context.Context, through peers.Member) (peers.Material, error)
+}
+
+// Names of the files of tokens. What is confidential in a snapshot is encrypted with
+// that of the cluster, which agents do not get: they join with one of their own.
+const (
+	tokenFile      = "token"
+	agentTokenFile = "agent-token"
+)
 
 // Ensure makes the host a cluster as cfg says: see [solo.Ensure].
 func (f Family) Ensure(ctx context.Context, cfg Config) error {
@@ -51,15 +66,42 @@ func (f Family) Ensure(ctx context.Context, cfg Config) error {
 	if !system.Exists(program) {
 		return fmt.Errorf("the artifact of programs has no file %s", f.Name)
 	}
-	token := filepath.Join(cfg.Dir, tokenFile)
-	if err := ensureToken(token); err != nil {
-		return fmt.Errorf("make the cluster's token: %w", err)
+	if err := f.mayBegin(ctx, cfg); err != nil {
+		return err
 	}
-	return solo.Ensure(ctx, solo.Config{
+	if err := f.makeTokens(cfg); err != nil {
+		return err
+	}
+	err := solo.Ensure(ctx, solo.Config{
 		Kind: f.kind(), Dir: cfg.Dir, Program: program, Host: cfg.Host, Network: cfg.Network, Cluster: cfg.Cluster,
-		Files:    func(address string) map[string]string { return f.files(cfg, program, token, address) },
+		Worker: cfg.Worker, Before: cfg.mayRun, Joined: cfg.joined,
+		Files:    func(address string) map[string]string { return f.files(cfg, program, address) },
 		Archives: cfg.Images, Layers: cfg.Layers, Archive: cfg.Archive, From: cfg.From, Log: cfg.Log,
 	})
+	if err != nil || cfg.Worker {
+		return err
+	}
+	return f.letGo(ctx, cfg, program)
+}
+
+// makeTokens makes those of a server. One for agents is there from when the site first
+// has several hosts.
+func (f Family) makeTokens(cfg Config) error {
+	if cfg.Worker {
+		return nil
+	}
+	if len(cfg.Members) > 1 && cfg.From != "" {
+		return system.Refuse("a site of several hosts of type "+f.Name+" is not made of a backup",
+			"take the others out with state: removed, restore, and register them anew")
+	}
+	err := ensureToken(filepath.Join(cfg.Dir, tokenFile))
+	if err == nil && len(cfg.Members) > 1 {
+		err = ensureToken(filepath.Join(cfg.Dir, agentTokenFile))
+	}
+	if err != nil {
+		return fmt.Errorf("make the cluster's token: %w", err)
+	}
+	return nil
 }
 
 // Backup writes what the cluster is made of again into an empty folder: see [solo.Backup].
@@ -73,8 +115,8 @@ func (f Family) Stop(ctx context.Context, dir string) error { return solo.Stop(c
 // Reset takes the node apart and removes what Ensure and the program made on the host, data included.
 func (f Family) Reset(ctx context.Context, dir string) error { return solo.Reset(ctx, f.kind(), dir) }
 
-// ensureToken makes the secret that nodes of the cluster would join with, and
-// that its snapshots are encrypted with, once. It never leaves the host.
+// ensureToken makes the secret that a cluster's snapshots are encrypted with, or
+// that its agents join with, once.
 func ensureToken(path string) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -12,6 +12,8 @@ import (
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -24,31 +26,17 @@ func TestFiles(t *testing.T) {
 			t.Parallel()
 			table, err := documented.Load(f.Name)
 			require.NoError(t, err)
-			token := filepath.Join(t.TempDir(), "token")
-			require.NoError(t, ensureToken(token))
-			cfg := Config{Host: "store-042-a", Disable: map[string][]string{"k3s": {"traefik", "servicelb"}, "rke2": {"rke2-metrics-server", "ingress-controller"}}[f.Name],
+			dir := t.TempDir()
+			cfg := Config{Dir: dir, Host: "store-042-a", Members: site, Disable: map[string][]string{"k3s": {"traefik", "servicelb"}, "rke2": {"rke2-metrics-server", "ingress-controller"}}[f.Name],
 				Cluster: solo.Cluster{PodCIDR: "10.42.0.0/16", ServiceCIDR: "10.43.0.0/16", APIPort: 6443},
 				Registries: containerd.Registries{
 					Mirrors: map[string][]string{"docker.io": {"https://mirror.example.com/v2/docker", "https://registry-1.docker.io"}},
 					Logins:  map[string]containerd.Login{"mirror.example.com": {Username: "fleet", Password: `p"\`}},
 				}}
-			files := f.files(cfg, "/opt/bin/"+f.Name, token, "10.0.0.42")
-			for path, text := range files {
-				name := strings.ReplaceAll(strings.TrimPrefix(path, "/etc/"), "/", "-")
-				golden(t, name, strings.ReplaceAll(text, token, "TOKEN"))
-				switch filepath.Base(path) {
-				case "config.yaml":
-					_, err = table.YAML("key", []byte(text))
-				case "registries.yaml":
-					_, err = table.YAML("registry", []byte(text))
-				default:
-					err = table.Unit(text)
-				}
-				require.NoError(t, err)
-				if !strings.HasSuffix(path, ".service") {
-					require.NoError(t, table.Check("path", path, ""))
-				}
-			}
+			require.NoError(t, f.makeTokens(cfg))
+			written(t, table, "", "key", f.files(cfg, "/opt/bin/"+f.Name, "10.0.0.42"), dir)
+			cfg.Host, cfg.Worker = "store-042-b", true
+			written(t, table, "agent-", "agent key", f.files(cfg, "/opt/bin/"+f.Name, "10.0.0.43"), dir)
 			kind := f.kind()
 			for _, words := range [][]string{kind.Snapshot("holdfast-before-v1.36.4-k3s1", ""), kind.Forget("holdfast-backup-store-042-a-1764166800"), kind.Restore("/snapshot")} {
 				_, err = table.Command(words)
@@ -63,9 +51,40 @@ func TestFiles(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.NoError(t, table.Check("path", kind.Kubeconfig, ""))
+			require.NoError(t, table.Check("path", f.agentToken(), ""))
+			require.NoError(t, table.Check("path", f.kubelet(), ""))
 			require.NoError(t, table.Check("path", kind.Images+"/"+kind.Once, ""))
 			require.NoError(t, table.Check("path", kind.Images+"/holdfast-layers.tar", ""))
 		})
+	}
+}
+
+// site has a server and an agent.
+var site = []peers.Member{
+	{Name: "store-042-a", Role: fleet.ControlPlane, Network: fleet.Network{Address: "10.0.0.42"}},
+	{Name: "store-042-b", Role: fleet.Worker, Network: fleet.Network{Address: "10.0.0.43"}},
+}
+
+// written holds files against their golden ones and the documentation.
+func written(t *testing.T, table *documented.Table, role, keys string, files map[string]string, dir string) {
+	t.Helper()
+	for path, text := range files {
+		var err error
+		switch filepath.Base(path) {
+		case "config.yaml":
+			_, err = table.YAML(keys, []byte(text))
+		case "registries.yaml":
+			_, err = table.YAML("registry", []byte(text))
+		default:
+			err = table.Unit(text)
+		}
+		require.NoError(t, err)
+		name := strings.ReplaceAll(strings.TrimPrefix(path, "/etc/"), "/", "-")
+		if !strings.HasSuffix(path, ".service") {
+			require.NoError(t, table.Check("path", path, ""))
+			name = role + name
+		}
+		golden(t, name, strings.ReplaceAll(text, dir+"/", "DIR/"))
 	}
 }
 

@@ -21,7 +21,8 @@ func (n *node) nodes(ctx context.Context) ([]peers.Node, error) {
 	list, err := server.Nodes(ctx)
 	var nodes []peers.Node
 	for _, item := range list {
-		nodes = append(nodes, peers.Node{Name: item.Metadata.Name, Address: item.Address(), Pods: item.Spec.PodCIDR})
+		ready, _ := item.Ready()
+		nodes = append(nodes, peers.Node{Name: item.Metadata.Name, Address: item.Address(), Pods: item.Spec.PodCIDR, Ready: ready})
 	}
 	return nodes, err
 }

@@ -20,11 +20,14 @@ func (n *node) await(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		err := n.healthy(ctx)
+		if err == nil && n.Worker {
+			err = n.Joined(ctx)
+		}
 		if err == nil {
 			return nil
 		}
 		if n.restarts(ctx) > began+crashes {
-			return fmt.Errorf("%s.service ends whenever it is started", n.Unit)
+			return fmt.Errorf("%s.service ends whenever it is started", n.unit())
 		}
 		select {
 		case <-ctx.Done():
@@ -36,7 +39,7 @@ func (n *node) await(ctx context.Context) error {
 
 // restarts is how often systemd has started the unit again, see systemd.service(5).
 func (n *node) restarts(ctx context.Context) int {
-	out, err := exec.CommandContext(ctx, "systemctl", "show", "--property=NRestarts", "--value", n.Unit+".service").Output()
+	out, err := exec.CommandContext(ctx, "systemctl", "show", "--property=NRestarts", "--value", n.unit()+".service").Output()
 	if err != nil {
 		return 0
 	}
@@ -51,7 +54,7 @@ func (n *node) restarts(ctx context.Context) int {
 func (n *node) lastWords() string {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "journalctl", "--unit="+n.Unit+".service", "--identifier="+n.Name, "--lines=3", "--output=cat", "--no-pager").Output()
+	out, err := exec.CommandContext(ctx, "journalctl", "--unit="+n.unit()+".service", "--identifier="+n.Name, "--lines=3", "--output=cat", "--no-pager").Output()
 	if text := strings.TrimSpace(string(out)); err == nil && text != "" {
 		return ": " + text
 	}

@@ -134,7 +134,7 @@ func (n *node) restore(ctx context.Context, rec *record, address string) error {
 // makeRoom leaves nothing running, and of the data what the kind takes a backup beside.
 func (n *node) makeRoom(ctx context.Context, rec *record, address string) error {
 	if rec.Step == stepReady && !n.Afresh {
-		if err := system.Systemctl(ctx, "stop", n.Unit+".service"); err != nil {
+		if err := system.Systemctl(ctx, "stop", n.unit()+".service"); err != nil {
 			return err
 		}
 		return os.RemoveAll(n.Lock)

@@ -16,6 +16,7 @@ import (
 // cluster of ours and one that must not be touched.
 type record struct {
 	Step     step    `json:"step"`
+	Worker   bool    `json:"worker,omitempty"` // not of the control plane
 	Cluster  Cluster `json:"cluster"`
 	Program  string  `json:"program"`            // that runs it, or will
 	Address  string  `json:"address"`            // of the node
@@ -29,6 +30,21 @@ const (
 	stepUpgrade step = "upgrade" // begun, and the datastore is kept
 	stepReady   step = "ready"
 )
+
+// State is what is known of the node in a folder.
+type State struct {
+	Known   bool // there is one, or began to be
+	Ready   bool // it was, and is not changed just now
+	Worker  bool
+	Program string
+	Cluster Cluster
+}
+
+// Read returns what is known of the node in a folder.
+func Read(kind Kind, dir string) (State, error) {
+	rec, err := newNode(Config{Kind: kind, Dir: dir}).readRecord()
+	return State{Known: rec.Step != "", Ready: rec.Step == stepReady, Worker: rec.Worker, Program: rec.Program, Cluster: rec.Cluster}, err
+}
 
 func (n *node) recordFile() string { return filepath.Join(n.Dir, "record.json") }
 
@@ -56,10 +72,22 @@ func (n *node) mayChange(rec record) error {
 	if err := system.CheckSystemd(); err != nil {
 		return err
 	}
+	if err := n.mayKeepRole(rec); err != nil {
+		return err
+	}
 	if rec.Step == "" || rec.Step == stepInstall {
 		return nil
 	}
 	return mayBecome(rec.Cluster, n.Cluster)
+}
+
+// mayKeepRole refuses another role than the host has.
+func (n *node) mayKeepRole(rec record) error {
+	if rec.Step == "" || rec.Worker == n.Worker {
+		return nil
+	}
+	return system.Refuse("the role of this host has changed: hosts of type "+n.Name+" keep theirs while they are part of a cluster",
+		"set the role back; or take the host out with state: removed, and register it anew")
 }
 
 // mayBecome tells whether a cluster that has data takes other settings.

@@ -36,13 +36,13 @@ func made(kind Kind, dir string) (*node, record, error) {
 	if err != nil || rec.Step == "" {
 		return nil, rec, err
 	}
-	n.Program = rec.Program
+	n.Program, n.Worker = rec.Program, rec.Worker
 	return n, rec, nil
 }
 
 func (n *node) stop(ctx context.Context) error {
 	if system.Exists(n.unitFile()) {
-		if err := system.Systemctl(ctx, "stop", n.Unit+".service"); err != nil {
+		if err := system.Systemctl(ctx, "stop", n.unit()+".service"); err != nil {
 			return err
 		}
 	}
@@ -62,7 +62,7 @@ func (n *node) uninstall(ctx context.Context) error {
 	}
 	var errs []error
 	if system.Exists(n.unitFile()) {
-		errs = append(errs, system.Systemctl(ctx, "disable", n.Unit+".service"), os.Remove(n.unitFile()))
+		errs = append(errs, system.Systemctl(ctx, "disable", n.unit()+".service"), os.Remove(n.unitFile()))
 	}
 	for _, dir := range n.Leaves {
 		errs = append(errs, system.Empty(dir))

@@ -1,5 +1,5 @@
-// Package solo runs distributions that are one program in one unit of systemd,
-// on hosts that are a whole site. What they have their own is a [Kind].
+// Package solo runs distributions that are one program in one unit of systemd.
+// What they have their own is a [Kind].
 package solo
 
 import (
@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -20,6 +21,7 @@ import (
 type Kind struct {
 	Name       string // of the program, too
 	Unit       string // without .service
+	Agent      string // unit of a worker, likewise; empty: there are none
 	Kubeconfig string // the administrator's, as the program writes it
 	Images     string // folder that archives of images are imported from
 	Once       string // file there that, where it exists, has each imported once, not at each start; may be empty
@@ -51,6 +53,10 @@ type Config struct {
 	Host    string // name of the node
 	Network system.Network
 	Cluster Cluster
+
+	Worker bool                                       // it joins the cluster of another host
+	Before func(ctx context.Context, made bool) error // says whether a worker may run what Cluster says, be it made already; and gets what that takes
+	Joined func(ctx context.Context) error            // tells whether the cluster has the worker's node, Ready
 
 	Files    func(address string) map[string]string // configuration, path → content, for a node's address; and the unit, unless:
 	Install  func(address string) []string          // words after the program: make the unit; nil where it is one of the files
@@ -109,9 +115,6 @@ func Ensure(ctx context.Context, cfg Config) error {
 			return err
 		}
 	}
-	if err := n.placeArchives(); err != nil {
-		return fmt.Errorf("place the images of %s: %w", n.Name, err)
-	}
 	if rec, err = n.begin(ctx, rec, address); err != nil {
 		return err
 	}
@@ -150,8 +153,15 @@ func newNode(cfg Config) *node {
 	return n
 }
 
-// address is the one that the cluster was made with, or will be.
+// address is the one that the cluster was made with, or will be. A worker's may change.
 func (n *node) address(rec record) (string, error) {
+	if n.Worker {
+		found, err := n.Network.Find()
+		if err != nil && rec.Address != "" { // it may have none just now
+			return rec.Address, nil
+		}
+		return found, err
+	}
 	if rec.Address == "" {
 		return n.Network.Find()
 	}
@@ -162,6 +172,10 @@ func (n *node) address(rec record) (string, error) {
 	return rec.Address, nil
 }
 
+// kubeletHealth is where kubelets say how they are, see
+// https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/.
+const kubeletHealth = "http://127.0.0.1:10248/healthz"
+
 // link is where people look for the program.
 func (n *node) link() string { return "/usr/local/bin/" + n.Name }
 
@@ -170,8 +184,12 @@ func (n *node) upToDate() bool {
 	return err == nil && have == n.Program && system.Holds(n.files) && n.installed() && n.archivesPlaced() && n.folder().Has(n.Layers)
 }
 
-// healthy tells whether API and node are ready.
+// healthy tells whether API and node are ready, and of a worker whether its kubelet
+// is: the rest is not in its hands.
 func (n *node) healthy(ctx context.Context) error {
+	if n.Worker {
+		return kubeapi.Get(ctx, http.DefaultClient, kubeletHealth, nil)
+	}
 	server, err := kubeapi.Open(n.Kubeconfig, n.Cluster.APIPort)
 	if err != nil {
 		return err
@@ -183,17 +201,25 @@ func (n *node) healthy(ctx context.Context) error {
 	return server.NodeReady(ctx, n.Host)
 }
 
-// begin records what is about to be done, and keeps the datastore of a cluster
-// that gets another version.
+// begin records what is about to be done, once its images are there, and keeps the
+// datastore of a cluster that gets another version. A worker may have to wait for it.
 func (n *node) begin(ctx context.Context, rec record, address string) (record, error) {
+	if n.Worker && rec.Cluster != n.Cluster {
+		if err := n.Before(ctx, rec.Step != "" && rec.Step != stepInstall); err != nil {
+			return rec, err
+		}
+	}
+	if err := n.placeArchives(); err != nil {
+		return rec, fmt.Errorf("place the images of %s: %w", n.Name, err)
+	}
 	switch {
 	case rec.Step == "":
-		rec = record{Step: stepInstall, Address: address}
-		n.log.Info("cluster is made", "version", n.Cluster.Version)
+		rec = record{Step: stepInstall, Worker: n.Worker, Address: address}
+		n.log.Info("node is made", "version", n.Cluster.Version, "worker", n.Worker)
 	case n.From != "":
 	case rec.Step == stepInstall:
 		n.log.Info("an installation was cut off; going on with it")
-	case rec.Snapshot == "" && rec.Cluster.Version != n.Cluster.Version:
+	case !n.Worker && rec.Snapshot == "" && rec.Cluster.Version != n.Cluster.Version:
 		if err := n.snapshot(ctx, &rec); err != nil {
 			return rec, fmt.Errorf("keep the datastore before an upgrade to %s: %w", n.Cluster.Version, err)
 		}
@@ -204,7 +230,7 @@ func (n *node) begin(ctx context.Context, rec record, address string) (record, e
 
 // snapshot has the program that runs keep the datastore.
 func (n *node) snapshot(ctx context.Context, rec *record) error {
-	if err := system.Systemctl(ctx, "start", n.Unit+".service"); err != nil {
+	if err := system.Systemctl(ctx, "start", n.unit()+".service"); err != nil {
 		return err
 	}
 	if err := n.await(ctx); err != nil {
@@ -240,7 +266,7 @@ func (n *node) run(ctx context.Context) error {
 	if changed {
 		verb = "restart"
 	}
-	err = errors.Join(system.Systemctl(ctx, "enable", n.Unit+".service"), system.Systemctl(ctx, verb, n.Unit+".service"))
+	err = errors.Join(system.Systemctl(ctx, "enable", n.unit()+".service"), system.Systemctl(ctx, verb, n.unit()+".service"))
 	if err == nil {
 		err = n.await(ctx)
 	}

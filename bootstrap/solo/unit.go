@@ -10,8 +10,16 @@ import (
 	"github.com/holdfast-fleet/holdfast/durable"
 )
 
+// unit is the name of the one that runs here, without .service.
+func (n *node) unit() string {
+	if n.Worker {
+		return n.Agent
+	}
+	return n.Unit
+}
+
 // unitFile is the path of the unit.
-func (k Kind) unitFile() string { return filepath.Join(system.UnitDir, k.Unit+".service") }
+func (n *node) unitFile() string { return filepath.Join(system.UnitDir, n.unit()+".service") }
 
 // installedFile has the command that made the unit.
 func (n *node) installedFile() string { return filepath.Join(n.Dir, "installed") }

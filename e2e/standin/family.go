@@ -22,14 +22,16 @@ import (
 type like struct {
 	table *documented.Table
 	name  string
-	unit  string
+	unit  string // of a server
+	keys  string // the table's name for those of the configuration
 	pause string // image of the pods' sandboxes
 	port  string // of the API, where the configuration says none
+	joins string // port where others join, where that is not the API's
 }
 
 var family = map[string]like{
-	"k3s":  {name: "k3s", unit: "k3s", pause: "docker.io/rancher/mirrored-pause:3.6", port: "6443"},
-	"rke2": {name: "rke2", unit: "rke2-server", pause: "docker.io/rancher/mirrored-pause:3.6", port: "6443"},
+	"k3s":  {name: "k3s", unit: "k3s", keys: "key", pause: "docker.io/rancher/mirrored-pause:3.6", port: "6443"},
+	"rke2": {name: "rke2", unit: "rke2-server", keys: "key", pause: "docker.io/rancher/mirrored-pause:3.6", port: "6443", joins: "9345"},
 }
 
 func (l like) etc(file string) string  { return filepath.Join("/etc/rancher", l.name, file) }
@@ -37,7 +39,7 @@ func (l like) data(file string) string { return filepath.Join("/var/lib/rancher"
 
 func (l like) commands() map[string]func(context.Context, documented.Command) error {
 	return map[string]func(context.Context, documented.Command) error{
-		"--version": l.printVersion, "server": l.server, "etcd-snapshot save": l.snapshot, "etcd-snapshot delete": l.forget,
+		"--version": l.printVersion, "server": l.server, "agent": l.agent, "etcd-snapshot save": l.snapshot, "etcd-snapshot delete": l.forget,
 		"ctr images list": func(_ context.Context, cmd documented.Command) error {
 			args := []string{"--address=/run/k3s/containerd.sock", "--namespace=k8s.io", "images", "list"}
 			for flag := range cmd.Flags {
@@ -65,7 +67,7 @@ func (l like) settings() (documented.Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := l.table.YAML("key", config)
+	s, err := l.table.YAML(l.keys, config)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +79,7 @@ func (l like) settings() (documented.Settings, error) {
 		err = nil
 	}
 	unit, missing := os.ReadFile("/etc/systemd/system/" + l.unit + ".service")
-	return s, errors.Join(err, missing, l.table.Unit(string(unit)), l.places(), l.check(s))
+	return s, errors.Join(err, missing, l.table.Unit(string(unit)), l.places(), hasAddress(s))
 }
 
 // places refuses files where only documented ones are read.
@@ -93,15 +95,20 @@ func (l like) places() error {
 	return errors.Join(errs...)
 }
 
-// check is what the real ones are known to refuse.
-func (l like) check(s documented.Settings) error {
+// hasAddress refuses that of another node.
+func hasAddress(s documented.Settings) error {
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
 		return err
 	}
 	if want := s.First("node-ip"); want != "" && !slices.ContainsFunc(addresses, func(a net.Addr) bool { return strings.HasPrefix(a.String(), want+"/") }) {
-		return fmt.Errorf("%s: no interface has the node-ip %s", l.name, want)
+		return fmt.Errorf("no interface has the node-ip %s", want)
 	}
+	return nil
+}
+
+// check is what the real ones are known to refuse of a server.
+func (l like) check(s documented.Settings) error {
 	services, err := netip.ParsePrefix(s.First("service-cidr"))
 	if err != nil {
 		return err

@@ -16,6 +16,9 @@ import (
 // server runs the cluster until it is told to end. Pods go on then, as documented.
 func (l like) server(ctx context.Context, cmd documented.Command) error {
 	s, err := l.settings()
+	if err == nil {
+		err = l.check(s)
+	}
 	if err != nil {
 		return err
 	}
@@ -44,6 +47,9 @@ func (l like) server(ctx context.Context, cmd documented.Command) error {
 		return err
 	}
 	if err := writeKubeconfig(c.cfg.Dir, l.etc(l.name+".yaml")); err != nil {
+		return err
+	}
+	if err := l.welcome(ctx, s, c.cfg); err != nil {
 		return err
 	}
 	return c.serve(ctx)

@@ -1,0 +1,104 @@
+package k3s
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/peers"
+)
+
+// Local answers the other hosts of the site for the node in Dir.
+type Local struct {
+	Family
+	Dir string
+}
+
+var errNotReady = errors.New("is not a server that others can join through just now")
+
+// Cluster tells what this host knows of the cluster.
+func (l Local) Cluster(ctx context.Context) (peers.Cluster, error) {
+	known := peers.Cluster{}
+	err := l.asAdmin(func(cluster solo.Cluster, server *kubeapi.Server) error {
+		known.Known = true
+		if server == nil || server.Ready(ctx) != nil {
+			return nil
+		}
+		nodes, err := server.Nodes(ctx)
+		if err != nil {
+			return nil //nolint:nilerr // it is not healthy, then
+		}
+		known.Gives, known.Version = true, cluster.Version
+		for _, o := range nodes {
+			ready, _ := o.Ready()
+			known.Nodes = append(known.Nodes, peers.Node{Name: o.Metadata.Name, Address: o.Address(), Pods: o.Spec.PodCIDR, Ready: ready})
+		}
+		return nil
+	})
+	return known, err
+}
+
+// Give lets a worker join. A node of its name that is not alive is removed first, for
+// the server knows that by a password which the host has lost:
+// https://docs.k3s.io/architecture#how-agent-node-registration-works
+func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Material, err error) {
+	if to.Role != fleet.Worker {
+		return nil, errors.New("clusters of type " + l.Name + " have one host of the control plane")
+	}
+	err = l.asAdmin(func(_ solo.Cluster, server *kubeapi.Server) error {
+		if server == nil {
+			return errNotReady
+		}
+		var old kubeapi.Node
+		if err := server.Get(ctx, "/api/v1/nodes/"+to.Name, &old); err != nil && !kubeapi.NotFound(err) {
+			return errors.Join(errNotReady, err)
+		}
+		if ready, _ := old.Ready(); ready {
+			return fmt.Errorf("node %s still looks alive; it can join anew once the cluster has noticed that it is not", to.Name)
+		}
+		if err := server.Delete(ctx, "/api/v1/nodes/"+to.Name); err != nil {
+			return err
+		}
+		token, err := os.ReadFile(l.agentToken())
+		material = peers.Material{tokenFile: token}
+		return err
+	})
+	if err == nil && material == nil { // there is no node here at all
+		err = errNotReady
+	}
+	return material, err
+}
+
+// asAdmin asks the API of the server in Dir: none where it is not ready. Where there
+// is no node at all, nothing is asked.
+func (l Local) asAdmin(ask func(solo.Cluster, *kubeapi.Server) error) error {
+	state, err := solo.Read(l.kind(), l.Dir)
+	if err != nil || !state.Known {
+		return err
+	}
+	if state.Worker || !state.Ready {
+		return ask(state.Cluster, nil)
+	}
+	server, err := kubeapi.Open(l.Kubeconfig(), state.Cluster.APIPort)
+	if err != nil {
+		return ask(state.Cluster, nil) //nolint:nilerr // it is not ready, then
+	}
+	defer server.Close()
+	return ask(state.Cluster, server)
+}
+
+// errNotHere is what a host answers that asks for more than joining.
+var errNotHere = errors.New("hosts of this distribution keep their roles, and do not drain for an upgrade")
+
+// Away refuses.
+func (Local) Away(context.Context, peers.Member) error { return errNotHere }
+
+// Back refuses.
+func (Local) Back(context.Context, peers.Member) error { return errNotHere }
+
+// LetGo refuses.
+func (Local) LetGo(context.Context, peers.Member) error { return errNotHere }

@@ -1,0 +1,52 @@
+package bootstrap
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/k3s"
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeadm"
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/peers"
+)
+
+// Local answers the other hosts of the site for the distribution that runs in the
+// agent's data folder.
+func Local(dataDir string) peers.Local {
+	return &local{
+		kubeadm: &kubeadm.Local{Dir: filepath.Join(dataDir, fleet.Kubeadm)},
+		others: []peers.Local{
+			k3s.Local{Family: k3s.K3s, Dir: filepath.Join(dataDir, fleet.K3s)},
+			k3s.Local{Family: k3s.RKE2, Dir: filepath.Join(dataDir, fleet.RKE2)},
+		},
+	}
+}
+
+// local hands questions to the distribution that knows of a cluster.
+type local struct {
+	kubeadm peers.Local
+	others  []peers.Local
+}
+
+func (l *local) which(ctx context.Context) peers.Local {
+	for _, o := range l.others {
+		if known, err := o.Cluster(ctx); err != nil || known.Known {
+			return o
+		}
+	}
+	return l.kubeadm
+}
+
+func (l *local) Cluster(ctx context.Context) (peers.Cluster, error) { return l.which(ctx).Cluster(ctx) }
+
+func (l *local) Give(ctx context.Context, to peers.Member) (peers.Material, error) {
+	return l.which(ctx).Give(ctx, to)
+}
+
+func (l *local) Away(ctx context.Context, who peers.Member) error { return l.which(ctx).Away(ctx, who) }
+
+func (l *local) Back(ctx context.Context, who peers.Member) error { return l.which(ctx).Back(ctx, who) }
+
+func (l *local) LetGo(ctx context.Context, who peers.Member) error {
+	return l.which(ctx).LetGo(ctx, who)
+}
