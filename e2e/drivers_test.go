@@ -33,10 +33,10 @@ func TestEachDriver(t *testing.T) {
 	}
 	for _, k := range []kit{kubeadmKit, k3sKit, rke2Kit, k0sKit} {
 		for _, file := range stories {
+			if filepath.Base(file) == "joins.txt" && k.vars["AGENT"] == "" {
+				continue // sites of several hosts are scenarios of their own, or not supported
+			}
 			t.Run(k.name+"/"+strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-				if strings.HasSuffix(file, "joins.txt") && k.vars["AGENT"] == "" {
-					t.Skip("a site of several hosts is played elsewhere, or not supported")
-				}
 				if k.name == kubeadmKit.name && os.Getenv("ALL") == "" {
 					t.Skip("only with ALL=1")
 				}
