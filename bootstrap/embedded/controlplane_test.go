@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/embedded"
 	"github.com/holdfast-fleet/holdfast/bootstrap/embedded/embeddedtest"
@@ -150,16 +151,24 @@ func TestControlPlane(t *testing.T) {
 func takenOver(t *testing.T, c *cluster) {
 	old, supervisor := []int{c.pid("etcd"), c.pid("kube-apiserver")}, c.pid("node")
 	require.NoError(t, syscall.Kill(supervisor, syscall.SIGKILL))
-	require.Eventually(t, func() bool { // it is killed once a processor has time for that
-		stat, err := os.ReadFile("/proc/" + strconv.Itoa(supervisor) + "/stat")
-		return err != nil || bytes.Contains(stat, []byte(") Z ")) // gone, or a zombie, which holds no lock
-	}, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return unlocked(t, c.cfg.Dir) }, time.Minute, time.Millisecond)
 	c.ensure()
 	for _, pid := range old {
 		line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 		require.NotContains(t, string(line), c.cfg.Dir)
 	}
 	c.kubectl("get", "configmap", "kept")
+}
+
+// unlocked tells whether nobody holds the supervisor's lock. One that was killed does until
+// its last thread has ended, when it may be called a zombie already.
+func unlocked(t *testing.T, dir string) bool {
+	f, err := os.OpenFile(filepath.Join(dir, "run", "node.lock"), os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer f.Close()
+	lock := unix.Flock_t{Type: unix.F_WRLCK}
+	require.NoError(t, unix.FcntlFlock(f.Fd(), unix.F_GETLK, &lock))
+	return lock.Type == unix.F_UNLCK
 }
 
 func replaced(t *testing.T, c *cluster) {
