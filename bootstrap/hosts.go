@@ -20,7 +20,7 @@ func CheckHosts(d fleet.Distribution, hosts, servers int) error {
 		return &tooMany{fmt.Sprintf("a cluster of type %s has one host, and the site has %d", d.Type, hosts),
 			"keep one host of the site active, or choose another type of distribution"}
 	}
-	if _, one := driver.(k3sDriver); one && servers > 1 {
+	if servers > 1 && !driver.SharesControlPlane() {
 		return &tooMany{fmt.Sprintf("a cluster of type %s has one host of the control plane, and the site has %d", d.Type, servers),
 			"give the others the role of a worker, or choose another type of distribution"}
 	}

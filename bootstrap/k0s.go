@@ -22,6 +22,9 @@ func (k0sDriver) Minors() []string { return k0s.Minors() }
 // Shares is false: it has no way to join.
 func (k0sDriver) Shares() bool { return false }
 
+// SharesControlPlane is false, like Shares.
+func (k0sDriver) SharesControlPlane() bool { return false }
+
 func (k0sDriver) Needs(d fleet.Distribution) []string { return soloNeeds(d) }
 
 func (k0sDriver) Ensure(ctx context.Context, req Request) (Access, error) {

@@ -26,6 +26,9 @@ func (k k3sDriver) Needs(d fleet.Distribution) []string { return soloNeeds(d) }
 // Shares is true: workers join the cluster of their site, see package peers.
 func (k3sDriver) Shares() bool { return true }
 
+// SharesControlPlane is false: one server makes the cluster.
+func (k3sDriver) SharesControlPlane() bool { return false }
+
 func (k k3sDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 	bin, images, err := unpackSolo(ctx, req)
 	worker := req.self().Role == fleet.Worker

@@ -27,6 +27,9 @@ func (kubeadmDriver) Needs(d fleet.Distribution) []string {
 // Shares is true: hosts join the cluster of their site, see package peers.
 func (kubeadmDriver) Shares() bool { return true }
 
+// SharesControlPlane is true: members of etcd join, and leave.
+func (kubeadmDriver) SharesControlPlane() bool { return true }
+
 func kubeadmPrograms(d fleet.Distribution) string {
 	return "holdfast.dev/kubeadm/programs:" + d.Version
 }

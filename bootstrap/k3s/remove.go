@@ -1,8 +1,10 @@
 package k3s
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"os/exec"
 	"strings"
 	"time"
@@ -26,6 +28,7 @@ func (f Family) letGo(ctx context.Context, cfg Config, program string) error {
 		return err
 	}
 	defer server.Close()
+	log := cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	for _, name := range cfg.Removed {
 		var found kubeapi.Node
 		if err := server.Get(ctx, "/api/v1/nodes/"+name, &found); kubeapi.NotFound(err) {
@@ -33,13 +36,11 @@ func (f Family) letGo(ctx context.Context, cfg Config, program string) error {
 		} else if err != nil {
 			return err
 		}
-		if cfg.Log != nil {
-			cfg.Log.Info("host is removed from the cluster", "host", name)
-		}
+		log.Info("host is removed from the cluster", "host", name)
 		if ready, _ := found.Ready(); ready { // who does not answer cannot move its pods
 			_, err := run(ctx, f.kubectl(program, f.Kubeconfig(), "drain", name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+drainTime.String()))
-			if err != nil && cfg.Log != nil { // what has not moved in time is ended with the node
-				cfg.Log.Warn("not all pods moved in time", "host", name, "error", err)
+			if err != nil { // what has not moved in time is ended with the node
+				log.Warn("not all pods moved in time", "host", name, "error", err)
 			}
 		}
 		if err := server.Delete(ctx, "/api/v1/nodes/"+name); err != nil {
