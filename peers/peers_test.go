@@ -247,6 +247,11 @@ func TestThePortIsOpenForOthersAlone(t *testing.T) {
 	require.Empty(t, l.server.Listening())
 	_, err := (&net.Dialer{Timeout: 30 * time.Second}).DialContext(t.Context(), "tcp", open)
 	require.ErrorContains(t, err, "refused")
+
+	for range 200 { // also while it is being opened
+		l.admit(t, b)
+		l.admit(t)
+	}
 }
 
 // TestSlowPeersDoNotKeepOthersOut holds more connections open than there are slots,

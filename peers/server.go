@@ -78,8 +78,11 @@ func (s *Server) close() error {
 	s.Log.Info("port for peers closed", "at", s.listener.Addr().String())
 	listener, server := s.listener, s.server
 	s.listener, s.server = nil, nil
-	listener.Close()
-	return server.Close()
+	err := server.Close()
+	if again := listener.Close(); !errors.Is(again, net.ErrClosed) {
+		err = errors.Join(err, again) // a server that has not begun to serve leaves its listener open
+	}
+	return err
 }
 
 func (s *Server) open() error {
