@@ -174,8 +174,12 @@ func (s *session) standing(ctx context.Context, site string, held []HeldObject) 
 		objects[i] = h.Object
 	}
 	changes, err := s.cluster.Leaving(ctx, site, objects)
+	leaving := map[Object]bool{}
 	for _, c := range changes {
-		held = slices.DeleteFunc(held, func(h HeldObject) bool { return h.Object == c.Object })
+		leaving[c.Object] = true
+	}
+	held = slices.DeleteFunc(held, func(h HeldObject) bool { return leaving[h.Object] })
+	for _, c := range changes {
 		if c.Action == Deleting {
 			held = append(held, s.beingDeleted(c))
 		}

@@ -58,6 +58,7 @@ func TestCluster(t *testing.T) {
 		"a cancelled apply":                                          testCancelled,
 		"delete leaves foreign objects alone":                        testDelete,
 		"a finalizer that holds an object is named":                  testFinalizer,
+		"many that are held are listed":                              testHeldMany,
 		"prune: disabled makes an orphan":                            testOrphan,
 		"a Job is made anew if it is named":                          testRecreate,
 		"the Lease has one holder":                                   testLease,

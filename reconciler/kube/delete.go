@@ -101,10 +101,22 @@ func (c *Cluster) deleteOne(ctx context.Context, s *session, site string, o reco
 	}
 }
 
-// Leaving implements [reconciler.Cluster].
+// Leaving implements [reconciler.Cluster]. It lists a kind of which it is asked for
+// many, and asks for what it did not find so, one by one: it may have lost its label.
 func (c *Cluster) Leaving(ctx context.Context, site string, objects []reconciler.Object) ([]reconciler.Change, error) {
+	s, err := c.session()
+	if err != nil {
+		return nil, err
+	}
+	listed, err := s.listMany(ctx, site, objects)
+	if err != nil {
+		return nil, fmt.Errorf("look for objects of site %s: %w", site, answered(ctx, err))
+	}
 	return c.eachOf(ctx, "look for", site, objects, func(ctx context.Context, s *session, _ string, o reconciler.Object) (reconciler.Change, error) {
-		live, err := s.metadata(ctx, o)
+		live, err := listed[keyOf(o)], error(nil)
+		if live == nil {
+			live, err = s.metadata(ctx, o)
+		}
 		switch {
 		case err != nil:
 			return reconciler.Change{}, err
@@ -115,6 +127,28 @@ func (c *Cluster) Leaving(ctx context.Context, site string, objects []reconciler
 		}
 		return reconciler.Change{}, nil
 	})
+}
+
+// listMany lists the kinds of which there are many among objects.
+func (s *session) listMany(ctx context.Context, site string, objects []reconciler.Object) (map[key]*metav1.PartialObjectMetadata, error) {
+	const many = 10
+	kinds := map[schema.GroupVersionKind]int{}
+	for _, o := range objects {
+		kinds[named(o).GroupVersionKind()]++
+	}
+	listed := map[key]*metav1.PartialObjectMetadata{}
+	for gvk, n := range kinds {
+		if n < many {
+			continue
+		}
+		err := s.eachListed(ctx, site, gvk, func(m *metav1.PartialObjectMetadata) {
+			listed[keyOf(reconciler.Object{Group: gvk.Group, Kind: gvk.Kind, Namespace: m.Namespace, Name: m.Name})] = m
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return listed, nil
 }
 
 // deleted says whether the object that was deleted is gone.

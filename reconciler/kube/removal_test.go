@@ -3,7 +3,9 @@ package kube
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,6 +55,40 @@ func testFinalizer(t *testing.T, s *stand) {
 	changes, err = s.Delete(t.Context(), s.site, objects)
 	require.NoError(t, err)
 	require.ErrorContains(t, errorOf(changes), "example.com/hold in 1 resource instances")
+}
+
+// testHeldMany looks at ten of a kind in a single list, also at those that it cannot find so.
+func testHeldMany(t *testing.T, s *stand) {
+	held := tenMaps(t, s, "1")
+	held.Objects = append(held.Objects, s.layer(t, "l", `{apiVersion: v1, kind: ConfigMap, metadata: {name: going, namespace: NS, finalizers: [example.com/backup]}}`).Objects...)
+	s.mustApply(t, held)
+	objects := []reconciler.Object{s.configMapName("going"), s.configMapName("never-was")}
+	for n := range 10 {
+		objects = append(objects, s.configMapName(fmt.Sprint("c", n)))
+	}
+	_, err := s.Delete(t.Context(), s.site, objects[:1])
+	require.NoError(t, err)
+	relabelled := s.live(t, "v1", "ConfigMap", "c3")
+	relabelled.SetLabels(nil)
+	require.NoError(t, s.other.Update(t.Context(), relabelled))
+
+	asked := &asked{next: s.http.Transport}
+	s.http.Transport = asked
+	changes, err := s.Leaving(t.Context(), s.site, objects)
+	require.NoError(t, err)
+	require.Equal(t, []string{"deleting ConfigMap going", "deleted ConfigMap never-was"}, words(changes))
+	require.EqualValues(t, 3, asked.times.Load(), "a list, and one look each at what carries no label and what is not there")
+}
+
+// asked counts requests.
+type asked struct {
+	next  http.RoundTripper
+	times atomic.Int64
+}
+
+func (a *asked) RoundTrip(req *http.Request) (*http.Response, error) {
+	a.times.Add(1)
+	return a.next.RoundTrip(req)
 }
 
 // errorOf is why the last of changes is not what was asked for.

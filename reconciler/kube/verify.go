@@ -51,6 +51,17 @@ func (c *Cluster) listInto(ctx context.Context, site string, gvk schema.GroupVer
 	if err != nil {
 		return err
 	}
+	k := &kindWatch{cluster: c, gvk: gvk, site: site}
+	return s.eachListed(ctx, site, gvk, func(m *metav1.PartialObjectMetadata) {
+		if m.DeletionTimestamp == nil {
+			seen[k.key(m)] = k.sight(m)
+		}
+	})
+}
+
+// eachListed calls see with the metadata of each object of a kind that carries the
+// site's label, a page at a time. Of a kind that is not served, there is none.
+func (s *session) eachListed(ctx context.Context, site string, gvk schema.GroupVersionKind, see func(*metav1.PartialObjectMetadata)) error {
 	mapping, err := s.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
 	if meta.IsNoMatchError(err) {
 		return nil
@@ -58,7 +69,6 @@ func (c *Cluster) listInto(ctx context.Context, site string, gvk schema.GroupVer
 	if err != nil {
 		return err
 	}
-	k := &kindWatch{cluster: c, gvk: gvk, site: site}
 	const page = 500
 	opts := metav1.ListOptions{LabelSelector: SiteLabel + "=" + site, Limit: page}
 	for {
@@ -74,9 +84,7 @@ func (c *Cluster) listInto(ctx context.Context, site string, gvk schema.GroupVer
 			return err
 		}
 		for i := range list.Items {
-			if m := &list.Items[i]; m.DeletionTimestamp == nil {
-				seen[k.key(m)] = k.sight(m)
-			}
+			see(&list.Items[i])
 		}
 		if opts.Continue = list.Continue; opts.Continue == "" {
 			return nil
