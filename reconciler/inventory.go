@@ -116,10 +116,14 @@ func contains(objects []Object, o Object) bool {
 
 // only keeps the listed objects.
 func (i Inventory) only(objects []Object) Inventory {
+	keep := map[Object]bool{}
+	for _, o := range objects {
+		keep[o.id()] = true
+	}
 	out := Inventory{Layers: map[string][]Object{}}
 	for name, all := range i.Layers {
 		for _, o := range all {
-			if contains(objects, o) {
+			if keep[o.id()] {
 				out.Layers[name] = append(out.Layers[name], o)
 			}
 		}

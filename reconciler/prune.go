@@ -76,17 +76,13 @@ func (p pruning) sort(left []leftover) (doomed []Object, held []HeldObject) {
 // share may hold.
 func (p pruning) intent(o leftover) (why, do string) {
 	wanted, hasLayer := p.desired[o.layer]
-	objects := 0
-	for _, list := range p.desired {
-		objects += len(list)
-	}
 	whole := commitThat("Allow-Prune: layer " + o.layer)
 	switch {
 	case precious[o.Kind] != "":
 		return precious[o.Kind], commitThat("Allow-Prune: " + named(o.Object))
 	case allowsLayer(p.allowed, o.layer):
 		return "", ""
-	case objects == 0:
+	case (Inventory{Layers: p.desired}).objects() == 0:
 		return "the whole rendering is empty", whole
 	case !hasLayer:
 		return "layer " + o.layer + " is not in the profile any more", whole
@@ -98,15 +94,21 @@ func (p pruning) intent(o leftover) (why, do string) {
 
 // neededBy names an object that the fleet wants and that would go with o.
 func (p pruning) neededBy(o Object) string {
-	plural, group, _ := strings.Cut(o.Name, ".")
+	var needs func(wanted Object) bool
+	switch {
+	case o.Kind == "Namespace" && o.Group == "":
+		needs = func(wanted Object) bool { return wanted.Namespace == o.Name }
+	case o.Kind == "CustomResourceDefinition":
+		plural, group, _ := strings.Cut(o.Name, ".")
+		needs = func(wanted Object) bool {
+			return wanted.Group == group && slices.Contains(plurals(wanted.Kind), plural)
+		}
+	default:
+		return ""
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.desired)) {
-		for _, wanted := range p.desired[name] {
-			switch {
-			case o.Kind == "Namespace" && o.Group == "" && wanted.Namespace == o.Name:
-				return wanted.String()
-			case o.Kind == "CustomResourceDefinition" && wanted.Group == group && slices.Contains(plurals(wanted.Kind), plural):
-				return wanted.String()
-			}
+		if i := slices.IndexFunc(p.desired[name], needs); i >= 0 {
+			return p.desired[name][i].String()
 		}
 	}
 	return ""
@@ -223,8 +225,12 @@ func (s *session) pruneGoing(ctx context.Context) {
 // sayHeld puts into the status, and once into the log, what is held.
 func (s *session) sayHeld(held []HeldObject) {
 	s.rec.update(func(st *Status, _ time.Time) {
+		said := map[Object]string{} // why, by object
+		for _, h := range st.Held {
+			said[h.Object] = h.Why
+		}
 		for _, h := range held {
-			if !slices.ContainsFunc(st.Held, func(o HeldObject) bool { return o.Object == h.Object && o.Why == h.Why }) {
+			if said[h.Object] != h.Why {
 				s.tellHeld(h)
 				s.Log.Warn("object held", "object", h.String(), "layer", h.Layer, "why", h.Why, "do", h.Do)
 			}
