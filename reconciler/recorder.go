@@ -29,12 +29,12 @@ type recorder struct {
 	mu      sync.Mutex
 	status  Status
 	changed chan struct{} // one slot
-	written []byte        // the status last written, but for its UpdatedAt
+	written []byte        // of the status last written, what comes before UpdatedAt
 	failing bool          // the last write did
 }
 
 const (
-	writeInterval = 50 * time.Millisecond
+	writeInterval = 200 * time.Millisecond
 	writeShare    = 10              // a write takes this part of the time at most,
 	writeSeldom   = time.Second     // unless the last one was longer ago
 	lazyWrite     = time.Minute     // between writes for nothing but when sources were asked
@@ -164,18 +164,18 @@ func (r *recorder) run(ctx context.Context) {
 
 func (r *recorder) write() {
 	s := r.snapshot()
-	plain, err := json.Marshal(s)
-	if err == nil && bytes.Equal(plain, r.written) {
+	s.UpdatedAt = r.now().UTC().Truncate(time.Millisecond)
+	data, err := json.Marshal(s)
+	said, _, _ := bytes.Cut(data, []byte(`,"updatedAt":`))
+	if err == nil && bytes.Equal(said, r.written) {
 		return
 	}
-	s.UpdatedAt = r.now().UTC().Truncate(time.Millisecond)
-	data, err := json.MarshalIndent(s, "", "  ")
 	if err == nil {
 		err = r.disk.WriteFile(filepath.Join(r.dir, StatusFile), append(data, '\n'), 0o644)
 	}
 	switch {
 	case err == nil:
-		r.written = plain
+		r.written = said
 		if r.failing {
 			r.log.Info("status written again")
 		}

@@ -68,7 +68,7 @@ type Status struct {
 	Held      []HeldObject `json:"held,omitempty"`     // should be deleted, but deleting them takes intent
 	Fights    []Fight      `json:"fights,omitempty"`   // somebody changes what the agent repairs, again and again
 	Repairs   int          `json:"repairs"`            // drifted objects put right since the agent started
-	UpdatedAt time.Time    `json:"updatedAt"`
+	UpdatedAt time.Time    `json:"updatedAt"`          // comes last: what precedes it is compared
 
 	steady steady // since when nothing was left to do, though all is looked at again now and then
 }
