@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/holdfast-fleet/holdfast/fleet"
 )
 
@@ -117,14 +119,15 @@ func (r *Renderer) cluster(site *fleet.Site, has func(layer string) bool) (c Clu
 	c = Cluster{Images: map[string]string{}, Confirm: site.Profile.Confirm}
 	vars := newVariables(site)
 	owners = map[string]string{}
-	var errs []error
-	for _, layer := range inOrder(site.Profile.Layers) {
-		if !has(layer.Name) {
-			continue
-		}
-		got, err := r.layer(site, layer, vars)
-		if err != nil {
-			errs = append(errs, err)
+	layers := slices.DeleteFunc(inOrder(site.Profile.Layers), func(l fleet.Layer) bool { return !has(l.Name) })
+	made := make([]*filled, len(layers))
+	errs := []error{each(layers, func(i int, l fleet.Layer) (err error) {
+		made[i], err = r.layer(site, l, vars)
+		return err
+	})}
+	for i, layer := range layers {
+		got := made[i]
+		if got == nil {
 			continue
 		}
 		for _, o := range got.objects {
@@ -220,22 +223,17 @@ func (r *Renderer) newNode(site *fleet.Site, from *built) (Node, error) {
 	return n, err
 }
 
-// each calls do for every site, on all processors, and joins the errors.
-func each(sites []*fleet.Site, do func(i int, site *fleet.Site) error) error {
-	errs := make([]error, len(sites))
-	next := make(chan int)
-	var wg sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for i := range next {
-				errs[i] = do(i, sites[i])
-			}
+// each calls do for every one, on all processors, and joins the errors.
+func each[T any](all []T, do func(i int, one T) error) error {
+	errs := make([]error, len(all))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, one := range all {
+		g.Go(func() error {
+			errs[i] = do(i, one)
+			return nil
 		})
 	}
-	for i := range sites {
-		next <- i
-	}
-	close(next)
-	wg.Wait()
+	_ = g.Wait() // the errors are in errs
 	return fleet.Join(errs...)
 }

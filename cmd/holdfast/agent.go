@@ -93,8 +93,10 @@ before what it says; sources and bundle folders of both count.`,
 	return cmd
 }
 
-// agentMemory is the size in bytes past which the garbage collector works harder.
-const agentMemory = 48 << 20
+const (
+	agentMemory  = 48 << 20 // bytes past which the garbage collector works harder
+	agentGarbage = 200      // percent of what is in use, which it leaves until then
+)
 
 // serveAgent runs the agent as the program that its fleet chose.
 func serveAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) error {
@@ -102,6 +104,7 @@ func serveAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions
 		return err
 	}
 	debug.SetMemoryLimit(agentMemory)
+	debug.SetGCPercent(agentGarbage)
 	var instead error
 	opts.programs, instead = handOver(opts.dataDir)
 	if instead != nil {
