@@ -48,6 +48,7 @@ const (
 	RuleRemovedAPI          Rule = "removed-api"
 	RuleUnlockedImage       Rule = "unlocked-image"
 	RuleFloatingImage       Rule = "floating-image"
+	RuleWebhookReach        Rule = "webhook-reach"
 	RuleUnusedProfile       Rule = "unused-profile"
 	RuleUnusedBase          Rule = "unused-base"
 	RuleUnusedLock          Rule = "unused-lock"
@@ -109,6 +110,7 @@ func Rules() []RuleText {
 		{RuleUnknownKind, true, "custom resources have their definition at the same site"},
 		{RuleUnlockedImage, true, "images have a digest, their own or in content.lock"},
 		{RuleFloatingImage, true, "images have a tag other than latest, or a digest"},
+		{RuleWebhookReach, true, "webhooks that must answer leave out what Holdfast keeps in " + SystemNamespace},
 		{RuleUnusedProfile, true, "profiles are used by a site"},
 		{RuleUnusedBase, true, "kustomizations in bases/ are used by a profile or a site"},
 		{RuleUnusedLock, true, "what content.lock names is used by the profile"},

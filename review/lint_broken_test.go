@@ -62,6 +62,8 @@ func brokenFiles() []broken {
 func brokenObjects() []broken {
 	const base, policy = "bases/namespace/namespace.yaml", "policies/images.yaml"
 	const custom = "apiVersion: shop.example.com/v1\nkind: Till\nmetadata: {name: till, namespace: shop}\n"
+	const hook = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata:\n  name: all\nwebhooks:\n  # of a shop\n  - name: all.example.com\n" +
+		"    admissionReviewVersions: [v1]\n    sideEffects: None\n    clientConfig: {url: 'https://hook.example.com'}\n    rules: [{operations: ['*'], apiGroups: ['*'], apiVersions: ['*'], resources: ['*']}]\n"
 	const vap = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata:\n  name: images\nspec:\n  validations:\n    - expression: 'true'\n"
 	const binding = "---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\nmetadata: {name: images}\nspec:\n  policyName: images\n  validationActions: [Deny]\n"
 	return []broken{
@@ -98,6 +100,7 @@ func brokenObjects() []broken {
 		{fleet.RuleUnlockedImage, "that the lock lacks", change(web+"web.yaml", "      containers:\n", "      containers:\n        - {name: side, image: side:1.0.0}\n"), web + "web.yaml:15", "image side:1.0.0 has no digest in profiles/shop/content.lock", "holdfast lock shop"},
 		{fleet.RuleUnlockedImage, "without a lock", file("profiles/shop/content.lock", ""), "profiles/shop/profile.yaml", "has no digest of the profile's images: web:1.0.0", "holdfast lock shop"},
 		{fleet.RuleFloatingImage, "", and(change("profiles/shop/content.lock", "web:1.0.0", "web:latest"), change(web+"web.yaml", "web:1.0.0", "web:latest")), web + "web.yaml:16", "image web:latest has no tag that stays", "web:1.2.3"},
+		{fleet.RuleWebhookReach, "", and(file(web+"hook.yaml", hook), file(layerFile, sound()[layerFile]+"  - hook.yaml\n")), web + "hook.yaml:7", "webhook all.example.com decides about leases in holdfast-system", "namespaceSelector: {matchExpressions: [{key: kubernetes.io/metadata.name, operator: NotIn, values: [holdfast-system]}]}"},
 		{fleet.RuleAdmissionPolicy, "that is none", file(policy, sound()[base]), policy + ":2", "it is no admission policy", "move others to a layer"},
 		{fleet.RuleAdmissionPolicy, "with a typo", file(policy, vap+"      mesage: bad image\n"+binding), policy + ":8", "ValidatingAdmissionPolicy images: unknown field spec.validations[0].mesage", "did you mean message?"},
 		{fleet.RuleAdmissionPolicy, "that is bound, but not there", file(policy, strings.Replace(vap, "name: images", "name: other", 1)+binding), policy + ":13", "no policy images", "name one"},

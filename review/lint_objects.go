@@ -174,7 +174,7 @@ func (c *objectChecker) fixed(at objectPlace) (*layerCheck, error) {
 func exactSlots(shape render.Shape, known *kinds.Known) []bool {
 	exact := make([]bool, len(shape.Slots))
 	for i, s := range shape.Slots {
-		exact[i] = s.Varies && (s.Image || !known.TakesAnyText(shape.APIVersion, shape.Kind, s.At))
+		exact[i] = s.Varies && (s.Image || asksWebhooks(shape) || !known.TakesAnyText(shape.APIVersion, shape.Kind, s.At))
 	}
 	return exact
 }
@@ -209,8 +209,8 @@ func (c *objectChecker) shape(shape render.Shape, at objectPlace) ([]fleet.Probl
 		return nil, err
 	}
 	faults := at.api.known.Check(kinds.Object{APIVersion: object.APIVersion, Kind: object.Kind, JSON: raw})
-	images := imageFaults(object, at)
-	if len(faults)+len(images) == 0 || optedOut(raw) {
+	doubts := append(imageFaults(object, at), webhookFaults(object, raw, at.site)...)
+	if len(faults)+len(doubts) == 0 || optedOut(raw) {
 		return nil, nil
 	}
 	origins, err := c.originsOf(shape, at)
@@ -228,10 +228,10 @@ func (c *objectChecker) shape(shape render.Shape, at objectPlace) ([]fleet.Probl
 				p.Msg += ", written " + s.Text
 			}
 		}
-		images = append(images, fault{p, f.At})
+		doubts = append(doubts, fault{p, f.At})
 	}
 	var found []fleet.Problem
-	for _, f := range images {
+	for _, f := range doubts {
 		f.File, f.Line = origin.Field(f.at...)
 		f.Msg = object.String() + ": " + f.Msg
 		found = append(found, f.Problem)

@@ -15,11 +15,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
 // InventoryNamespace holds what Holdfast keeps in the cluster.
-const InventoryNamespace = "holdfast-system"
+const InventoryNamespace = fleet.SystemNamespace
 
 const (
 	inventoryName = "inventory"

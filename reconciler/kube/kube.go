@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
@@ -34,7 +35,7 @@ const FieldManager = "holdfast"
 
 // The owner labels that every applied object carries.
 const (
-	SiteLabel  = "holdfast.dev/site"
+	SiteLabel  = fleet.SiteLabel
 	LayerLabel = "holdfast.dev/layer"
 )
 
