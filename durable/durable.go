@@ -3,9 +3,12 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // WriteFile replaces path with data, with the permission bits perm. When it
@@ -14,6 +17,24 @@ func WriteFile(path string, data []byte, perm os.FileMode) error {
 	return Disk{}.WriteFile(path, data, perm)
 }
 
+// Sweep removes what power cuts left of calls of WriteFile for path, which nobody may be writing just now.
+func Sweep(path string) error {
+	dir := filepath.Dir(path)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), temporary(path)) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
+}
+
+// temporary is how the names begin of files that are to become path.
+func temporary(path string) string { return "." + filepath.Base(path) + ".tmp-" }
+
 // SyncDir makes the names in dir durable: what was created, renamed or removed
 // in it stays so after a power cut.
 func SyncDir(dir string) error { return Disk{}.SyncDir(dir) }
@@ -21,7 +42,7 @@ func SyncDir(dir string) error { return Disk{}.SyncDir(dir) }
 // WriteFile is [WriteFile], on d.
 func (d Disk) WriteFile(path string, data []byte, perm os.FileMode) (err error) {
 	dir := filepath.Dir(path)
-	tmp, err := d.createTemp(dir, "."+filepath.Base(path)+".tmp-*")
+	tmp, err := d.createTemp(dir, temporary(path)+"*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}

@@ -42,6 +42,9 @@ func Holds(files map[string]string) bool {
 // everybody to read; other files may have secrets.
 func Write(files map[string]string) (changed []string, err error) {
 	for path, want := range files {
+		if err := durable.Sweep(path); err != nil { // others read all that is in some of these folders
+			return nil, err
+		}
 		have, err := os.ReadFile(path)
 		if err == nil && bytes.Equal(have, []byte(want)) {
 			continue

@@ -47,7 +47,8 @@ func TestAdopt(t *testing.T) {
 		"Flux's releases": {"helm-controller", false, map[string]any{"helm.toolkit.fluxcd.io/name": "web", "helm.toolkit.fluxcd.io/namespace": "default"}, nil},
 		"Argo CD": {"argocd-controller", false, nil,
 			map[string]any{"argocd.argoproj.io/tracking-id": "web", "kubectl.kubernetes.io/last-applied-configuration": "{}"}},
-		"Argo CD with ServerSideApply=true": {"argocd-controller", true, nil, map[string]any{"argocd.argoproj.io/tracking-id": "web"}},
+		"Argo CD, by the name of its controller": {"argocd-application-controller", false, nil, map[string]any{"argocd.argoproj.io/tracking-id": "web"}},
+		"Argo CD with ServerSideApply=true":      {"argocd-controller", true, nil, map[string]any{"argocd.argoproj.io/tracking-id": "web"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

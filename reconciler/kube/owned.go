@@ -121,6 +121,6 @@ func handManagers() []string {
 	return []string{
 		"kubectl", "kubectl-client-side-apply", "kubectl-create", "kubectl-edit", "kubectl-patch", "kubectl-replace",
 		"kubectl-label", "kubectl-annotate", "kubectl-set", "before-first-apply",
-		"helm", "kustomize-controller", "helm-controller", "flux", "argocd-controller",
+		"helm", "kustomize-controller", "helm-controller", "flux", "argocd-controller", "argocd-application-controller",
 	}
 }
