@@ -62,14 +62,29 @@ func (ps *problems) err() error { return Join(ps.list...) }
 // Join joins errors: first every [Problem] in them, once, in the order of
 // [Problems], then the errors that have none. It is nil if there are none.
 func Join(errs ...error) error {
+	all := errors.Join(errs...)
 	var joined []error
-	for _, p := range Problems(errors.Join(errs...)) {
+	for _, p := range Problems(all) {
 		joined = append(joined, p)
 	}
-	for _, err := range errs {
-		if len(Problems(err)) == 0 {
-			joined = append(joined, err)
-		}
+	return errors.Join(append(joined, others(all)...)...)
+}
+
+// others are those of the joined errors that have no [Problem].
+func others(err error) []error {
+	if err == nil {
+		return nil
 	}
-	return errors.Join(joined...)
+	list, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // one that wraps a list says more than the list
+	switch {
+	case ok:
+		var out []error
+		for _, inner := range list.Unwrap() {
+			out = append(out, others(inner)...)
+		}
+		return out
+	case len(Problems(err)) > 0:
+		return nil
+	}
+	return []error{err}
 }
