@@ -48,6 +48,15 @@ func TestStatusIsWrittenAndReadBack(t *testing.T) {
 	require.Equal(t, "store-042-a", s.Host)
 	require.Equal(t, "not signed", s.Failures[0].Message)
 	require.False(t, s.UpdatedAt.IsZero())
+
+	before, err := os.ReadFile(filepath.Join(dir, StatusFile))
+	require.NoError(t, err)
+	require.Regexp(t, `,"updatedAt":"[^"]+"}\n$`, string(before), "what comes after it would change without being written")
+	rec.now = func() time.Time { return time.Now().Add(time.Hour) }
+	rec.write()
+	after, err := os.ReadFile(filepath.Join(dir, StatusFile))
+	require.NoError(t, err)
+	require.Equal(t, string(before), string(after), "that nothing changed is not written")
 }
 
 func TestEachHintOfAPhaseIsKept(t *testing.T) {
