@@ -174,7 +174,7 @@ func (c *objectChecker) fixed(at objectPlace) (*layerCheck, error) {
 func exactSlots(shape render.Shape, known *kinds.Known) []bool {
 	exact := make([]bool, len(shape.Slots))
 	for i, s := range shape.Slots {
-		exact[i] = s.Varies && (s.Image || asksWebhooks(shape) || !known.TakesAnyText(shape.APIVersion, shape.Kind, s.At))
+		exact[i] = s.Varies && (s.Image || configuresWebhooks(shape) || !known.TakesAnyText(shape.APIVersion, shape.Kind, s.At))
 	}
 	return exact
 }

@@ -26,7 +26,8 @@ type webhook struct {
 	MatchConditions                   []admission.MatchCondition
 }
 
-func asksWebhooks(o render.Shape) bool {
+// configuresWebhooks tells whether an object says when the API server asks which webhook.
+func configuresWebhooks(o render.Shape) bool {
 	return groupOf(o.APIVersion) == admission.GroupName && strings.HasSuffix(o.Kind, "WebhookConfiguration")
 }
 
@@ -35,7 +36,7 @@ func asksWebhooks(o render.Shape) bool {
 // pods are down would keep out the commit that mends it, too.
 func webhookFaults(object render.Shape, raw json.RawMessage, site *fleet.Site) (found []fault) {
 	var config struct{ Webhooks []webhook }
-	if !asksWebhooks(object) || json.Unmarshal(raw, &config) != nil { // the schema says what is wrong with it
+	if !configuresWebhooks(object) || json.Unmarshal(raw, &config) != nil { // the schema says what is wrong with it
 		return nil
 	}
 	for i, w := range config.Webhooks {

@@ -5,10 +5,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/render"
-	"sigs.k8s.io/yaml"
 )
 
 func TestWebhooksThatWouldKeepHoldfastOut(t *testing.T) {
