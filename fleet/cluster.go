@@ -1,7 +1,11 @@
 package fleet
 
-// What Holdfast has in each cluster.
+// SystemNamespace holds what Holdfast keeps for itself in the cluster of a site.
+const SystemNamespace = "holdfast-system"
+
+// The owner labels that every applied object carries; what Holdfast keeps for itself
+// has that of the site.
 const (
-	SystemNamespace = "holdfast-system"   // holds what Holdfast keeps for itself
-	SiteLabel       = "holdfast.dev/site" // names the owner, on all that is applied and on what is kept
+	SiteLabel  = "holdfast.dev/site"
+	LayerLabel = "holdfast.dev/layer"
 )

@@ -78,7 +78,7 @@ func (c *Cluster) newRun(site string, layer render.Layer) (*applyRun, error) {
 	return &applyRun{
 		cluster: c,
 		layer:   layer.Name,
-		labels:  map[string]string{SiteLabel: site, LayerLabel: layer.Name},
+		labels:  map[string]string{fleet.SiteLabel: site, fleet.LayerLabel: layer.Name},
 		ignore:  slices.Concat(layer.Ignore, theirs),
 		items:   items,
 		actions: make([]reconciler.Action, len(items)),

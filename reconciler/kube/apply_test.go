@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/embedded/embeddedtest"
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/render"
 )
@@ -28,7 +29,7 @@ func testCreateUpdateUnchanged(t *testing.T, s *stand) {
 	require.Equal(t, []string{"created ConfigMap a", "created Deployment web", "created ServiceAccount web", "created Service web"},
 		s.mustApply(t, s.layer(t, "l", docs...)))
 	live := s.live(t, "v1", "ConfigMap", "a")
-	require.Equal(t, map[string]string{SiteLabel: s.site, LayerLabel: "l"}, live.GetLabels())
+	require.Equal(t, map[string]string{fleet.SiteLabel: s.site, fleet.LayerLabel: "l"}, live.GetLabels())
 
 	require.Empty(t, s.mustApply(t, s.layer(t, "l", docs...)))
 	require.Equal(t, live.GetResourceVersion(), s.live(t, "v1", "ConfigMap", "a").GetResourceVersion(), "unchanged is not written")

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/render"
 )
 
@@ -154,7 +155,7 @@ func bareApplyOf(b *testing.B, server *apiServer, namespace string, layers []ren
 				if err := u.UnmarshalJSON(raw); err != nil {
 					return err
 				}
-				u.SetLabels(map[string]string{SiteLabel: namespace, LayerLabel: l.Name})
+				u.SetLabels(map[string]string{fleet.SiteLabel: namespace, fleet.LayerLabel: l.Name})
 				_, err := client.Resource(resources[u.GetKind()]).Namespace(namespace).
 					Apply(b.Context(), u.GetName(), u, metav1.ApplyOptions{FieldManager: "bare", Force: true})
 				return err

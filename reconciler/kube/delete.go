@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
@@ -170,8 +171,8 @@ func (s *session) ours(ctx context.Context, site string, o reconciler.Object) (*
 	if err != nil || live == nil {
 		return nil, reconciler.Change{}, err
 	}
-	if live.Labels[SiteLabel] != site {
-		return nil, reconciler.Change{Object: o, Action: reconciler.LeftAlone, Why: "it does not carry the label " + SiteLabel + "=" + site}, nil
+	if live.Labels[fleet.SiteLabel] != site {
+		return nil, reconciler.Change{Object: o, Action: reconciler.LeftAlone, Why: "it does not carry the label " + fleet.SiteLabel + "=" + site}, nil
 	}
 	return live, reconciler.Change{}, nil
 }

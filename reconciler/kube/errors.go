@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
@@ -93,7 +94,7 @@ func (e errKeptOut) Unwrap() error { return e.error }
 
 // Hint says how to get on: nothing can be applied, so that no commit helps.
 func (e errKeptOut) Hint() string {
-	return "have the webhook or policy leave out the namespace " + InventoryNamespace + ", or take it out of the fleet; then delete it by hand, as nothing can be applied until it is gone: " +
+	return "have the webhook or policy leave out the namespace " + fleet.SystemNamespace + ", or take it out of the fleet; then delete it by hand, as nothing can be applied until it is gone: " +
 		"kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicybindings"
 }
 

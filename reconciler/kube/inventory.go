@@ -19,9 +19,6 @@ import (
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
-// InventoryNamespace holds what Holdfast keeps in the cluster.
-const InventoryNamespace = fleet.SystemNamespace
-
 const (
 	inventoryName = "inventory"
 	plainKey      = "inventory.json"
@@ -45,7 +42,7 @@ func (c *Cluster) Inventory(ctx context.Context, site string) (reconciler.Invent
 	}
 	inv, err := decodeInventory(cm.Data, cm.BinaryData)
 	if err != nil {
-		return none, fmt.Errorf("read ConfigMap %s/%s: %w", InventoryNamespace, inventoryName, err)
+		return none, fmt.Errorf("read ConfigMap %s/%s: %w", fleet.SystemNamespace, inventoryName, err)
 	}
 	inv.Version = cm.ResourceVersion
 	return inv, nil
@@ -72,7 +69,7 @@ func (c *Cluster) SaveInventory(ctx context.Context, inv reconciler.Inventory) (
 		return inv, nil
 	case cm == nil:
 		cm = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
-			Namespace: InventoryNamespace, Name: inventoryName, Labels: map[string]string{SiteLabel: inv.Site},
+			Namespace: fleet.SystemNamespace, Name: inventoryName, Labels: map[string]string{fleet.SiteLabel: inv.Site},
 		}}
 	case cm.ResourceVersion != inv.Version:
 		return inv, reconciler.ErrBehind
@@ -85,7 +82,7 @@ func (c *Cluster) SaveInventory(ctx context.Context, inv reconciler.Inventory) (
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 		return inv, reconciler.ErrBehind
 	case err != nil:
-		return inv, fmt.Errorf("write ConfigMap %s/%s: %w", InventoryNamespace, inventoryName, err)
+		return inv, fmt.Errorf("write ConfigMap %s/%s: %w", fleet.SystemNamespace, inventoryName, err)
 	}
 	inv.Version = cm.ResourceVersion
 	return inv, nil
@@ -97,7 +94,7 @@ func (s *session) put(ctx context.Context, o client.Object) error {
 	if o.GetResourceVersion() != "" {
 		return ownAnswer(ctx, s.objects.Client().Update(ctx, o, client.FieldOwner(FieldManager)))
 	}
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: InventoryNamespace}}
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fleet.SystemNamespace}}
 	if err := s.objects.Client().Create(ctx, ns, client.FieldOwner(FieldManager)); err != nil && !apierrors.IsAlreadyExists(err) {
 		return ownAnswer(ctx, err)
 	}
@@ -109,15 +106,15 @@ func readInventory(ctx context.Context, s *session, site string) (*corev1.Config
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	cm := &corev1.ConfigMap{}
-	err := s.objects.Client().Get(ctx, client.ObjectKey{Namespace: InventoryNamespace, Name: inventoryName}, cm)
+	err := s.objects.Client().Get(ctx, client.ObjectKey{Namespace: fleet.SystemNamespace, Name: inventoryName}, cm)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read ConfigMap %s/%s: %w", InventoryNamespace, inventoryName, answered(ctx, err))
+		return nil, fmt.Errorf("read ConfigMap %s/%s: %w", fleet.SystemNamespace, inventoryName, answered(ctx, err))
 	}
 	if owner := cm.Data["site"]; owner != site {
-		return nil, fmt.Errorf("ConfigMap %s/%s is of site %q, not %q: %w", InventoryNamespace, inventoryName, owner, site, reconciler.ErrOtherSite)
+		return nil, fmt.Errorf("ConfigMap %s/%s is of site %q, not %q: %w", fleet.SystemNamespace, inventoryName, owner, site, reconciler.ErrOtherSite)
 	}
 	return cm, nil
 }

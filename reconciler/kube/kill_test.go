@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
@@ -58,13 +59,13 @@ func newKillStory(t *testing.T) *killStory {
 // reset makes cluster and host as they were before the first start.
 func (k *killStory) reset(ctx context.Context) error {
 	for _, list := range []client.Object{&corev1.ConfigMap{}, &appsv1.Deployment{}} {
-		if err := k.s.other.DeleteAllOf(ctx, list, client.InNamespace("default"), client.HasLabels{SiteLabel}); err != nil {
+		if err := k.s.other.DeleteAllOf(ctx, list, client.InNamespace("default"), client.HasLabels{fleet.SiteLabel}); err != nil {
 			return err
 		}
 	}
 	for _, own := range []client.Object{
-		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: InventoryNamespace, Name: inventoryName}},
-		&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: InventoryNamespace, Name: leaseName}},
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: fleet.SystemNamespace, Name: inventoryName}},
+		&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: fleet.SystemNamespace, Name: leaseName}},
 	} {
 		if err := client.IgnoreNotFound(k.s.other.Delete(ctx, own)); err != nil {
 			return err
@@ -154,7 +155,7 @@ func putBack(commit string) func(reconciler.Status) bool {
 // check compares the cluster with the last commit.
 func (k *killStory) check(ctx context.Context, lost []string) error {
 	var all corev1.ConfigMapList
-	if err := k.s.other.List(ctx, &all, client.InNamespace("default"), client.HasLabels{SiteLabel}); err != nil {
+	if err := k.s.other.List(ctx, &all, client.InNamespace("default"), client.HasLabels{fleet.SiteLabel}); err != nil {
 		return err
 	}
 	var texts []string

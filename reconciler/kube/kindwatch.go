@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
+
+	"github.com/holdfast-fleet/holdfast/fleet"
 )
 
 // kindWatch follows the metadata of one kind's objects that carry the site's
@@ -51,7 +53,7 @@ func (k *kindWatch) follow(ctx context.Context, s *session, mapping *meta.RESTMa
 	defer cancel()
 	resource := s.meta.Resource(mapping.Resource)
 	sited := func(o metav1.ListOptions) metav1.ListOptions {
-		o.LabelSelector = SiteLabel + "=" + k.site
+		o.LabelSelector = fleet.SiteLabel + "=" + k.site
 		return o
 	}
 	lw := &cache.ListWatch{

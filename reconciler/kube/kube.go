@@ -26,18 +26,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
-	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
 // FieldManager is the name under which Holdfast owns the fields that it applies.
 const FieldManager = "holdfast"
-
-// The owner labels that every applied object carries.
-const (
-	SiteLabel  = fleet.SiteLabel
-	LayerLabel = "holdfast.dev/layer"
-)
 
 const (
 	workers        = 8                // requests that write at the same moment, over all layers

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
@@ -203,16 +204,16 @@ func (a *candidate) try(ctx context.Context) error {
 func (a *candidate) read(ctx context.Context, s *session) error {
 	a.lease = nil
 	lease := &coordinationv1.Lease{}
-	err := s.objects.Client().Get(ctx, client.ObjectKey{Namespace: InventoryNamespace, Name: leaseName}, lease)
+	err := s.objects.Client().Get(ctx, client.ObjectKey{Namespace: fleet.SystemNamespace, Name: leaseName}, lease)
 	if apierrors.IsNotFound(err) {
 		lease = &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
-			Namespace: InventoryNamespace, Name: leaseName, Labels: map[string]string{SiteLabel: a.site},
+			Namespace: fleet.SystemNamespace, Name: leaseName, Labels: map[string]string{fleet.SiteLabel: a.site},
 		}}
 	} else if err != nil {
-		return fmt.Errorf("read Lease %s/%s: %w", InventoryNamespace, leaseName, err)
+		return fmt.Errorf("read Lease %s/%s: %w", fleet.SystemNamespace, leaseName, err)
 	}
-	if owner := lease.Labels[SiteLabel]; owner != a.site {
-		return fmt.Errorf("the Lease %s/%s is of site %q, not %q: %w", InventoryNamespace, leaseName, owner, a.site, reconciler.ErrOtherSite)
+	if owner := lease.Labels[fleet.SiteLabel]; owner != a.site {
+		return fmt.Errorf("the Lease %s/%s is of site %q, not %q: %w", fleet.SystemNamespace, leaseName, owner, a.site, reconciler.ErrOtherSite)
 	}
 	a.lease = lease
 	return nil
@@ -250,7 +251,7 @@ func (a *candidate) write(ctx context.Context, s *session) error {
 	seconds := int32(a.cluster.lease.duration / time.Second)
 	next.Spec.HolderIdentity, next.Spec.LeaseDurationSeconds, next.Spec.RenewTime = &a.host, &seconds, &now
 	if err := s.put(ctx, next); err != nil {
-		return fmt.Errorf("write Lease %s/%s: %w", InventoryNamespace, leaseName, err)
+		return fmt.Errorf("write Lease %s/%s: %w", fleet.SystemNamespace, leaseName, err)
 	}
 	a.lease = next
 	return nil

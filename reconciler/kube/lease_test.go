@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
@@ -45,7 +46,7 @@ func lead(t *testing.T, leaders <-chan reconciler.Leader, want reconciler.Leader
 func (s *stand) holder(t *testing.T) string {
 	t.Helper()
 	lease := &coordinationv1.Lease{}
-	require.NoError(t, s.other.Get(t.Context(), client.ObjectKey{Namespace: InventoryNamespace, Name: leaseName}, lease))
+	require.NoError(t, s.other.Get(t.Context(), client.ObjectKey{Namespace: fleet.SystemNamespace, Name: leaseName}, lease))
 	if lease.Spec.HolderIdentity == nil {
 		return ""
 	}
@@ -89,7 +90,7 @@ func testLease(t *testing.T, s *stand) {
 	for range leadersB {
 	}
 	lease := &coordinationv1.Lease{}
-	require.NoError(t, s.other.Get(t.Context(), client.ObjectKey{Namespace: InventoryNamespace, Name: leaseName}, lease))
+	require.NoError(t, s.other.Get(t.Context(), client.ObjectKey{Namespace: fleet.SystemNamespace, Name: leaseName}, lease))
 	host, ahead := "gone", metav1.NewMicroTime(time.Now().AddDate(10, 0, 0))
 	lease.Spec.HolderIdentity, lease.Spec.RenewTime = &host, &ahead
 	require.NoError(t, s.other.Update(t.Context(), lease))

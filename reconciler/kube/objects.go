@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/render"
 )
@@ -122,7 +123,7 @@ func decodeObject(raw json.RawMessage) (item, error) {
 		raw:    raw,
 		object: reconciler.Object{Group: gv.Group, Version: gv.Version, Kind: kind, Namespace: namespace, Name: name},
 	}
-	if namespace == InventoryNamespace && (kind == "ConfigMap" && name == inventoryName || kind == "Lease" && name == leaseName) {
+	if namespace == fleet.SystemNamespace && (kind == "ConfigMap" && name == inventoryName || kind == "Lease" && name == leaseName) {
 		return item{}, fmt.Errorf("%s is Holdfast's own", it.object)
 	}
 	if len(head.Items) > 0 && head.Items[0] == '[' {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/render"
 )
@@ -46,7 +47,7 @@ func TestDecodeTakesOffWhatTheServerSays(t *testing.T) {
 	it, err := decodeObject([]byte(`{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": {"x": "y"}, "annotations": {"n": "1"},
 		"uid": "u", "resourceVersion": "7", "creationTimestamp": null, "managedFields": []}, "data": {"big": "12345678901234567890"}}`))
 	require.NoError(t, err)
-	u, err := it.value(map[string]string{SiteLabel: "s"})
+	u, err := it.value(map[string]string{fleet.SiteLabel: "s"})
 	require.NoError(t, err)
 	sent, err := u.MarshalJSON()
 	require.NoError(t, err)
@@ -75,7 +76,7 @@ func TestInventoryDamage(t *testing.T) {
 }
 
 func FuzzDecodeObject(f *testing.F) {
-	labels := map[string]string{SiteLabel: "s", LayerLabel: "l"}
+	labels := map[string]string{fleet.SiteLabel: "s", fleet.LayerLabel: "l"}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		it, err := decodeObject(raw)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
@@ -48,7 +49,7 @@ func disown(live *metav1.PartialObjectMetadata) ([]byte, error) {
 		Value any    `json:"value,omitempty"`
 	}
 	ops := []op{{"replace", "/metadata/resourceVersion", live.ResourceVersion}}
-	for _, label := range []string{SiteLabel, LayerLabel} {
+	for _, label := range []string{fleet.SiteLabel, fleet.LayerLabel} {
 		if _, found := live.Labels[label]; found {
 			ops = append(ops, op{"remove", "/metadata/labels/" + strings.ReplaceAll(label, "/", "~1"), nil})
 		}

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
@@ -101,7 +102,7 @@ func testOrphan(t *testing.T, s *stand) {
 	s.mustApply(t, s.layer(t, "l", declared, configMap("b", "x", "1")))
 	s.edit(t, "b", "an-operator", "more", "of its own")
 	b := s.live(t, "v1", "ConfigMap", "b")
-	b.SetLabels(map[string]string{SiteLabel: s.site, LayerLabel: "l", "app": "web"})
+	b.SetLabels(map[string]string{fleet.SiteLabel: s.site, fleet.LayerLabel: "l", "app": "web"})
 	b.SetAnnotations(map[string]string{PruneAnnotation: "disabled"})
 	require.NoError(t, s.other.Update(t.Context(), b, client.FieldOwner("an-operator")))
 	require.NoError(t, s.other.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.site, Name: "foreign"}}))
@@ -112,8 +113,8 @@ func testOrphan(t *testing.T, s *stand) {
 	require.Equal(t, "its annotation holdfast.dev/prune says disabled", changes[0].Why)
 	for _, name := range []string{"a", "b"} {
 		u := s.live(t, "v1", "ConfigMap", name)
-		require.NotContains(t, u.GetLabels(), SiteLabel)
-		require.NotContains(t, u.GetLabels(), LayerLabel)
+		require.NotContains(t, u.GetLabels(), fleet.SiteLabel)
+		require.NotContains(t, u.GetLabels(), fleet.LayerLabel)
 		for _, e := range u.GetManagedFields() {
 			require.NotEqual(t, FieldManager, e.Manager)
 		}

@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
@@ -187,7 +188,7 @@ func (k *soak) differs() string {
 		maps.Copy(want, texts)
 	}
 	var all corev1.ConfigMapList
-	if err := k.s.other.List(k.t.Context(), &all, client.InNamespace("default"), client.HasLabels{SiteLabel}); err != nil {
+	if err := k.s.other.List(k.t.Context(), &all, client.InNamespace("default"), client.HasLabels{fleet.SiteLabel}); err != nil {
 		return err.Error()
 	}
 	have := map[string]string{}

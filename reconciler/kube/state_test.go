@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
@@ -20,7 +21,7 @@ func testDelete(t *testing.T, s *stand) {
 	s.mustApply(t, s.layer(t, "l", configMap("ours"), deployment("web"), lamps("v1"), custom("v1", "Lamp", "a", "{}")))
 	foreign := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.site, Name: "foreign"}}
 	require.NoError(t, s.other.Create(t.Context(), foreign))
-	elsewhere := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.site, Name: "elsewhere", Labels: map[string]string{SiteLabel: "another"}}}
+	elsewhere := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.site, Name: "elsewhere", Labels: map[string]string{fleet.SiteLabel: "another"}}}
 	require.NoError(t, s.other.Create(t.Context(), elsewhere))
 
 	group := s.site + ".example.com"
@@ -87,7 +88,7 @@ func testInventory(t *testing.T, s *stand) {
 	requireInventory(t, s, inv)
 
 	cm := &corev1.ConfigMap{}
-	require.NoError(t, s.other.Get(t.Context(), client.ObjectKey{Namespace: InventoryNamespace, Name: inventoryName}, cm))
+	require.NoError(t, s.other.Get(t.Context(), client.ObjectKey{Namespace: fleet.SystemNamespace, Name: inventoryName}, cm))
 	cm.Data[plainKey] = cm.Data[plainKey][:20]
 	require.NoError(t, s.other.Update(t.Context(), cm))
 	_, err = s.Inventory(t.Context(), "shop")

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/version"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/render"
 	"github.com/holdfast-fleet/holdfast/review"
@@ -189,7 +190,7 @@ func (r *trialRun) check(ctx context.Context, layer string, it item) (*unstructu
 	if err != nil {
 		return nil, err
 	}
-	value, err := it.value(map[string]string{SiteLabel: r.site, LayerLabel: layer})
+	value, err := it.value(map[string]string{fleet.SiteLabel: r.site, fleet.LayerLabel: layer})
 	if err != nil {
 		return nil, err
 	}

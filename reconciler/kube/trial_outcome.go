@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/render"
 	"github.com/holdfast-fleet/holdfast/review"
@@ -138,7 +139,7 @@ func asDeclared(live *unstructured.Unstructured) (json.RawMessage, error) {
 	for _, field := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink"} {
 		unstructured.RemoveNestedField(live.Object, "metadata", field)
 	}
-	for _, label := range []string{SiteLabel, LayerLabel} {
+	for _, label := range []string{fleet.SiteLabel, fleet.LayerLabel} {
 		unstructured.RemoveNestedField(live.Object, "metadata", "labels", label)
 	}
 	if len(live.GetLabels()) == 0 {

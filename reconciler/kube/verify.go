@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/render"
 )
@@ -70,7 +71,7 @@ func (s *session) eachListed(ctx context.Context, site string, gvk schema.GroupV
 		return err
 	}
 	const page = 500
-	opts := metav1.ListOptions{LabelSelector: SiteLabel + "=" + site, Limit: page}
+	opts := metav1.ListOptions{LabelSelector: fleet.SiteLabel + "=" + site, Limit: page}
 	for {
 		list, err := func() (*metav1.PartialObjectMetadataList, error) {
 			ctx, cancel := context.WithTimeout(ctx, requestTimeout)

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 	"github.com/holdfast-fleet/holdfast/render"
 )
@@ -75,7 +76,7 @@ func testDrift(t *testing.T, s *stand) {
 	s.mustApply(t, layers[2])
 
 	d := s.live(t, "v1", "ConfigMap", "d")
-	d.SetLabels(map[string]string{SiteLabel: "elsewhere"})
+	d.SetLabels(map[string]string{fleet.SiteLabel: "elsewhere"})
 	require.NoError(t, s.other.Update(t.Context(), d))
 	require.Equal(t, "four", next(t, drifting), "an object without our label is out of sight, not forgotten")
 	s.mustApply(t, layers[3])
