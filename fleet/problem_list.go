@@ -75,7 +75,7 @@ func others(err error) []error {
 	if err == nil {
 		return nil
 	}
-	list, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // one that wraps a list says more than the list
+	list, ok := err.(interface{ Unwrap() []error })
 	switch {
 	case ok:
 		var out []error
