@@ -40,7 +40,7 @@ var arrows = map[string][]string{
 	"bootstrap":          {"fleet", "content", "peers", "bootstrap/containerd", "bootstrap/embedded", "bootstrap/k0s", "bootstrap/k3s", "bootstrap/kubeadm", "bootstrap/preflight", "bootstrap/settings", "bootstrap/solo", "bootstrap/system"},
 	"bootstrap/embedded": {"durable", "bootstrap/containerd"},
 	"bootstrap/kubeadm":  {"durable", "fleet", "peers", "bootstrap/containerd", "bootstrap/kubeapi", "bootstrap/system"},
-	"bootstrap/k3s":      {"durable", "fleet", "peers", "bootstrap/containerd", "bootstrap/kubeapi", "bootstrap/solo", "bootstrap/system"},
+	"bootstrap/k3s":      {"durable", "bootstrap/containerd", "bootstrap/solo", "bootstrap/system"},
 	"bootstrap/k0s":      {"bootstrap/containerd", "bootstrap/solo", "bootstrap/system"},
 	"reconciler":         {"durable", "orders", "backup", "fleet", "gitsource", "content", "secrets", "render", "identity", "peers", "bootstrap", "selfupdate"},
 	"reconciler/kube":    {"reconciler", "bootstrap", "render", "review", "fleet", "health"},
@@ -50,7 +50,7 @@ var arrows = map[string][]string{
 	"fleet-example/app":  {},
 
 	"bootstrap/containerd":      {"durable", "bootstrap/system"},
-	"bootstrap/solo":            {"durable", "bootstrap/containerd", "bootstrap/kubeapi", "bootstrap/system"},
+	"bootstrap/solo":            {"durable", "fleet", "peers", "bootstrap/containerd", "bootstrap/kubeapi", "bootstrap/system"},
 	"e2e/standin":               {"durable", "bootstrap/embedded", "e2e/standin/documented"},
 	"e2e/standin/documented":    {},
 	"e2e/pause":                 {},

@@ -42,7 +42,7 @@ func (k k3sDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 	if err == nil {
 		err = k.Family.Ensure(ctx, k3s.Config{
 			Dir: req.Dir, Programs: bin, Images: images, Host: req.Host, Worker: worker,
-			Members: req.Members, Removed: req.Removed, Peers: req.Peers, Network: system.Network(req.self().Network),
+			Site: solo.Site{Members: req.Members, Removed: req.Removed, Peers: req.Peers}, Network: system.Network(req.self().Network),
 			Cluster: soloCluster(req.Distribution), Disable: req.Distribution.Disable,
 			Layers: req.Images, Archive: req.Store, Registries: registries, From: req.From, Log: req.Log,
 		})

@@ -16,8 +16,8 @@ func Local(dataDir string) peers.Local {
 	return &local{
 		kubeadm: &kubeadm.Local{Dir: filepath.Join(dataDir, fleet.Kubeadm)},
 		others: []peers.Local{
-			k3s.Local{Family: k3s.K3s, Dir: filepath.Join(dataDir, fleet.K3s)},
-			k3s.Local{Family: k3s.RKE2, Dir: filepath.Join(dataDir, fleet.RKE2)},
+			k3s.K3s.Local(filepath.Join(dataDir, fleet.K3s)),
+			k3s.RKE2.Local(filepath.Join(dataDir, fleet.RKE2)),
 		},
 	}
 }

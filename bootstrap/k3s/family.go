@@ -1,6 +1,7 @@
 package k3s
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -74,9 +75,6 @@ func (f Family) kubectl(program, kubeconfig string, words ...string) []string {
 	return append(append(own, "--kubeconfig="+kubeconfig), words...)
 }
 
-// kubelet is the kubeconfig of the node's own kubelet, as the program writes it.
-func (f Family) kubelet() string { return f.data + "/agent/kubelet.kubeconfig" }
-
 // agentToken is where a server writes what agents join with, in the secure format.
 func (f Family) agentToken() string { return f.data + "/server/agent-token" }
 
@@ -87,7 +85,8 @@ func (f Family) Kubeconfig() string { return filepath.Join(f.etc(), f.Name+".yam
 
 func (f Family) kind() solo.Kind {
 	return solo.Kind{
-		Name: f.Name, Unit: f.unit, Agent: f.Unit(true), Kubeconfig: f.Kubeconfig(),
+		Name: f.Name, Unit: f.unit, Agent: f.Unit(true), Kubeconfig: f.Kubeconfig(), Kubelet: f.data + "/agent/kubelet.kubeconfig",
+		Kubectl: f.kubectl, Admit: func() ([]byte, error) { return os.ReadFile(f.agentToken()) },
 		Images: f.data + "/agent/images", Once: ".cache.json", Record: f.data + "/agent/containerd/holdfast-imports.json",
 		List:      func(program string) []string { return strings.Fields(strings.ReplaceAll(f.list, "PROGRAM", program)) },
 		Snapshot:  func(name, _ string) []string { return []string{"etcd-snapshot", "save", "--name", name} },

@@ -64,7 +64,7 @@ func (f Family) node(cfg Config, address string, own ...string) []string {
 
 // agentConfig is the configuration file of a worker.
 func (f Family) agentConfig(cfg Config, address string) string {
-	server := net.JoinHostPort(cfg.server().Network.Address, strconv.Itoa(f.supervisor(cfg.Cluster.APIPort)))
+	server := net.JoinHostPort(cfg.Server().Network.Address, strconv.Itoa(f.supervisor(cfg.Cluster.APIPort)))
 	return strings.Join(f.node(cfg, address, "server: https://"+server), "\n") + "\n"
 }
 

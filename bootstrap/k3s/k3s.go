@@ -22,22 +22,19 @@ import (
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/durable"
-	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 // Config says what the node should be.
 type Config struct {
-	Dir      string         // for the record and the token
-	Programs string         // folder with the program
-	Images   string         // folder with the archives of its images
-	Host     string         // name of the node
-	Worker   bool           // not of the control plane
-	Members  []peers.Member // active hosts of the site, this one among them
-	Removed  []string       // hosts that the site had, which the server takes out
-	Peers    Peers          // reaches the others
-	Network  system.Network
-	Cluster  solo.Cluster
-	Disable  []string // parts that are not wanted
+	Dir      string // for the record and the token
+	Programs string // folder with the program
+	Images   string // folder with the archives of its images
+	Host     string // name of the node
+	Worker   bool   // not of the control plane
+	solo.Site
+	Network system.Network
+	Cluster solo.Cluster
+	Disable []string // parts that are not wanted
 
 	Layers  map[string]string // images of the layers, reference → digest
 	Archive containerd.Archive
@@ -47,16 +44,10 @@ type Config struct {
 	Log        *slog.Logger // nil discards
 }
 
-// Peers asks other hosts of the site.
-type Peers interface {
-	Cluster(ctx context.Context, of peers.Member) (peers.Cluster, error)
-	Join(ctx context.Context, through peers.Member) (peers.Material, error)
-}
-
 // Names of the files of tokens. What is confidential in a snapshot is encrypted with
 // that of the cluster, which agents do not get: they join with one of their own.
 const (
-	tokenFile      = "token"
+	tokenFile      = solo.TokenFile // an agent's is the one that it was given
 	agentTokenFile = "agent-token"
 )
 
@@ -66,22 +57,15 @@ func (f Family) Ensure(ctx context.Context, cfg Config) error {
 	if !system.Exists(program) {
 		return fmt.Errorf("the artifact of programs has no file %s", f.Name)
 	}
-	if err := f.mayBegin(ctx, cfg); err != nil {
-		return err
-	}
 	if err := f.makeTokens(cfg); err != nil {
 		return err
 	}
-	err := solo.Ensure(ctx, solo.Config{
+	return solo.Ensure(ctx, solo.Config{
 		Kind: f.kind(), Dir: cfg.Dir, Program: program, Host: cfg.Host, Network: cfg.Network, Cluster: cfg.Cluster,
-		Worker: cfg.Worker, Before: cfg.mayRun, Joined: cfg.joined,
+		Worker: cfg.Worker, Site: cfg.Site,
 		Files:    func(address string) map[string]string { return f.files(cfg, program, address) },
 		Archives: cfg.Images, Layers: cfg.Layers, Archive: cfg.Archive, From: cfg.From, Log: cfg.Log,
 	})
-	if err != nil || cfg.Worker {
-		return err
-	}
-	return f.letGo(ctx, cfg, program)
 }
 
 // makeTokens makes those of a server. One for agents is there from when the site first
@@ -114,6 +98,14 @@ func (f Family) Stop(ctx context.Context, dir string) error { return solo.Stop(c
 
 // Reset takes the node apart and removes what Ensure and the program made on the host, data included.
 func (f Family) Reset(ctx context.Context, dir string) error { return solo.Reset(ctx, f.kind(), dir) }
+
+// Leave takes a removed worker apart, once its cluster has let it go: see [solo.Leave].
+func (f Family) Leave(ctx context.Context, dir, host string) error {
+	return solo.Leave(ctx, f.kind(), dir, host)
+}
+
+// Local answers the other hosts of the site for the node in a folder.
+func (f Family) Local(dir string) solo.Local { return solo.Local{Kind: f.kind(), Dir: dir} }
 
 // ensureToken makes the secret that a cluster's snapshots are encrypted with, or
 // that its agents join with, once.

@@ -27,7 +27,7 @@ func TestFiles(t *testing.T) {
 			table, err := documented.Load(f.Name)
 			require.NoError(t, err)
 			dir := t.TempDir()
-			cfg := Config{Dir: dir, Host: "store-042-a", Members: site, Disable: map[string][]string{"k3s": {"traefik", "servicelb"}, "rke2": {"rke2-metrics-server", "ingress-controller"}}[f.Name],
+			cfg := Config{Dir: dir, Host: "store-042-a", Site: solo.Site{Members: site}, Disable: map[string][]string{"k3s": {"traefik", "servicelb"}, "rke2": {"rke2-metrics-server", "ingress-controller"}}[f.Name],
 				Cluster: solo.Cluster{PodCIDR: "10.42.0.0/16", ServiceCIDR: "10.43.0.0/16", APIPort: 6443},
 				Registries: containerd.Registries{
 					Mirrors: map[string][]string{"docker.io": {"https://mirror.example.com/v2/docker", "https://registry-1.docker.io"}},
@@ -52,7 +52,7 @@ func TestFiles(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, table.Check("path", kind.Kubeconfig, ""))
 			require.NoError(t, table.Check("path", f.agentToken(), ""))
-			require.NoError(t, table.Check("path", f.kubelet(), ""))
+			require.NoError(t, table.Check("path", kind.Kubelet, ""))
 			require.NoError(t, table.Check("path", kind.Images+"/"+kind.Once, ""))
 			require.NoError(t, table.Check("path", kind.Images+"/holdfast-layers.tar", ""))
 		})

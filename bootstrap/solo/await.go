@@ -21,7 +21,7 @@ func (n *node) await(ctx context.Context) error {
 	for {
 		err := n.healthy(ctx)
 		if err == nil && n.Worker {
-			err = n.Joined(ctx)
+			err = n.joined(ctx)
 		}
 		if err == nil {
 			return nil

@@ -23,9 +23,13 @@ type Kind struct {
 	Unit       string // without .service
 	Agent      string // unit of a worker, likewise; empty: there are none
 	Kubeconfig string // the administrator's, as the program writes it
+	Kubelet    string // kubeconfig of a worker's own kubelet, likewise
 	Images     string // folder that archives of images are imported from
 	Once       string // file there that, where it exists, has each imported once, not at each start; may be empty
 	Record     string // file among containerd's data that says which of the layers' images were imported
+
+	Kubectl func(program, kubeconfig string, words ...string) []string // a command of kubectl, as who a kubeconfig says
+	Admit   func() ([]byte, error)                                     // what workers join with, of a server that is ready
 
 	List      func(program string) []string      // a command that prints the names of the images that there are
 	Snapshot  func(name, folder string) []string // words after the program: keep the datastore as it is; the folder is there,
@@ -54,9 +58,8 @@ type Config struct {
 	Network system.Network
 	Cluster Cluster
 
-	Worker bool                                       // it joins the cluster of another host
-	Before func(ctx context.Context, made bool) error // says whether a worker may run what Cluster says, be it made already; and gets what that takes
-	Joined func(ctx context.Context) error            // tells whether the cluster has the worker's node, Ready
+	Worker bool // it joins the cluster of another host
+	Site
 
 	Files    func(address string) map[string]string // configuration, path → content, for a node's address; and the unit, unless:
 	Install  func(address string) []string          // words after the program: make the unit; nil where it is one of the files
@@ -80,14 +83,25 @@ const patience = 10 * time.Minute
 
 // Ensure makes the host a cluster as cfg says, and returns once the API and the
 // node are ready. It is cheap when nothing changed, goes on where it was cut
-// off, and changes nothing of a cluster that it did not make.
+// off, and changes nothing of a cluster that it did not make. A server then lets
+// removed hosts go.
 func Ensure(ctx context.Context, cfg Config) error {
 	n := newNode(cfg)
+	if err := n.ensure(ctx); err != nil || n.Worker {
+		return err
+	}
+	return n.letGo(ctx)
+}
+
+func (n *node) ensure(ctx context.Context) error {
 	rec, err := n.readRecord()
 	if err != nil {
 		return err
 	}
 	if err := n.mayChange(rec); err != nil {
+		return err
+	}
+	if err := n.mayBegin(ctx, rec); err != nil {
 		return err
 	}
 	address, err := n.address(rec)
@@ -205,7 +219,7 @@ func (n *node) healthy(ctx context.Context) error {
 // datastore of a cluster that gets another version. A worker may have to wait for it.
 func (n *node) begin(ctx context.Context, rec record, address string) (record, error) {
 	if n.Worker && rec.Cluster != n.Cluster {
-		if err := n.Before(ctx, rec.Step != "" && rec.Step != stepInstall); err != nil {
+		if err := n.mayRun(ctx, rec.Step != "" && rec.Step != stepInstall); err != nil {
 			return rec, err
 		}
 	}

@@ -1,20 +1,18 @@
-package k3s
+package solo
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
-	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 // Local answers the other hosts of the site for the node in Dir.
 type Local struct {
-	Family
+	Kind
 	Dir string
 }
 
@@ -23,7 +21,7 @@ var errNotReady = errors.New("is not a server that others can join through just 
 // Cluster tells what this host knows of the cluster.
 func (l Local) Cluster(ctx context.Context) (peers.Cluster, error) {
 	known := peers.Cluster{}
-	err := l.asAdmin(func(cluster solo.Cluster, server *kubeapi.Server) error {
+	err := l.asAdmin(func(cluster Cluster, server *kubeapi.Server) error {
 		known.Known = true
 		if server == nil || server.Ready(ctx) != nil {
 			return nil
@@ -43,13 +41,13 @@ func (l Local) Cluster(ctx context.Context) (peers.Cluster, error) {
 }
 
 // Give lets a worker join. A node of its name that is not alive is removed first, for
-// the server knows that by a password which the host has lost:
+// a server of k3s knows that by a password which the host has lost:
 // https://docs.k3s.io/architecture#how-agent-node-registration-works
 func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Material, err error) {
 	if to.Role != fleet.Worker {
 		return nil, errors.New("clusters of type " + l.Name + " have one host of the control plane")
 	}
-	err = l.asAdmin(func(_ solo.Cluster, server *kubeapi.Server) error {
+	err = l.asAdmin(func(_ Cluster, server *kubeapi.Server) error {
 		if server == nil {
 			return errNotReady
 		}
@@ -63,8 +61,8 @@ func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Materi
 		if err := server.Delete(ctx, "/api/v1/nodes/"+to.Name); err != nil {
 			return err
 		}
-		token, err := os.ReadFile(l.agentToken())
-		material = peers.Material{tokenFile: token}
+		token, err := l.Admit()
+		material = peers.Material{TokenFile: token}
 		return err
 	})
 	if err == nil && material == nil { // there is no node here at all
@@ -75,15 +73,15 @@ func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Materi
 
 // asAdmin asks the API of the server in Dir: none where it is not ready. Where there
 // is no node at all, nothing is asked.
-func (l Local) asAdmin(ask func(solo.Cluster, *kubeapi.Server) error) error {
-	state, err := solo.Read(l.kind(), l.Dir)
+func (l Local) asAdmin(ask func(Cluster, *kubeapi.Server) error) error {
+	state, err := Read(l.Kind, l.Dir)
 	if err != nil || !state.Known {
 		return err
 	}
 	if state.Worker || !state.Ready {
 		return ask(state.Cluster, nil)
 	}
-	server, err := kubeapi.Open(l.Kubeconfig(), state.Cluster.APIPort)
+	server, err := kubeapi.Open(l.Kubeconfig, state.Cluster.APIPort)
 	if err != nil {
 		return ask(state.Cluster, nil) //nolint:nilerr // it is not ready, then
 	}

@@ -1,16 +1,13 @@
-package k3s
+package solo
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"os/exec"
 	"strings"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
-	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
@@ -19,28 +16,27 @@ const drainTime = 2 * time.Minute
 
 // letGo carries out what the fleet says of removed hosts: their pods move, then their
 // nodes are gone. Each step can be taken again.
-func (f Family) letGo(ctx context.Context, cfg Config, program string) error {
-	if len(cfg.Removed) == 0 {
+func (n *node) letGo(ctx context.Context) error {
+	if len(n.Removed) == 0 {
 		return nil
 	}
-	server, err := kubeapi.Open(f.Kubeconfig(), cfg.Cluster.APIPort)
+	server, err := kubeapi.Open(n.Kubeconfig, n.Cluster.APIPort)
 	if err != nil {
 		return err
 	}
 	defer server.Close()
-	log := cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
-	for _, name := range cfg.Removed {
+	for _, name := range n.Removed {
 		var found kubeapi.Node
 		if err := server.Get(ctx, "/api/v1/nodes/"+name, &found); kubeapi.NotFound(err) {
 			continue
 		} else if err != nil {
 			return err
 		}
-		log.Info("host is removed from the cluster", "host", name)
+		n.log.Info("host is removed from the cluster", "host", name)
 		if ready, _ := found.Ready(); ready { // who does not answer cannot move its pods
-			_, err := run(ctx, f.kubectl(program, f.Kubeconfig(), "drain", name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+drainTime.String()))
+			_, err := run(ctx, n.Kubectl(n.Program, n.Kubeconfig, "drain", name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+drainTime.String()))
 			if err != nil { // what has not moved in time is ended with the node
-				log.Warn("not all pods moved in time", "host", name, "error", err)
+				n.log.Warn("not all pods moved in time", "host", name, "error", err)
 			}
 		}
 		if err := server.Delete(ctx, "/api/v1/nodes/"+name); err != nil {
@@ -52,8 +48,8 @@ func (f Family) letGo(ctx context.Context, cfg Config, program string) error {
 
 // Leave takes this worker apart once its cluster has let it go: there is no node of its
 // name any more, as its kubelet is told. Until then its error says what it waits for.
-func (f Family) Leave(ctx context.Context, dir, host string) error {
-	state, err := solo.Read(f.kind(), dir)
+func Leave(ctx context.Context, kind Kind, dir, host string) error {
+	state, err := Read(kind, dir)
 	if err != nil || !state.Known {
 		return err
 	}
@@ -61,14 +57,14 @@ func (f Family) Leave(ctx context.Context, dir, host string) error {
 		return system.Refuse("this host is removed, and no other one could go on with its cluster: it stays as it is",
 			"to take it apart, run holdfast reset on it")
 	}
-	left, err := run(ctx, f.kubectl(state.Program, f.kubelet(), "get", "node", host, "--ignore-not-found", "--output=name"))
+	left, err := run(ctx, kind.Kubectl(state.Program, kind.Kubelet, "get", "node", host, "--ignore-not-found", "--output=name"))
 	if err != nil {
 		return fmt.Errorf("ask whether the cluster has let this host go: %w", err)
 	}
 	if strings.TrimSpace(left) != "" {
 		return system.Refuse("this host is removed, and waits for its cluster to let it go", "look at the host of the control plane: holdfast status")
 	}
-	return f.Reset(ctx, dir)
+	return Reset(ctx, kind, dir)
 }
 
 func run(ctx context.Context, words []string) (string, error) {
