@@ -1,6 +1,7 @@
 package gitsource
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"hash"
@@ -68,12 +69,32 @@ func (s *store) open() { s.git = newStorage(osfs.New(s.dir), nil) }
 // newStorage reads the objects of a repository, and keeps its packs open; alternates
 // is where those may lie that it borrows, nil if it must not.
 func newStorage(dir, alternates billy.Filesystem) *filesystem.Storage {
-	return filesystem.NewStorageWithOptions(dir, cache.NewObjectLRU(4<<20), filesystem.Options{
+	return filesystem.NewStorageWithOptions(bufferedIndexes{dir}, cache.NewObjectLRU(4<<20), filesystem.Options{
 		MaxOpenDescriptors:   16,
 		LargeObjectThreshold: 1 << 20,
 		AlternatesFS:         alternates,
 	})
 }
+
+// bufferedIndexes is a folder whose pack indexes are read in large pieces. The
+// decoder of go-git takes their first kilobyte by four bytes a system call.
+type bufferedIndexes struct{ billy.Filesystem }
+
+func (b bufferedIndexes) Open(name string) (billy.File, error) {
+	f, err := b.Filesystem.Open(name)
+	if err != nil || filepath.Ext(name) != ".idx" {
+		return f, err
+	}
+	return &bufferedFile{f, bufio.NewReaderSize(f, 32<<10)}, nil
+}
+
+// bufferedFile is read from its begin to its end.
+type bufferedFile struct {
+	billy.File
+	buffer *bufio.Reader
+}
+
+func (f *bufferedFile) Read(p []byte) (int, error) { return f.buffer.Read(p) }
 
 // reopen forgets what was read of the folder: its packs are others now.
 func (s *store) reopen() {
