@@ -31,10 +31,24 @@ func (i Inventory) union(other Inventory) Inventory {
 		}
 	}
 	for name, objects := range other.Layers {
-		for _, o := range objects {
-			if !contains(out.Layers[name], o) {
-				out.Layers[name] = append(slices.Clip(out.Layers[name]), o)
-			}
+		if ours := i.Layers[name]; !slices.Equal(ours, objects) {
+			out.Layers[name] = unionOf(ours, objects)
+		}
+	}
+	return out
+}
+
+// unionOf holds a, and after it what b has besides.
+func unionOf(a, b []Object) []Object {
+	out := slices.Clip(a)
+	known := make(map[Object]bool, len(a))
+	for _, o := range a {
+		known[o.id()] = true
+	}
+	for _, o := range b {
+		if !known[o.id()] {
+			known[o.id()] = true
+			out = append(out, o)
 		}
 	}
 	return out
