@@ -138,7 +138,7 @@ func (c *Cluster) sendEvent(ctx context.Context, e reconciler.Event, known *seri
 			return ev, err
 		}
 	}
-	ev, err := s.event(ctx, e)
+	ev, err := c.event(ctx, s, e)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func (c *Cluster) sendEvent(ctx context.Context, e reconciler.Event, known *seri
 }
 
 // event is what is told of an object for the first time.
-func (s *session) event(ctx context.Context, e reconciler.Event) (*eventsv1.Event, error) {
+func (c *Cluster) event(ctx context.Context, s *session, e reconciler.Event) (*eventsv1.Event, error) {
 	o := e.Object
 	mapping, err := s.mapper.RESTMapping(schema.GroupKind{Group: o.Group, Kind: o.Kind}, o.Version)
 	if err != nil {
@@ -156,11 +156,11 @@ func (s *session) event(ctx context.Context, e reconciler.Event) (*eventsv1.Even
 	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
 		ref.Namespace = namespaceOf(o)
 	}
-	live, err := s.metadata(ctx, o)
-	if err != nil {
+	if a, known := c.record.get(keyOf(o)); known && !e.Warning { // it was just applied
+		ref.UID, ref.ResourceVersion = a.uid, a.version
+	} else if live, err := s.metadata(ctx, o); err != nil {
 		return nil, err
-	}
-	if live != nil {
+	} else if live != nil {
 		ref.UID, ref.ResourceVersion = live.UID, live.ResourceVersion
 	}
 	host, err := os.Hostname()

@@ -33,6 +33,19 @@ func testEvents(t *testing.T, s *stand) {
 		require.NoError(t, s.other.Get(t.Context(), client.ObjectKeyFromObject(&told[0]), &told[0]))
 		return told[0].Series != nil && told[0].Series.Count == 2
 	})
+	asked := &asked{next: s.http.Transport}
+	s.http.Transport = asked
+	s.Event(reconciler.Event{Object: s.configMapName("a"), Reason: "Applied", Message: "created"})
+	within(t, "what was just applied is told", func() bool {
+		var list eventsv1.EventList
+		require.NoError(t, s.other.List(t.Context(), &list, client.InNamespace(s.site)))
+		told = list.Items
+		return len(told) == 2
+	})
+	for _, event := range told {
+		require.Equal(t, s.live(t, "v1", "ConfigMap", "a").GetUID(), event.Regarding.UID)
+	}
+	require.EqualValues(t, 1, asked.times.Load(), "nothing was read for it")
 	s.Event(reconciler.Event{Object: reconciler.Object{Version: "v1", Kind: "Namespace", Name: s.site}, Reason: "Held", Message: "on a cluster-wide object"})
 	within(t, "the event is there", func() bool {
 		var list eventsv1.EventList

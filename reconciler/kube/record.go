@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // record remembers what each object looked like after it was last applied.
@@ -15,6 +16,7 @@ type record struct {
 // applied is an object after an apply.
 type applied struct {
 	layer      string
+	uid        types.UID
 	version    string // resourceVersion
 	generation int64  // 0 for kinds that have none
 	written    int64  // when fields of ours last changed: seconds of the server's clock
@@ -25,7 +27,7 @@ func newRecord() *record { return &record{applied: make(map[key]applied)} }
 
 func appliedAs(live *metav1.PartialObjectMetadata, layer string) applied {
 	return applied{
-		layer: layer, version: live.ResourceVersion, generation: live.Generation,
+		layer: layer, uid: live.UID, version: live.ResourceVersion, generation: live.Generation,
 		written: written(live), owned: ownedOf(live),
 	}
 }
