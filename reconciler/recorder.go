@@ -128,7 +128,6 @@ func (r *recorder) snapshot() Status {
 	s := r.status
 	s.Layers = slices.Clone(s.Layers)
 	s.Failures = slices.Clone(s.Failures)
-	s.Held = slices.Clone(s.Held)
 	s.Sources = slices.Clone(s.Sources)
 	return s
 }
