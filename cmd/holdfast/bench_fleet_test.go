@@ -29,6 +29,19 @@ type benchFleet struct {
 	namespace      string
 	layers, edited int
 	value          string
+	goes           string // namespace of another state that may be deleted, with all its layers
+}
+
+func (f benchFleet) message() string {
+	text := fmt.Sprintf("Run %d layers", f.layers)
+	if f.goes == "" {
+		return text
+	}
+	text += "\n\nAllow-Prune: Namespace " + f.goes
+	for n := range benchLayers + 1 {
+		text += fmt.Sprintf(", layer app-%03d", n)
+	}
+	return text
 }
 
 func (f benchFleet) write(repo *gitsourcetest.Repo) {

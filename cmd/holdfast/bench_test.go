@@ -33,11 +33,14 @@ func BenchmarkLine(b *testing.B) {
 	server := l.server()
 	server.apply(b, benchFleet{namespace: "bare-warm", layers: benchLayers})
 	var one, hundred, all, changed samples
+	before := "ours"
 	for b.Loop() {
 		for round := range benchRounds {
-			fleet := benchFleet{namespace: fmt.Sprintf("ours-%d", round)}
+			fleet := benchFleet{namespace: fmt.Sprintf("ours-%d", round), goes: before}
 			l.push(server, fleet)
-			fleet.layers = 1
+			l.until("all of the round before is gone", func(st reconciler.Status) bool { return len(st.Held) == 0 })
+			before = fleet.namespace
+			fleet.goes, fleet.layers = "", 1
 			bare := benchFleet{namespace: fmt.Sprintf("bare-one-%d", round), layers: 1}
 			one.add(l.beside(server, fleet, bare))
 			fleet.layers += benchLayers
@@ -187,7 +190,7 @@ func (l *benchLine) push(server *bareServer, f benchFleet) sample {
 	var commit string
 	l.gate.closed(func() {
 		f.write(l.repo)
-		commit = l.commit(fmt.Sprintf("Run %d layers", f.layers))
+		commit = l.commit(f.message())
 	})
 	l.runs(commit)
 	when := func(message string) time.Time { return l.agent.said(l.t, message, commit[:12]) }
