@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/k0s"
 	"github.com/holdfast-fleet/holdfast/bootstrap/k3s"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/content"
@@ -97,11 +98,11 @@ func For(kind string) (Driver, error) {
 	case fleet.Kubeadm:
 		return kubeadmDriver{}, nil
 	case fleet.K3s:
-		return k3sDriver{k3s.K3s}, nil
+		return soloDriver{k3s.K3s}, nil
 	case fleet.RKE2:
-		return k3sDriver{k3s.RKE2}, nil
+		return soloDriver{k3s.RKE2}, nil
 	case fleet.K0s:
-		return k0sDriver{}, nil
+		return soloDriver{k0s.Program{}}, nil
 	default:
 		return nil, fmt.Errorf("no driver runs distributions of type %q; there are %s", kind, strings.Join(fleet.DistributionTypes, ", "))
 	}

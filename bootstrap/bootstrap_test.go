@@ -91,7 +91,8 @@ func TestHostsThatAreTooManyForOneCluster(t *testing.T) {
 		{fleet.Kubeadm, "10.244.0.0/24", 2, 1, "for the pods of 1 nodes", "/23 or larger"},
 		{fleet.K3s, "10.42.0.0/16", 4, 1, "", ""},
 		{fleet.RKE2, "10.42.0.0/16", 4, 3, "a cluster of type rke2 has one host of the control plane, and the site has 3", "role of a worker"},
-		{fleet.K0s, "10.244.0.0/16", 2, 1, "a cluster of type k0s has one host, and the site has 2", "another type"},
+		{fleet.K0s, "10.244.0.0/16", 4, 1, "", ""},
+		{fleet.K0s, "10.244.0.0/16", 2, 2, "a cluster of type k0s has one host of the control plane, and the site has 2", "role of a worker"},
 	} {
 		t.Run(fmt.Sprint(tt.kind, tt.hosts, tt.servers), func(t *testing.T) {
 			t.Parallel()

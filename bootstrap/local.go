@@ -4,8 +4,10 @@ import (
 	"context"
 	"path/filepath"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/k0s"
 	"github.com/holdfast-fleet/holdfast/bootstrap/k3s"
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeadm"
+	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
@@ -15,11 +17,13 @@ import (
 func Local(dataDir string) peers.Local {
 	return &local{
 		kubeadm: &kubeadm.Local{Dir: filepath.Join(dataDir, fleet.Kubeadm)},
-		others: []peers.Local{
-			k3s.K3s.Local(filepath.Join(dataDir, fleet.K3s)),
-			k3s.RKE2.Local(filepath.Join(dataDir, fleet.RKE2)),
-		},
+		others:  []peers.Local{soloLocal(k3s.K3s, dataDir, fleet.K3s), soloLocal(k3s.RKE2, dataDir, fleet.RKE2), soloLocal(k0s.Program{}, dataDir, fleet.K0s)},
 	}
+}
+
+func soloLocal(program soloProgram, dataDir, name string) solo.Local {
+	dir := filepath.Join(dataDir, name)
+	return solo.Local{Kind: program.Kind(dir), Dir: dir}
 }
 
 // local hands questions to the distribution that knows of a cluster.

@@ -34,7 +34,7 @@ func TestEachDriver(t *testing.T) {
 	for _, k := range []kit{kubeadmKit, k3sKit, rke2Kit, k0sKit} {
 		for _, file := range stories {
 			if strings.HasPrefix(filepath.Base(file), "joins") && k.vars["AGENT"] == "" {
-				continue // sites of several hosts are scenarios of their own, or not supported
+				continue // sites of several hosts of kubeadm are scenarios of their own
 			}
 			t.Run(k.name+"/"+strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 				if k.name == kubeadmKit.name && os.Getenv("ALL") == "" {
@@ -53,7 +53,7 @@ var k3sKit = kit{
 	name: "k3s", versions: []string{"v1.36.3+k3s1", "v1.36.3+k3s2"}, bad: "v1.36.3+k3s3", spec: "  disable: [traefik, servicelb]\n",
 	add: func(hq *headquarters) error { return hq.addStandIns("docker.io/rancher/mirrored-pause:3.6") },
 	vars: map[string]string{
-		"UNIT": "k3s", "AGENT": "k3s-agent", "AGENTCTL": "k3s kubectl --kubeconfig=/var/lib/rancher/k3s/agent/kubelet.kubeconfig", "CONFIG": "/etc/rancher/k3s", "INSTALLED": "/var/lib/holdfast/k3s/record.json", "RESTORING": "/etc/rancher/k3s/config.yaml",
+		"UNIT": "k3s", "AGENT": "k3s-agent", "AGENTCTL": "k3s kubectl --kubeconfig=/var/lib/rancher/k3s/agent/kubelet.kubeconfig", "ASWORKER": "grep -c ::node: /var/lib/holdfast/k3s/token", "CONFIG": "/etc/rancher/k3s", "INSTALLED": "/var/lib/holdfast/k3s/record.json", "RESTORING": "/etc/rancher/k3s/config.yaml",
 		"DATASTORE": "/var/lib/rancher/k3s/standin/data/etcd", "ENDS": "/etc/systemd/system/k3s.service", "BEGUN": "/etc/rancher/k3s/config.yaml", "VERSIONS": "k3s --version", "MARK": "'standin v1.36.3+k3s1'", "KUBECTL": "k3s kubectl",
 		"SNAPSHOTS": "/var/lib/rancher/k3s/server/db/snapshots/holdfast-before-v1.36.3-k3s2-*",
 		"LEAVES":    "/etc/rancher/* /var/lib/rancher/* /run/k3s /var/lib/kubelet/* /usr/local/bin/k3s /etc/systemd/system/k3s.service",
@@ -64,7 +64,7 @@ var rke2Kit = kit{
 	name: "rke2", versions: []string{"v1.36.3+rke2r1", "v1.36.3+rke2r2"}, bad: "v1.36.3+rke2r3", spec: "  disable: [ingress-controller]\n",
 	add: func(hq *headquarters) error { return hq.addStandIns("docker.io/rancher/mirrored-pause:3.6") },
 	vars: map[string]string{
-		"UNIT": "rke2-server", "AGENT": "rke2-agent", "AGENTCTL": "/var/lib/rancher/rke2/bin/kubectl --kubeconfig=/var/lib/rancher/rke2/agent/kubelet.kubeconfig", "CONFIG": "/etc/rancher/rke2", "INSTALLED": "/var/lib/holdfast/rke2/record.json", "RESTORING": "/etc/rancher/rke2/config.yaml",
+		"UNIT": "rke2-server", "AGENT": "rke2-agent", "AGENTCTL": "/var/lib/rancher/rke2/bin/kubectl --kubeconfig=/var/lib/rancher/rke2/agent/kubelet.kubeconfig", "ASWORKER": "grep -c ::node: /var/lib/holdfast/rke2/token", "CONFIG": "/etc/rancher/rke2", "INSTALLED": "/var/lib/holdfast/rke2/record.json", "RESTORING": "/etc/rancher/rke2/config.yaml",
 		"DATASTORE": "/var/lib/rancher/rke2/standin/data/etcd", "ENDS": "/etc/systemd/system/rke2-server.service", "BEGUN": "/etc/rancher/rke2/config.yaml", "VERSIONS": "rke2 --version", "MARK": "'standin v1.36.3+rke2r1'",
 		"KUBECTL":   "/var/lib/rancher/rke2/bin/kubectl --kubeconfig /etc/rancher/rke2/rke2.yaml",
 		"SNAPSHOTS": "/var/lib/rancher/rke2/server/db/snapshots/holdfast-before-v1.36.3-rke2r2-*",
@@ -76,7 +76,8 @@ var k0sKit = kit{
 	name: "k0s", versions: []string{"v1.36.3+k0s.0", "v1.36.3+k0s.1"}, bad: "v1.36.3+k0s.2", spec: "  disable: [helm, autopilot]\n",
 	add: func(hq *headquarters) error { return hq.addStandIns("registry.k8s.io/pause:3.10") },
 	vars: map[string]string{
-		"UNIT": "k0scontroller", "INSTALLED": "/var/lib/holdfast/k0s/record.json", "RESTORING": "/var/lib/holdfast/k0s/restored.yaml",
+		"UNIT": "k0scontroller", "AGENT": "k0sworker", "AGENTCTL": "KUBECONFIG=/var/lib/k0s/kubelet.conf k0s kubectl",
+		"ASWORKER": "base64 -d /var/lib/holdfast/k0s/token | gunzip | grep -c kubelet-bootstrap", "CONFIG": "/etc/k0s", "INSTALLED": "/var/lib/holdfast/k0s/record.json", "RESTORING": "/var/lib/holdfast/k0s/restored.yaml",
 		"DATASTORE": "/var/lib/k0s/standin/data/etcd", "ENDS": "/etc/systemd/system/k0scontroller.service", "BEGUN": "/etc/systemd/system/k0scontroller.service", "MARK": "'standin v1.36.3+k0s.0'",
 		"KUBECTL": "k0s kubectl", "VERSIONS": "k0s version",
 		"SNAPSHOTS": "/var/lib/holdfast/k0s/backups/k0s_backup_*.tar.gz",

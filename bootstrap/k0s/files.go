@@ -3,18 +3,19 @@ package k0s
 import (
 	"fmt"
 
-	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 )
 
 // registryHosts is the folder of registry hosts.
 const registryHosts = "/etc/k0s/containerd.d/certs.d"
 
-// files are the configuration, path → content.
-func files(c solo.Cluster, r containerd.Registries, address string) map[string]string {
-	files := r.Hosts(registryHosts)
-	files[configFile] = config(c, address)
-	files["/etc/k0s/containerd.d/holdfast.toml"] = "# Written by Holdfast.\nversion = 3\n\n" + r.Config(registryHosts)
+// files are the configuration, path → content. A worker has its own from the controller, but for containerd's.
+func files(want solo.Wanted, address string) map[string]string {
+	files := want.Registries.Hosts(registryHosts)
+	files["/etc/k0s/containerd.d/holdfast.toml"] = "# Written by Holdfast.\nversion = 3\n\n" + want.Registries.Config(registryHosts)
+	if !want.Worker {
+		files[configFile] = config(want.Cluster, address)
+	}
 	return files
 }
 

@@ -1,6 +1,7 @@
 package k3s
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,15 +52,7 @@ var RKE2 = Family{
 }
 
 // Minors lists the minor versions that the configuration here was written for.
-func Minors() []string { return []string{"v1.35", "v1.36"} }
-
-// Unit is the name of the unit of a server, or of an agent, without .service.
-func (f Family) Unit(agent bool) string {
-	if agent {
-		return f.Name + "-agent"
-	}
-	return f.unit
-}
+func (Family) Minors() []string { return []string{"v1.35", "v1.36"} }
 
 // supervisor is the port where servers let others join.
 func (f Family) supervisor(api int) int {
@@ -80,13 +73,11 @@ func (f Family) agentToken() string { return f.data + "/server/agent-token" }
 
 func (f Family) etc() string { return "/etc/rancher/" + f.Name }
 
-// Kubeconfig is the administrator's, as the program writes it.
-func (f Family) Kubeconfig() string { return filepath.Join(f.etc(), f.Name+".yaml") }
-
-func (f Family) kind() solo.Kind {
+// Kind is what the family calls its things.
+func (f Family) Kind(string) solo.Kind {
 	return solo.Kind{
-		Name: f.Name, Unit: f.unit, Agent: f.Unit(true), Kubeconfig: f.Kubeconfig(), Kubelet: f.data + "/agent/kubelet.kubeconfig",
-		Kubectl: f.kubectl, Admit: func() ([]byte, error) { return os.ReadFile(f.agentToken()) },
+		Name: f.Name, Unit: f.unit, Agent: f.Name + "-agent", Kubeconfig: filepath.Join(f.etc(), f.Name+".yaml"), Kubelet: f.data + "/agent/kubelet.kubeconfig",
+		Kubectl: f.kubectl, Admit: func(context.Context, string) ([]byte, error) { return os.ReadFile(f.agentToken()) },
 		Images: f.data + "/agent/images", Once: ".cache.json", Record: f.data + "/agent/containerd/holdfast-imports.json",
 		List:      func(program string) []string { return strings.Fields(strings.ReplaceAll(f.list, "PROGRAM", program)) },
 		Snapshot:  func(name, _ string) []string { return []string{"etcd-snapshot", "save", "--name", name} },

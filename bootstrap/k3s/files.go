@@ -11,19 +11,20 @@ import (
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
+	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
 // files are the configuration and the unit, path → content.
-func (f Family) files(cfg Config, program, address string) map[string]string {
-	config := f.config(cfg, address)
-	if cfg.Worker {
-		config = f.agentConfig(cfg, address)
+func (f Family) files(want solo.Wanted, address string) map[string]string {
+	config := f.config(want, address)
+	if want.Worker {
+		config = f.agentConfig(want, address)
 	}
 	return map[string]string{
-		filepath.Join(f.etc(), "config.yaml"):            config,
-		filepath.Join(f.etc(), "registries.yaml"):        registries(cfg.Registries),
-		system.UnitDir + f.Unit(cfg.Worker) + ".service": f.unitFile(program, cfg.Worker),
+		filepath.Join(f.etc(), "config.yaml"):                              config,
+		filepath.Join(f.etc(), "registries.yaml"):                          registries(want.Registries),
+		system.UnitDir + f.Kind(want.Dir).UnitOf(want.Worker) + ".service": f.unitFile(want.Program, want.Worker),
 	}
 }
 
@@ -48,12 +49,12 @@ func registries(r containerd.Registries) string {
 
 // node is what servers and agents have in common, around what they have not. Images are
 // not collected by the kubelet: what the next pods need may be there before them.
-func (f Family) node(cfg Config, address string, own ...string) []string {
+func (f Family) node(want solo.Wanted, address string, own ...string) []string {
 	lines := append([]string{
 		"# Written by Holdfast.",
-		fmt.Sprintf("node-name: %q", cfg.Host),
+		fmt.Sprintf("node-name: %q", want.Host),
 		"node-ip: " + address,
-		"token-file: " + filepath.Join(cfg.Dir, tokenFile),
+		"token-file: " + filepath.Join(want.Dir, tokenFile),
 	}, own...)
 	return append(lines,
 		"disable-default-registry-endpoint: true",
@@ -63,27 +64,27 @@ func (f Family) node(cfg Config, address string, own ...string) []string {
 }
 
 // agentConfig is the configuration file of a worker.
-func (f Family) agentConfig(cfg Config, address string) string {
-	server := net.JoinHostPort(cfg.Server().Network.Address, strconv.Itoa(f.supervisor(cfg.Cluster.APIPort)))
-	return strings.Join(f.node(cfg, address, "server: https://"+server), "\n") + "\n"
+func (f Family) agentConfig(want solo.Wanted, address string) string {
+	server := net.JoinHostPort(want.Server().Network.Address, strconv.Itoa(f.supervisor(want.Cluster.APIPort)))
+	return strings.Join(f.node(want, address, "server: https://"+server), "\n") + "\n"
 }
 
 // config is the configuration file of a server.
-func (f Family) config(cfg Config, address string) string {
-	c := cfg.Cluster
-	lines := f.node(cfg, address,
+func (f Family) config(want solo.Wanted, address string) string {
+	c := want.Cluster
+	lines := f.node(want, address,
 		"write-kubeconfig-mode: \"0600\"",
 		"cluster-cidr: "+c.PodCIDR,
 		"service-cidr: "+c.ServiceCIDR,
 		"cluster-dns: "+resolver(c.ServiceCIDR),
 	)
-	if agents := filepath.Join(cfg.Dir, agentTokenFile); system.Exists(agents) {
+	if agents := filepath.Join(want.Dir, agentTokenFile); system.Exists(agents) {
 		lines = append(lines, "agent-token-file: "+agents)
 	}
 	for _, line := range f.own {
 		lines = append(lines, strings.ReplaceAll(line, "PORT", fmt.Sprint(c.APIPort)))
 	}
-	return strings.Join(append(lines, disabled(cfg.Disable)...), "\n") + "\n"
+	return strings.Join(append(lines, disabled(want.Disable)...), "\n") + "\n"
 }
 
 // disabled are the lines for parts that are not wanted. Which ingress controller

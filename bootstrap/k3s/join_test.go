@@ -13,7 +13,7 @@ import (
 // TestTokens: agents get one of their own, which there is only where there are any.
 func TestTokens(t *testing.T) {
 	t.Parallel()
-	alone := Config{Dir: t.TempDir(), Host: "store-042-a", Site: solo.Site{Members: site[:1]}}
+	alone := solo.Wanted{Dir: t.TempDir(), Host: "store-042-a", Site: solo.Site{Members: site[:1]}}
 	require.NoError(t, K3s.makeTokens(alone))
 	require.FileExists(t, filepath.Join(alone.Dir, tokenFile))
 	require.NoFileExists(t, filepath.Join(alone.Dir, agentTokenFile))
@@ -29,10 +29,7 @@ func TestTokens(t *testing.T) {
 	require.NotEqual(t, server, agents)
 	require.Contains(t, K3s.config(alone, "10.0.0.42"), "agent-token-file: "+alone.Dir, "it stays when the site has one host again: nothing restarts")
 
-	several.From = "backup"
-	require.ErrorContains(t, K3s.makeTokens(several), "is not made of a backup")
-
-	worker := Config{Dir: t.TempDir(), Host: "store-042-b", Worker: true, Site: solo.Site{Members: site}}
+	worker := solo.Wanted{Dir: t.TempDir(), Host: "store-042-b", Worker: true, Site: solo.Site{Members: site}}
 	require.NoError(t, K3s.makeTokens(worker))
 	require.NoFileExists(t, filepath.Join(worker.Dir, tokenFile), "a worker is given its own")
 }

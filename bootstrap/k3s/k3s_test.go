@@ -27,17 +27,17 @@ func TestFiles(t *testing.T) {
 			table, err := documented.Load(f.Name)
 			require.NoError(t, err)
 			dir := t.TempDir()
-			cfg := Config{Dir: dir, Host: "store-042-a", Site: solo.Site{Members: site}, Disable: map[string][]string{"k3s": {"traefik", "servicelb"}, "rke2": {"rke2-metrics-server", "ingress-controller"}}[f.Name],
+			cfg := solo.Wanted{Dir: dir, Program: "/opt/bin/" + f.Name, Host: "store-042-a", Site: solo.Site{Members: site}, Disable: map[string][]string{"k3s": {"traefik", "servicelb"}, "rke2": {"rke2-metrics-server", "ingress-controller"}}[f.Name],
 				Cluster: solo.Cluster{PodCIDR: "10.42.0.0/16", ServiceCIDR: "10.43.0.0/16", APIPort: 6443},
 				Registries: containerd.Registries{
 					Mirrors: map[string][]string{"docker.io": {"https://mirror.example.com/v2/docker", "https://registry-1.docker.io"}},
 					Logins:  map[string]containerd.Login{"mirror.example.com": {Username: "fleet", Password: `p"\`}},
 				}}
 			require.NoError(t, f.makeTokens(cfg))
-			written(t, table, "", "key", f.files(cfg, "/opt/bin/"+f.Name, "10.0.0.42"), dir)
+			written(t, table, "", "key", f.files(cfg, "10.0.0.42"), dir)
 			cfg.Host, cfg.Worker = "store-042-b", true
-			written(t, table, "agent-", "agent key", f.files(cfg, "/opt/bin/"+f.Name, "10.0.0.43"), dir)
-			kind := f.kind()
+			written(t, table, "agent-", "agent key", f.files(cfg, "10.0.0.43"), dir)
+			kind := f.Kind(dir)
 			for _, words := range [][]string{kind.Snapshot("holdfast-before-v1.36.4-k3s1", ""), kind.Forget("holdfast-backup-store-042-a-1764166800"), kind.Restore("/snapshot")} {
 				_, err = table.Command(words)
 				require.NoError(t, err, "%q", words)

@@ -40,8 +40,12 @@ func (s Site) Server() peers.Member {
 }
 
 // mayBegin refuses that a server which has lost its data makes a second cluster, while
-// hosts of the site are part of the first.
+// hosts of the site are part of the first, and a backup for more than one host.
 func (n *node) mayBegin(ctx context.Context, rec record) error {
+	if n.From != "" && len(n.Members) > 1 {
+		return system.Refuse("a site of several hosts of type "+n.Name+" is not made of a backup",
+			"take the others out with state: removed, restore, and register them anew")
+	}
 	if rec.Step != "" || n.Worker || n.Peers == nil {
 		return nil
 	}
@@ -59,7 +63,7 @@ func (n *node) mayBegin(ctx context.Context, rec record) error {
 
 // mayRun says whether a worker may become a node of its version, or go to it: no
 // kubelet is newer than its API server, see https://kubernetes.io/releases/version-skew-policy/.
-// One that was never Ready is given what it joins with.
+// One that was never Ready is given what it joins with, which may hold for a while only.
 func (n *node) mayRun(ctx context.Context, made bool) error {
 	server := n.Server()
 	if n.Peers == nil || server.Name == "" {
@@ -84,6 +88,7 @@ func (n *node) mayRun(ctx context.Context, made bool) error {
 	if len(material[TokenFile]) == 0 {
 		return fmt.Errorf("join through %s: it gave no %s", server.Name, TokenFile)
 	}
+	n.given = true
 	return durable.WriteFile(filepath.Join(n.Dir, TokenFile), material[TokenFile], 0o600)
 }
 

@@ -66,7 +66,7 @@ func TestWhatAWorkerMayRun(t *testing.T) {
 			if tt.off {
 				o.known = nil
 			}
-			n := newNode(Config{Dir: dir, Host: "store-042-b", Worker: true, Site: Site{Members: site, Peers: o}, Cluster: Cluster{Version: "v1.36.3+k3s1"}})
+			n := newNode(Config{Wanted: Wanted{Dir: dir, Host: "store-042-b", Worker: true, Site: Site{Members: site, Peers: o}, Cluster: Cluster{Version: "v1.36.3+k3s1"}}})
 			err := n.mayRun(t.Context(), tt.made)
 			require.Equal(t, tt.asks, asked)
 			if tt.want != "" {
@@ -85,6 +85,45 @@ func TestWhatAWorkerMayRun(t *testing.T) {
 	}
 }
 
+// TestAWorkerIsGivenATokenUntilItHasJoined: what one was given may have ended before it was used.
+func TestAWorkerIsGivenATokenUntilItHasJoined(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		step   step
+		joined bool
+		asks   int
+	}{
+		{"it begins", "", false, 1},
+		{"its join was cut off", stepInstall, false, 1},
+		{"its node was not ready yet", stepInstall, true, 0},
+		{"it is part of the cluster", stepReady, true, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			asked, n := 0, testNode(t)
+			n.Host, n.Worker, n.Members, n.Kubelet = "store-042-b", true, site, filepath.Join(t.TempDir(), "kubelet.conf")
+			n.Peers = others{
+				known: map[string]peers.Cluster{"store-042-a": {Gives: true, Version: n.Cluster.Version}},
+				given: peers.Material{TokenFile: []byte("another")}, joined: &asked,
+			}
+			require.NoError(t, os.MkdirAll(n.Archives, 0o755))
+			require.NoError(t, os.MkdirAll(n.Dir, 0o755))
+			if tt.joined {
+				require.NoError(t, os.WriteFile(n.Kubelet, nil, 0o600))
+			}
+			rec := record{Step: tt.step, Worker: true, Cluster: n.Cluster}
+			if tt.step == "" {
+				rec = record{}
+			}
+			_, err := n.begin(t.Context(), rec, "10.0.0.43")
+			require.NoError(t, err)
+			require.Equal(t, tt.asks, asked)
+			require.Equal(t, tt.asks > 0, n.given, "its unit starts again with it")
+		})
+	}
+}
+
 func TestAWorkerHasJoinedOnceItsNodeIsReady(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -96,7 +135,7 @@ func TestAWorkerHasJoinedOnceItsNodeIsReady(t *testing.T) {
 		{[]peers.Node{{Name: "store-042-b", Ready: true}}, ""},
 	} {
 		o := others{known: map[string]peers.Cluster{"store-042-a": {Gives: true, Nodes: tt.nodes}}}
-		err := newNode(Config{Host: "store-042-b", Site: Site{Members: site, Peers: o}}).joined(t.Context())
+		err := newNode(Config{Wanted: Wanted{Host: "store-042-b", Site: Site{Members: site, Peers: o}}}).joined(t.Context())
 		if tt.want == "" {
 			require.NoError(t, err)
 			continue
@@ -108,7 +147,7 @@ func TestAWorkerHasJoinedOnceItsNodeIsReady(t *testing.T) {
 // TestThereIsOneCluster: a server that was rebuilt does not make another beside that of its workers.
 func TestThereIsOneCluster(t *testing.T) {
 	t.Parallel()
-	n := newNode(Config{Dir: t.TempDir(), Host: "store-042-a", Site: Site{Members: site, Peers: others{}}})
+	n := newNode(Config{Wanted: Wanted{Dir: t.TempDir(), Host: "store-042-a", Site: Site{Members: site, Peers: others{}}}})
 	require.NoError(t, n.mayBegin(t.Context(), record{}), "a worker that is off keeps no server from beginning")
 	n.Peers = others{known: map[string]peers.Cluster{"store-042-b": {}}}
 	require.NoError(t, n.mayBegin(t.Context(), record{}), "nor does one that waits to join")
@@ -116,6 +155,13 @@ func TestThereIsOneCluster(t *testing.T) {
 	require.ErrorContains(t, n.mayBegin(t.Context(), record{}), "store-042-b is part of a cluster, or was")
 
 	require.NoError(t, n.mayBegin(t.Context(), record{Step: stepReady}), "one that has a cluster keeps it")
+
+	n.From = "backup"
+	for _, rec := range []record{{}, {Step: stepReady}} {
+		require.ErrorContains(t, n.mayBegin(t.Context(), rec), "is not made of a backup", "whatever it was before")
+	}
+	n.Members = site[:1]
+	require.NoError(t, n.mayBegin(t.Context(), record{}), "the others were taken out")
 }
 
 func TestWhatAHostTellsOthers(t *testing.T) {

@@ -21,7 +21,7 @@ var errNotReady = errors.New("is not a server that others can join through just 
 // Cluster tells what this host knows of the cluster.
 func (l Local) Cluster(ctx context.Context) (peers.Cluster, error) {
 	known := peers.Cluster{}
-	err := l.asAdmin(func(cluster Cluster, server *kubeapi.Server) error {
+	err := l.asAdmin(func(state State, server *kubeapi.Server) error {
 		known.Known = true
 		if server == nil || server.Ready(ctx) != nil {
 			return nil
@@ -30,7 +30,7 @@ func (l Local) Cluster(ctx context.Context) (peers.Cluster, error) {
 		if err != nil {
 			return nil //nolint:nilerr // it is not healthy, then
 		}
-		known.Gives, known.Version = true, cluster.Version
+		known.Gives, known.Version = true, state.Cluster.Version
 		for _, o := range nodes {
 			ready, _ := o.Ready()
 			known.Nodes = append(known.Nodes, peers.Node{Name: o.Metadata.Name, Address: o.Address(), Pods: o.Spec.PodCIDR, Ready: ready})
@@ -47,7 +47,7 @@ func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Materi
 	if to.Role != fleet.Worker {
 		return nil, errors.New("clusters of type " + l.Name + " have one host of the control plane")
 	}
-	err = l.asAdmin(func(_ Cluster, server *kubeapi.Server) error {
+	err = l.asAdmin(func(state State, server *kubeapi.Server) error {
 		if server == nil {
 			return errNotReady
 		}
@@ -61,7 +61,7 @@ func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Materi
 		if err := server.Delete(ctx, "/api/v1/nodes/"+to.Name); err != nil {
 			return err
 		}
-		token, err := l.Admit()
+		token, err := l.Admit(ctx, state.Program)
 		material = peers.Material{TokenFile: token}
 		return err
 	})
@@ -73,20 +73,20 @@ func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Materi
 
 // asAdmin asks the API of the server in Dir: none where it is not ready. Where there
 // is no node at all, nothing is asked.
-func (l Local) asAdmin(ask func(Cluster, *kubeapi.Server) error) error {
+func (l Local) asAdmin(ask func(State, *kubeapi.Server) error) error {
 	state, err := Read(l.Kind, l.Dir)
 	if err != nil || !state.Known {
 		return err
 	}
 	if state.Worker || !state.Ready {
-		return ask(state.Cluster, nil)
+		return ask(state, nil)
 	}
 	server, err := kubeapi.Open(l.Kubeconfig, state.Cluster.APIPort)
 	if err != nil {
-		return ask(state.Cluster, nil) //nolint:nilerr // it is not ready, then
+		return ask(state, nil) //nolint:nilerr // it is not ready, then
 	}
 	defer server.Close()
-	return ask(state.Cluster, server)
+	return ask(state, server)
 }
 
 // errNotHere is what a host answers that asks for more than joining.

@@ -42,7 +42,7 @@ type State struct {
 
 // Read returns what is known of the node in a folder.
 func Read(kind Kind, dir string) (State, error) {
-	rec, err := newNode(Config{Kind: kind, Dir: dir}).readRecord()
+	rec, err := newNode(Config{Kind: kind, Wanted: Wanted{Dir: dir}}).readRecord()
 	return State{Known: rec.Step != "", Ready: rec.Step == stepReady, Worker: rec.Worker, Program: rec.Program, Cluster: rec.Cluster}, err
 }
 

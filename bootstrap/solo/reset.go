@@ -31,7 +31,7 @@ func Reset(ctx context.Context, kind Kind, dir string) error {
 
 // made returns the node whose record is in dir, or nil where there is none.
 func made(kind Kind, dir string) (*node, record, error) {
-	n := newNode(Config{Kind: kind, Dir: dir})
+	n := newNode(Config{Kind: kind, Wanted: Wanted{Dir: dir}})
 	rec, err := n.readRecord()
 	if err != nil || rec.Step == "" {
 		return nil, rec, err

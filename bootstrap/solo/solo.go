@@ -17,67 +17,6 @@ import (
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
-// Kind is what one of the distributions calls its things, and where it keeps them.
-type Kind struct {
-	Name       string // of the program, too
-	Unit       string // without .service
-	Agent      string // unit of a worker, likewise; empty: there are none
-	Kubeconfig string // the administrator's, as the program writes it
-	Kubelet    string // kubeconfig of a worker's own kubelet, likewise
-	Images     string // folder that archives of images are imported from
-	Once       string // file there that, where it exists, has each imported once, not at each start; may be empty
-	Record     string // file among containerd's data that says which of the layers' images were imported
-
-	Kubectl func(program, kubeconfig string, words ...string) []string // a command of kubectl, as who a kubeconfig says
-	Admit   func() ([]byte, error)                                     // what workers join with, of a server that is ready
-
-	List      func(program string) []string      // a command that prints the names of the images that there are
-	Snapshot  func(name, folder string) []string // words after the program: keep the datastore as it is; the folder is there,
-	Snapshots string                             // or else the program keeps all in this one, in files that begin with the name,
-	Forget    func(file string) []string         // until it is told to remove one
-	Restore   func(file string) []string         // words after the program: make the datastore that of such a file, while nothing runs
-	Afresh    bool                               // it does so only where there is no data
-	Lock      string                             // file by which it would refuse to do so twice; may be empty
-	Keeps     []string                           // names of files in our own folder that belong to the datastore
-
-	Shims      string   // pattern of the path of what pods run below
-	Mounts     []string // what they leave is mounted below these
-	Interfaces []string // and these are their network's
-	Parts      []string // files by which the kubelet would start parts of the distribution again
-
-	Leaves []string // folders that an uninstallation empties
-	Reset  []string // words after the program that do so, too; may be empty
-}
-
-// Config says what the node should be.
-type Config struct {
-	Kind
-	Dir     string // for this package's own record
-	Program string // path of the program: its content decides the path
-	Host    string // name of the node
-	Network system.Network
-	Cluster Cluster
-
-	Worker bool // it joins the cluster of another host
-	Site
-
-	Files    func(address string) map[string]string // configuration, path → content, for a node's address; and the unit, unless:
-	Install  func(address string) []string          // words after the program: make the unit; nil where it is one of the files
-	Archives string                                 // folder of the archives of the distribution's own images: its content decides the path
-	Layers   map[string]string                      // images of the layers, reference → digest
-	Archive  containerd.Archive
-	From     string       // folder that [Backup] wrote, which the cluster is to be made of; mostly empty
-	Log      *slog.Logger // nil discards
-}
-
-// Cluster is what a cluster is made with.
-type Cluster struct {
-	Version     string `json:"version"`
-	PodCIDR     string `json:"podCIDR"`
-	ServiceCIDR string `json:"serviceCIDR"`
-	APIPort     int    `json:"apiPort"`
-}
-
 // patience is for what a slow machine takes to start a cluster, images included.
 const patience = 10 * time.Minute
 
@@ -94,6 +33,9 @@ func Ensure(ctx context.Context, cfg Config) error {
 }
 
 func (n *node) ensure(ctx context.Context) error {
+	if !system.Exists(n.Program) {
+		return fmt.Errorf("the artifact of programs has no file %s", n.Name)
+	}
 	rec, err := n.readRecord()
 	if err != nil {
 		return err
@@ -157,6 +99,7 @@ type node struct {
 	log     *slog.Logger
 	files   map[string]string
 	install []string
+	given   bool // it was given a token just now, which the unit reads when it starts
 }
 
 func newNode(cfg Config) *node {
@@ -218,8 +161,9 @@ func (n *node) healthy(ctx context.Context) error {
 // begin records what is about to be done, once its images are there, and keeps the
 // datastore of a cluster that gets another version. A worker may have to wait for it.
 func (n *node) begin(ctx context.Context, rec record, address string) (record, error) {
-	if n.Worker && rec.Cluster != n.Cluster {
-		if err := n.mayRun(ctx, rec.Step != "" && rec.Step != stepInstall); err != nil {
+	made := rec.Step != "" && rec.Step != stepInstall
+	if n.Worker && (rec.Cluster != n.Cluster || !made && !system.Exists(n.Kubelet)) {
+		if err := n.mayRun(ctx, made); err != nil {
 			return rec, err
 		}
 	}
@@ -277,7 +221,7 @@ func (n *node) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if changed {
+	if changed || n.given {
 		verb = "restart"
 	}
 	err = errors.Join(system.Systemctl(ctx, "enable", n.unit()+".service"), system.Systemctl(ctx, verb, n.unit()+".service"))

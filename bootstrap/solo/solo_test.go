@@ -13,8 +13,10 @@ func testNode(t *testing.T) *node {
 	dir := t.TempDir()
 	return newNode(Config{
 		Kind: Kind{Name: "holdfast-test", Images: filepath.Join(dir, "agent"), Once: ".cache.json"},
-		Dir:  filepath.Join(dir, "own"), Archives: filepath.Join(dir, "unpacked", "0a1b"),
-		Cluster: Cluster{Version: "v1.36.3+k3s1", PodCIDR: "10.42.0.0/16", ServiceCIDR: "10.43.0.0/16", APIPort: 6443},
+		Wanted: Wanted{
+			Dir: filepath.Join(dir, "own"), Archives: filepath.Join(dir, "unpacked", "0a1b"),
+			Cluster: Cluster{Version: "v1.36.3+k3s1", PodCIDR: "10.42.0.0/16", ServiceCIDR: "10.43.0.0/16", APIPort: 6443},
+		},
 	})
 }
 

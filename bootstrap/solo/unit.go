@@ -11,12 +11,7 @@ import (
 )
 
 // unit is the name of the one that runs here, without .service.
-func (n *node) unit() string {
-	if n.Worker {
-		return n.Agent
-	}
-	return n.Unit
-}
+func (n *node) unit() string { return n.UnitOf(n.Worker) }
 
 // unitFile is the path of the unit.
 func (n *node) unitFile() string { return filepath.Join(system.UnitDir, n.unit()+".service") }

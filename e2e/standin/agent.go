@@ -35,45 +35,44 @@ func (l like) agent(ctx context.Context, _ documented.Command) error {
 	if err := l.layOut(); err != nil {
 		return err
 	}
-	in, err := l.admitted(ctx, s)
+	in, err := admitted(ctx, l.data("standin/admission.json"), func() ([]byte, error) { return l.apply(ctx, s) })
 	if err != nil {
 		return err
 	}
-	dir, server := l.data("standin"), "https://"+balanced
+	c := cluster{images: l.data("agent/images"), check: l.places, cfg: embedded.Config{
+		Dir: l.data("standin"), Bin: l.data("data/standin/bin"), Host: s.First("node-name"), Address: s.First("node-ip"),
+		Bridge: "cni0", Pause: l.pause, Lifeline: true, Log: slog.Default(),
+	}}
+	return c.visit(ctx, in, l.data("agent/kubelet.kubeconfig"))
+}
+
+// visit runs a node of the cluster that has let it in until it is told to end. Its
+// kubelet's kubeconfig is in the named file from when there is one.
+func (c *cluster) visit(ctx context.Context, in admission, kubeconfig string) error {
+	c.cfg.Server, c.cfg.PodCIDR, c.cfg.ServiceCIDR = "https://"+balanced, in.Pods, in.Services
 	host, _, err := net.SplitHostPort(in.API)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(writeKeys(dir, in.Keys), healthPort(dir), route(ctx, in.Cluster, host), forward(ctx, balanced, in.API)); err != nil {
+	if err := errors.Join(writeKeys(c.cfg.Dir, in.Keys), healthPort(c.cfg.Dir), route(ctx, in.Cluster, host), forward(ctx, balanced, in.API),
+		link(map[string]string{kubeconfig: filepath.Join(c.cfg.Dir, "kubeconfig", "kubelet.json")})); err != nil {
 		return err
 	}
-	c := cluster{images: l.data("agent/images"), check: l.places, cfg: embedded.Config{
-		Dir: dir, Bin: l.data("data/standin/bin"), Host: s.First("node-name"), Server: server, Address: s.First("node-ip"),
-		PodCIDR: in.Pods, ServiceCIDR: in.Services, Bridge: "cni0", Pause: l.pause, Lifeline: true, Log: slog.Default(),
-	}}
 	if err := c.start(ctx); err != nil {
-		return err
-	}
-	kubelet, err := os.ReadFile(filepath.Join(dir, "kubeconfig", "kubelet.json"))
-	if err == nil {
-		err = os.WriteFile(l.data("agent/kubelet.kubeconfig"), kubelet, 0o600)
-	}
-	if err != nil {
 		return err
 	}
 	return c.serve(ctx)
 }
 
-// admitted asks the server until it lets this node in. One that was in goes on without it.
-func (l like) admitted(ctx context.Context, s documented.Settings) (admission, error) {
-	file := l.data("standin/admission.json")
+// admitted asks until this node is let in. One that was in goes on without, as a file says.
+func admitted(ctx context.Context, file string, apply func() ([]byte, error)) (admission, error) {
 	before, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return admission{}, err
 	}
 	for {
 		var in admission
-		data, err := l.apply(ctx, s)
+		data, err := apply()
 		if err == nil {
 			err = json.Unmarshal(data, &in)
 		}
@@ -117,12 +116,18 @@ func (l like) apply(ctx context.Context, s documented.Settings) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	who, err := json.Marshal(application{Name: s.First("node-name"), Password: password, Address: s.First("node-ip")})
+	who := application{Name: s.First("node-name"), Password: password, Address: s.First("node-ip")}
+	return ask(ctx, server, pool, who, func(r *http.Request) { r.SetBasicAuth(user, secret) })
+}
+
+// ask sends an application to a server of the authority.
+func ask(ctx context.Context, server string, authority *x509.CertPool, who application, with func(*http.Request)) ([]byte, error) {
+	body, err := json.Marshal(who)
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}}}
-	return fetch(ctx, client, server+"/v1-standin/join", who, func(r *http.Request) { r.SetBasicAuth(user, secret) })
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authority, MinVersion: tls.VersionTLS13}}}
+	return fetch(ctx, client, server+"/v1-standin/join", body, with)
 }
 
 func fetch(ctx context.Context, client *http.Client, url string, body []byte, with func(*http.Request)) ([]byte, error) {

@@ -18,19 +18,35 @@ import (
 // k0s stands in for k0s.
 type k0s struct{ table *documented.Table }
 
-const (
-	k0sData = "/var/lib/k0s"
-	k0sUnit = "/etc/systemd/system/k0scontroller.service"
-)
+const k0sData = "/var/lib/k0s"
+
+// k0sUnits are those that it installs, by what they run.
+var k0sUnits = map[string]string{
+	"controller": "/etc/systemd/system/k0scontroller.service",
+	"worker":     "/etc/systemd/system/k0sworker.service",
+}
+
+// k0sLayout has what a cluster leaves lie where the real one leaves it.
+var k0sLayout = layout{dir: k0sData + "/standin", bin: k0sData + "/bin", run: "/run/k0s", kubelet: k0sData + "/kubelet"}
 
 func (k k0s) commands() map[string]func(context.Context, documented.Command) error {
 	return map[string]func(context.Context, documented.Command) error{
-		"version": k.printVersion, "install controller": k.install, "controller": k.controller, "backup": k.backup, "restore": k.restore, "reset": k.reset,
+		"version": k.printVersion, "install controller": k.install, "controller": k.controller,
+		"install worker": k.install, "worker": k.worker, "token create": k.createToken, "backup": k.backup, "restore": k.restore, "reset": k.reset,
 		"ctr --namespace k8s.io --address /run/k0s/containerd.sock images list": func(context.Context, documented.Command) error {
 			return become(programs+"/ctr", os.Args[2:]...)
 		},
 		"kubectl": func(_ context.Context, cmd documented.Command) error {
-			return become(programs+"/kube", append([]string{"kubectl", "--kubeconfig=" + k0sData + "/pki/admin.conf"}, cmd.Rest...)...)
+			if os.Getenv("KUBECONFIG") == "" {
+				const admin = k0sData + "/pki/admin.conf"
+				if _, err := os.ReadFile(admin); err != nil {
+					return fmt.Errorf("k0s: cannot read admin kubeconfig at %s, is the server running? %w", admin, err)
+				}
+				if err := os.Setenv("KUBECONFIG", admin); err != nil {
+					return err
+				}
+			}
+			return become(programs+"/kube", append([]string{"kubectl"}, cmd.Rest...)...)
 		},
 	}
 }
@@ -45,16 +61,17 @@ func (k0s) printVersion(context.Context, documented.Command) error {
 
 // install writes the unit, of this program.
 func (k k0s) install(ctx context.Context, cmd documented.Command) error {
+	role := strings.TrimPrefix(cmd.Name, "install ")
 	if _, force := cmd.Flags["--force"]; !force {
-		if _, err := os.Stat(k0sUnit); err == nil {
-			return errors.New("k0s: Init already exists: " + k0sUnit)
+		if _, err := os.Stat(k0sUnits[role]); err == nil {
+			return errors.New("k0s: Init already exists: " + k0sUnits[role])
 		}
 	}
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	line := program + " controller"
+	line := program + " " + role
 	for _, word := range os.Args[3:] {
 		if word != "--force" {
 			line += fmt.Sprintf(" %q", word)
@@ -71,10 +88,10 @@ TimeoutStartSec=0
 [Install]
 WantedBy=multi-user.target
 `, line)
-	if err := os.WriteFile(k0sUnit, []byte(unit), 0o644); err != nil {
+	if err := os.WriteFile(k0sUnits[role], []byte(unit), 0o644); err != nil {
 		return err
 	}
-	return exec.CommandContext(ctx, "systemctl", "enable", filepath.Base(k0sUnit)).Run()
+	return exec.CommandContext(ctx, "systemctl", "enable", filepath.Base(k0sUnits[role])).Run()
 }
 
 // controller runs the cluster until it is told to end.
@@ -87,8 +104,7 @@ func (k k0s) controller(ctx context.Context, cmd documented.Command) error {
 	if err := errors.Join(err, k.places()); err != nil {
 		return err
 	}
-	l := layout{dir: k0sData + "/standin", bin: k0sData + "/bin", run: "/run/k0s", kubelet: k0sData + "/kubelet"}
-	if err := errors.Join(l.make(), folders(k0sData+"/containerd", k0sData+"/images", k0sData+"/pki")); err != nil {
+	if err := errors.Join(k0sLayout.make(), folders(k0sData+"/containerd", k0sData+"/images", k0sData+"/pki")); err != nil {
 		return err
 	}
 	pods, err := firstNode(s.First("spec.network.podCIDR"))
@@ -99,28 +115,40 @@ func (k k0s) controller(ctx context.Context, cmd documented.Command) error {
 	if err != nil {
 		return err
 	}
-	c := cluster{images: k0sData + "/images", check: k.places, cfg: embedded.Config{
-		Dir: l.dir, Bin: l.bin, Host: nodeName(cmd.Flags["--kubelet-extra-args"]), PodCIDR: pods, ServiceCIDR: s.First("spec.network.serviceCIDR"),
-		APIPort: port, Bridge: "kube-bridge", Pause: "registry.k8s.io/pause:3.10", Lifeline: true, Log: slog.Default(),
-	}}
+	c := k.cluster(cmd)
+	c.cfg.APIPort, c.cfg.PodCIDR, c.cfg.ServiceCIDR = port, pods, s.First("spec.network.serviceCIDR")
 	if err := c.start(ctx); err != nil {
 		return err
 	}
-	if err := writeKubeconfig(l.dir, k0sData+"/pki/admin.conf"); err != nil {
+	if err := writeKubeconfig(c.cfg.Dir, k0sData+"/pki/admin.conf"); err != nil {
+		return err
+	}
+	r, err := newReception(c.cfg, s.First("spec.api.address"), s.First("spec.network.podCIDR"), bearsToken)
+	if err != nil {
+		return err
+	}
+	if err := r.open(ctx, port, strconv.Itoa(port)); err != nil {
 		return err
 	}
 	return c.serve(ctx)
 }
 
-// nodeName is the one among the flags of the kubelet, or the machine's.
-func nodeName(flags string) string {
-	for word := range strings.FieldsSeq(flags) {
-		if name, ok := strings.CutPrefix(word, "--hostname-override="); ok {
-			return name
+// cluster is what a controller and a worker have in common.
+func (k k0s) cluster(cmd documented.Command) *cluster {
+	return &cluster{images: k0sData + "/images", check: k.places, cfg: embedded.Config{
+		Dir: k0sLayout.dir, Bin: k0sLayout.bin, Host: kubeletFlag(cmd, "--hostname-override"),
+		Bridge: "kube-bridge", Pause: "registry.k8s.io/pause:3.10", Lifeline: true, Log: slog.Default(),
+	}}
+}
+
+// kubeletFlag is the value of one among the flags of the kubelet.
+func kubeletFlag(cmd documented.Command, flag string) string {
+	for word := range strings.FieldsSeq(cmd.Flags["--kubelet-extra-args"]) {
+		if value, ok := strings.CutPrefix(word, flag+"="); ok {
+			return value
 		}
 	}
-	name, _ := os.Hostname()
-	return name
+	return ""
 }
 
 // places refuses files where only documented ones are read.
@@ -140,17 +168,23 @@ func (k k0s) places() error {
 
 // reset removes service and data, once nothing runs.
 func (k0s) reset(ctx context.Context, _ documented.Command) error {
-	unit := filepath.Base(k0sUnit)
-	if running(ctx, unit) {
-		return errors.New("k0s: k0s seems to be running, please stop k0s before reset")
+	for _, file := range k0sUnits {
+		if running(ctx, filepath.Base(file)) {
+			return errors.New("k0s: k0s seems to be running, please stop k0s before reset")
+		}
 	}
-	if err := embedded.Reset(ctx, k0sData+"/standin"); err != nil {
+	if err := embedded.Reset(ctx, k0sLayout.dir); err != nil {
 		return err
 	}
-	_ = exec.CommandContext(ctx, "systemctl", "disable", unit).Run()
+	var errs []error
+	for _, file := range k0sUnits {
+		if _, err := os.Stat(file); err == nil {
+			errs = append(errs, exec.CommandContext(ctx, "systemctl", "disable", filepath.Base(file)).Run(), os.Remove(file))
+		}
+	}
 	entries, err := filepath.Glob(k0sData + "/*")
 	for _, entry := range entries {
-		err = errors.Join(err, os.RemoveAll(entry))
+		errs = append(errs, os.RemoveAll(entry))
 	}
-	return errors.Join(err, os.RemoveAll("/run/k0s"), os.Remove(k0sUnit))
+	return errors.Join(append(errs, err, os.RemoveAll("/run/k0s"))...)
 }

@@ -58,7 +58,7 @@ func (k k0s) backup(ctx context.Context, cmd documented.Command) (err error) {
 
 // restore writes the data folder of an archive, where none of it is there yet.
 func (k k0s) restore(ctx context.Context, cmd documented.Command) error {
-	if running(ctx, filepath.Base(k0sUnit)) {
+	if running(ctx, filepath.Base(k0sUnits["controller"])) {
 		return errors.New("k0s: k0s seems to be running, it must be down during the restore operation")
 	}
 	files, err := readArchive(cmd.Rest[0])

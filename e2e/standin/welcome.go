@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -28,38 +29,42 @@ import (
 	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
 )
 
-// forwards is the port where agents of the stand-in reach its API, which listens on loopback only.
+// forwards is the port where nodes of other hosts reach its API, which listens on loopback only.
 const forwards = "6445"
 
-// guest is an agent that has joined.
+// guest is a node of another host that has joined.
 type guest struct {
 	Password string `json:"password"`
 	Pods     string `json:"pods"`
 	Address  string `json:"address"`
 }
 
-// application is what an agent says of itself.
+// application is what a node says of itself.
 type application struct{ Name, Password, Address string }
 
 // admission is what it is answered.
 type admission struct {
 	Keys     map[string][]byte // by the names that the embedded cluster has for them
 	API      string            // where it is
-	Pods     string            // network of the agent's own
+	Pods     string            // network of the node's own
 	Cluster  string            // network of all
 	Services string
 }
 
-// reception lets agents join a server.
+// reception lets nodes of other hosts join a cluster.
 type reception struct {
-	like
 	cfg              embedded.Config
-	address, cluster string
-	password         string
+	address, cluster string                   // of this node, and the network of all pods
+	knows            func(*http.Request) bool // whether somebody may join
 	ca               tls.Certificate
 
 	mu     sync.Mutex
 	guests map[string]guest
+}
+
+func newReception(cfg embedded.Config, address, cluster string, knows func(*http.Request) bool) (*reception, error) {
+	ca, err := tls.LoadX509KeyPair(cfg.Dir+"/pki/ca.pem", cfg.Dir+"/pki/ca.pem")
+	return &reception{cfg: cfg, address: address, cluster: cluster, knows: knows, ca: ca, guests: map[string]guest{}}, err
 }
 
 // welcome lets agents join from now on, where the server has a token for them.
@@ -71,14 +76,26 @@ func (l like) welcome(ctx context.Context, s documented.Settings, cfg embedded.C
 	if err != nil {
 		return err
 	}
-	r := &reception{like: l, cfg: cfg, address: s.First("node-ip"), cluster: s.First("cluster-cidr"), password: strings.TrimSpace(string(secret)), guests: map[string]guest{}}
-	if r.ca, err = tls.LoadX509KeyPair(cfg.Dir+"/pki/ca.pem", cfg.Dir+"/pki/ca.pem"); err != nil {
+	want := strings.TrimSpace(string(secret))
+	r, err := newReception(cfg, s.First("node-ip"), s.First("cluster-cidr"), func(req *http.Request) bool {
+		user, password, _ := req.BasicAuth()
+		return user == "node" && password == want
+	})
+	if err != nil {
 		return err
 	}
-	token := r.hash() + "::node:" + r.password + "\n"
-	if err := os.WriteFile(l.data("server/agent-token"), []byte(token), 0o600); err != nil {
+	if err := os.WriteFile(l.data("server/agent-token"), []byte(hashOf(r.authority())+"::node:"+want+"\n"), 0o600); err != nil {
 		return err
 	}
+	port, err := l.apiPort(s)
+	if err != nil {
+		return err
+	}
+	return r.open(ctx, port, cmp.Or(l.joins, fmt.Sprint(port)))
+}
+
+// open lets them in at a port from now on, to an API that is at another.
+func (r *reception) open(ctx context.Context, api int, port string) error {
 	if data, err := os.ReadFile(r.list()); err == nil {
 		if err := json.Unmarshal(data, &r.guests); err != nil {
 			return err
@@ -89,17 +106,10 @@ func (l like) welcome(ctx context.Context, s documented.Settings, cfg embedded.C
 			return err
 		}
 	}
-	port, err := l.apiPort(s)
-	if err != nil {
+	if err := forward(ctx, net.JoinHostPort(r.address, forwards), fmt.Sprintf("127.0.0.1:%d", api)); err != nil {
 		return err
 	}
-	if err := forward(ctx, net.JoinHostPort(r.address, forwards), fmt.Sprintf("127.0.0.1:%d", port)); err != nil {
-		return err
-	}
-	if l.joins == "" {
-		l.joins = fmt.Sprint(port)
-	}
-	return r.listen(ctx, net.JoinHostPort(r.address, l.joins))
+	return r.listen(ctx, net.JoinHostPort(r.address, port))
 }
 
 func (r *reception) list() string { return filepath.Join(r.cfg.Dir, "guests.json") }
@@ -108,13 +118,11 @@ func (r *reception) authority() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.ca.Certificate[0]})
 }
 
-// hash is what a token in the secure format begins with.
-func (r *reception) hash() string { return hashOf(r.authority()) }
-
+// hashOf is what a token of k3s in the secure format begins with.
 func hashOf(authority []byte) string { return fmt.Sprintf("K10%x", sha256.Sum256(authority)) }
 
 func (r *reception) listen(ctx context.Context, at string) error {
-	own, err := r.issue(pkix.Name{CommonName: r.name}, r.address)
+	own, err := r.issue(pkix.Name{CommonName: r.cfg.Host}, r.address)
 	if err != nil {
 		return err
 	}
@@ -137,8 +145,7 @@ func (r *reception) listen(ctx context.Context, at string) error {
 
 func (r *reception) join(w http.ResponseWriter, req *http.Request) {
 	var who application
-	user, password, _ := req.BasicAuth()
-	if user != "node" || password != r.password {
+	if !r.knows(req) {
 		http.Error(w, "not authorized", http.StatusUnauthorized)
 		return
 	}
@@ -154,7 +161,7 @@ func (r *reception) join(w http.ResponseWriter, req *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// admit gives a node its network and its certificates. One of a name that there is must have its password.
+// admit gives a node its network and its certificates. Of k3s, one of a name that there is must have its password.
 func (r *reception) admit(ctx context.Context, who application) (admission, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 //go:embed *.md
@@ -105,6 +106,10 @@ func kindOf(name string) func(string) error {
 		"<address>": func(v string) error { _, err := netip.ParseAddr(v); return err },
 		"<port>":    func(v string) error { _, err := strconv.ParseUint(v, 10, 16); return err },
 		"<url>":     func(v string) error { _, err := url.ParseRequestURI(v); return err },
+		"<duration>": func(v string) error {
+			_, err := time.ParseDuration(v)
+			return err
+		},
 		"<name>": func(v string) error {
 			return is(regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._]*$`).MatchString(v), "no name")
 		},

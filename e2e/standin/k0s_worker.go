@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
+)
+
+// k0sTokens is the folder of when tokens end, by what is public of each. The real ones are in the cluster.
+const k0sTokens = k0sData + "/standin/tokens"
+
+// bootstrapToken is a token until it ends.
+type bootstrapToken struct {
+	Secret string    `json:"secret"`
+	Ends   time.Time `json:"ends"`
+}
+
+// joinToken is what a join token carries: a kubeconfig.
+type joinToken struct {
+	Clusters []namedCluster `json:"clusters"`
+	Users    []namedUser    `json:"users"`
+}
+
+type namedCluster struct {
+	Name    string `json:"name"`
+	Cluster struct {
+		Server string `json:"server"`
+		CA     []byte `json:"certificate-authority-data"`
+	} `json:"cluster"`
+}
+
+type namedUser struct {
+	Name string `json:"name"`
+	User struct {
+		Token string `json:"token"`
+	} `json:"user"`
+}
+
+// createToken prints what a worker joins with, for as long as it was asked for.
+func (k k0s) createToken(ctx context.Context, cmd documented.Command) error {
+	if !running(ctx, filepath.Base(k0sUnits["controller"])) {
+		return errors.New("k0s: is the controller running?")
+	}
+	config, err := os.ReadFile("/etc/k0s/k0s.yaml")
+	if err != nil {
+		return err
+	}
+	s, err := k.table.YAML("key", config)
+	if err != nil {
+		return err
+	}
+	life, err := time.ParseDuration(cmd.Flags["--expiry"])
+	if err != nil {
+		return err
+	}
+	words := strings.ToLower(rand.Text())
+	id, secret := words[:6], words[6:22]
+	kept, err := json.Marshal(bootstrapToken{Secret: secret, Ends: time.Now().Add(life)})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(folders(k0sTokens), os.WriteFile(filepath.Join(k0sTokens, id), kept, 0o600)); err != nil {
+		return err
+	}
+	cluster, user := namedCluster{Name: "k0s"}, namedUser{Name: "kubelet-bootstrap"}
+	cluster.Cluster.Server = "https://" + net.JoinHostPort(s.First("spec.api.address"), s.First("spec.api.port"))
+	if cluster.Cluster.CA, err = os.ReadFile(filepath.Join(k0sLayout.dir, "pki", "ca.crt")); err != nil {
+		return err
+	}
+	user.User.Token = id + "." + secret
+	return printToken(joinToken{[]namedCluster{cluster}, []namedUser{user}})
+}
+
+func printToken(t joinToken) error {
+	text, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err = w.Write(text)
+	if err := errors.Join(err, w.Close()); err != nil {
+		return err
+	}
+	_, err = fmt.Println(base64.StdEncoding.EncodeToString(packed.Bytes()))
+	return err
+}
+
+func readToken(file string) (t joinToken, err error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return t, err
+	}
+	packed, err := base64.StdEncoding.DecodeString(string(text))
+	if err != nil {
+		return t, fmt.Errorf("k0s: failed to decode join token: %w", err)
+	}
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return t, fmt.Errorf("k0s: failed to decode join token: %w", err)
+	}
+	if text, err = io.ReadAll(r); err == nil {
+		err = json.Unmarshal(text, &t)
+	}
+	if err == nil && (len(t.Clusters) != 1 || len(t.Users) != 1 || t.Users[0].Name != "kubelet-bootstrap") {
+		err = errors.New("k0s: wrong token type, expected type: kubelet-bootstrap")
+	}
+	return t, err
+}
+
+// bearsToken tells whether a request comes with a token that has not ended.
+func bearsToken(r *http.Request) bool {
+	id, secret, ok := strings.Cut(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), ".")
+	if !ok {
+		return false
+	}
+	var kept bootstrapToken
+	data, err := os.ReadFile(filepath.Join(k0sTokens, filepath.Base(id)))
+	return err == nil && json.Unmarshal(data, &kept) == nil && kept.Secret == secret && time.Now().Before(kept.Ends)
+}
+
+// worker runs a node of a controller's cluster until it is told to end. Pods go on then.
+func (k k0s) worker(ctx context.Context, cmd documented.Command) error {
+	if err := errors.Join(k.places(), k0sLayout.make(), folders(k0sData+"/containerd", k0sData+"/images")); err != nil {
+		return err
+	}
+	token, err := readToken(cmd.Flags["--token-file"]) // also of one that needs it no more
+	if err != nil {
+		return err
+	}
+	c := k.cluster(cmd)
+	c.cfg.Address = kubeletFlag(cmd, "--node-ip")
+	const kubeconfig = k0sData + "/kubelet.conf"
+	_, out := os.Stat(kubeconfig)
+	in, err := admitted(ctx, k0sData+"/standin/admission.json", func() ([]byte, error) {
+		if out == nil {
+			return nil, errors.New("it is in")
+		}
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(token.Clusters[0].Cluster.CA)
+		return ask(ctx, token.Clusters[0].Cluster.Server, pool, application{Name: c.cfg.Host, Address: c.cfg.Address},
+			func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token.Users[0].User.Token) })
+	})
+	if err != nil {
+		return err
+	}
+	return c.visit(ctx, in, kubeconfig)
+}
