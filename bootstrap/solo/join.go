@@ -55,7 +55,7 @@ func (n *node) mayBegin(ctx context.Context, rec record) error {
 		}
 		if known, err := n.Peers.Cluster(ctx, m); err == nil && known.Known {
 			return system.Refuse(fmt.Sprintf("%s is part of a cluster, or was, and this host, which is the one that makes it, has none", m.Name),
-				"restore it, or take the cluster apart: holdfast reset on each host that is left")
+				"to restore it, take the others out with state: removed first; to begin anew, run holdfast reset on each of them")
 		}
 	}
 	return nil

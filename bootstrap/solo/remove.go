@@ -57,14 +57,26 @@ func Leave(ctx context.Context, kind Kind, dir, host string) error {
 		return system.Refuse("this host is removed, and no other one could go on with its cluster: it stays as it is",
 			"to take it apart, run holdfast reset on it")
 	}
-	left, err := run(ctx, kind.Kubectl(state.Program, kind.Kubelet, "get", "node", host, "--ignore-not-found", "--output=name"))
+	if err := mayLeave(ctx, kind, state.Program, host); err != nil {
+		return err
+	}
+	return Reset(ctx, kind, dir)
+}
+
+// mayLeave says what a worker waits for whose node the cluster still has. One without a
+// kubelet's credentials never was a node, or was being taken apart when it was cut off.
+func mayLeave(ctx context.Context, kind Kind, program, host string) error {
+	if !system.Exists(kind.Kubelet) {
+		return nil
+	}
+	left, err := run(ctx, kind.Kubectl(program, kind.Kubelet, "get", "node", host, "--ignore-not-found", "--output=name"))
 	if err != nil {
 		return fmt.Errorf("ask whether the cluster has let this host go: %w", err)
 	}
 	if strings.TrimSpace(left) != "" {
 		return system.Refuse("this host is removed, and waits for its cluster to let it go", "look at the host of the control plane: holdfast status")
 	}
-	return Reset(ctx, kind, dir)
+	return nil
 }
 
 func run(ctx context.Context, words []string) (string, error) {
