@@ -32,7 +32,11 @@ func (c *Cluster) Apply(ctx context.Context, site string, layer render.Layer) ([
 	if err != nil {
 		return nil, err
 	}
+	c.events.hold()
 	changes, err := run.apply(ctx)
+	if c.events.release() {
+		go c.sendEvents()
+	}
 	c.record.retain(layer.Name, run.items)
 	return changes, err
 }

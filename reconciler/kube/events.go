@@ -30,14 +30,16 @@ const (
 const reportingController = "holdfast.dev/agent"
 
 // events are Kubernetes Events on their way. There are no more of them than a
-// cluster can bear, whatever happens: what is too much is dropped.
+// cluster can bear, whatever happens: what is too much is dropped. They wait while a
+// layer is applied, which they would slow down.
 type events struct {
-	mu      sync.Mutex
-	waiting []reconciler.Event
-	sending bool
-	budget  int
-	filled  time.Time                    // when the budget was last added to
-	sent    map[reconciler.Event]*series // lately
+	mu       sync.Mutex
+	waiting  []reconciler.Event
+	sending  bool
+	applying int // layers
+	budget   int
+	filled   time.Time                    // when the budget was last added to
+	sent     map[reconciler.Event]*series // lately
 }
 
 // series is an event that was sent, and how often it happened since the last time that the cluster was told.
@@ -78,16 +80,38 @@ func (q *events) take(e reconciler.Event, now time.Time) bool {
 	}
 	q.budget--
 	q.waiting = append(q.waiting, e)
-	start := !q.sending
-	q.sending = true
-	return start
+	return q.start()
 }
 
-// next returns the event to send; there is none when everything was sent.
+// start says whether somebody must be found who sends what waits.
+func (q *events) start() bool {
+	if q.sending || q.applying > 0 || len(q.waiting) == 0 {
+		return false
+	}
+	q.sending = true
+	return true
+}
+
+// hold has all events wait until release, which says whether somebody must be found
+// who sends them.
+func (q *events) hold() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.applying++
+}
+
+func (q *events) release() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.applying--
+	return q.start()
+}
+
+// next returns the event to send; there is none when everything was sent, or has to wait.
 func (q *events) next() (e reconciler.Event, known *series, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.waiting) == 0 {
+	if len(q.waiting) == 0 || q.applying > 0 {
 		q.sending = false
 		return e, nil, false
 	}

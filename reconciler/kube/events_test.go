@@ -84,3 +84,23 @@ func TestAThousandAppliedObjectsLeaveRoomForAWarning(t *testing.T) {
 	q.take(reconciler.Event{Warning: true, Reason: "RolledBack"}, now)
 	require.Equal(t, "RolledBack", q.waiting[len(q.waiting)-1].Reason)
 }
+
+func TestEventsWaitWhileALayerIsApplied(t *testing.T) {
+	t.Parallel()
+	q := newEvents()
+	now := time.Now()
+	q.hold()
+	q.hold()
+	require.False(t, q.take(reconciler.Event{Reason: "Applied", Message: "a"}, now))
+	require.False(t, q.release(), "another layer is still applied")
+	require.True(t, q.release(), "now it is sent")
+	q.hold()
+	_, _, ok := q.next()
+	require.False(t, ok, "what is left waits for the next layer")
+	require.True(t, q.release())
+	e, _, ok := q.next()
+	require.True(t, ok)
+	require.Equal(t, "a", e.Message)
+	_, _, ok = q.next()
+	require.False(t, ok)
+}
