@@ -27,6 +27,7 @@ type record struct {
 	Upgrade  *upgrade  `json:"upgrade,omitempty"`  // begun
 	Away     bool      `json:"away,omitempty"`     // the cluster was told that the host is, for an upgrade
 	Failed   *failure  `json:"failed,omitempty"`   // an upgrade
+	Left     bool      `json:"left,omitempty"`     // its cluster has let the host go, which takes itself apart
 }
 
 // version is that of the control plane on this host, or of the kubelet of a worker.

@@ -94,9 +94,12 @@ func (n *node) actsForSite(ctx context.Context) bool {
 // Leave takes this host apart once the control plane that stays has let it go: there
 // is no node of its name any more. Until then its error says what it waits for.
 func Leave(ctx context.Context, cfg Config) error {
-	n, _, err := made(cfg.Dir)
+	n, rec, err := made(cfg.Dir)
 	if n == nil {
 		return err
+	}
+	if rec.Left {
+		return Reset(ctx, n.Dir)
 	}
 	n.Host, n.Members, n.log = cfg.Host, cfg.Members, newNode(cfg).log
 	var errs []error
@@ -112,7 +115,7 @@ func Leave(ctx context.Context, cfg Config) error {
 		server.Close()
 		if kubeapi.NotFound(err) {
 			n.log.Info("the cluster has let this host go; taking it apart")
-			return Reset(ctx, n.Dir)
+			return n.depart(ctx, rec)
 		}
 		errs = append(errs, err)
 	}
@@ -124,6 +127,16 @@ func Leave(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("ask whether the cluster has let this host go: %w", err)
 	}
 	return system.Refuse("this host is removed, and waits for its cluster to let it go", "look at a control-plane host that stays: holdfast status")
+}
+
+// depart takes a node apart that its cluster has let go. That it has is written down
+// first: once the credentials are gone, nobody can be asked again.
+func (n *node) depart(ctx context.Context, rec record) error {
+	rec.Left = true
+	if err := n.writeRecord(rec); err != nil {
+		return err
+	}
+	return Reset(ctx, n.Dir)
 }
 
 // serverOf is the API server of another host of the control plane.

@@ -13,9 +13,13 @@ import (
 
 // ChangeRole has the cluster let a host go whose role in the fleet is another than its
 // node has, and takes its node apart: it joins anew then. Each step can be taken again.
-// Where no other host of the control plane lets it go, it stays as it is.
+// Where no other host of the control plane lets it go, it stays as it is. One that was let
+// go, for this or because it was removed once, and was cut off since, is taken apart.
 func ChangeRole(ctx context.Context, cfg Config) error {
 	_, rec, err := made(cfg.Dir)
+	if err == nil && rec.Left {
+		return Reset(ctx, cfg.Dir)
+	}
 	if err != nil || rec.Step != stepReady || rec.Worker == cfg.Worker {
 		return err
 	}
@@ -31,7 +35,7 @@ func ChangeRole(ctx context.Context, cfg Config) error {
 			"see that another one is in the control plane already, and answers; or set the role back"), err)
 	}
 	n.log.Info("the cluster has let this host go; taking it apart, to join in its new role", "worker", n.Worker)
-	return Reset(ctx, n.Dir)
+	return n.depart(ctx, rec)
 }
 
 // LetGo takes the node of a member whose role has changed out of the cluster: its pods
