@@ -2,6 +2,7 @@ package reconciler_test
 
 import (
 	"context"
+	"os"
 	"sync"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap"
@@ -23,6 +24,7 @@ func (d *fakeDriver) Leave(_ context.Context, req bootstrap.Request) error {
 	defer d.mu.Unlock()
 	if d.stays == nil {
 		d.left = append(d.left, req.Host+" to "+req.Members[0].Name)
+		return os.RemoveAll(req.Dir)
 	}
 	return d.stays
 }
@@ -39,7 +41,10 @@ func (d *fakeDriver) Backup(context.Context, string, string) error { return nil 
 
 func (d *fakeDriver) Needs(fleet.Distribution) []string { return d.needs }
 
-func (d *fakeDriver) Ensure(context.Context, bootstrap.Request) (bootstrap.Access, error) {
+func (d *fakeDriver) Ensure(_ context.Context, req bootstrap.Request) (bootstrap.Access, error) {
+	if err := os.MkdirAll(req.Dir, 0o700); err != nil {
+		return bootstrap.Access{}, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return bootstrap.Access{Kubeconfig: "kubeconfig"}, d.err

@@ -281,10 +281,10 @@ func (s *session) load(rev gitsource.Revision) (*fleet.Host, error) {
 	}
 	if host.State == fleet.Removed {
 		s.admitPeers("", nil)
-		s.removedFrom = host.Site
+		s.removed = host
 		return nil, &removedError{host.File}
 	}
-	s.removedFrom = nil
+	s.removed = nil
 	s.rotation.declare(rev, host.Site.Sources)
 	s.admitPeers(host.Name, peers.Members(host.Site))
 	return host, nil

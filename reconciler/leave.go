@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -28,31 +29,46 @@ func (r *removedError) Hint() string {
 	return "the hosts of its site that stay take it out of their cluster; then it takes itself apart"
 }
 
-// leave takes a removed host out of what it ran, once the others have let it go.
-// What it would return to is forgotten, for it must not come back by itself.
+// leave takes a removed host out of the cluster whose node it is, once the others have
+// let it go; also out of one in which it never confirmed a revision. What it would return
+// to is forgotten, for it must not come back by itself.
 func (s *session) leave(ctx context.Context) error {
-	if s.removedFrom == nil || s.confirmed == nil {
+	if s.removed == nil {
 		return nil
 	}
-	dist, err := fleet.ParseDistribution(s.confirmed.Desired.Node.Distribution)
-	if err != nil {
-		return err
+	name, confirmed := s.removed.Name, ""
+	if s.confirmed != nil {
+		name = s.confirmed.Desired.Host
+		dist, err := fleet.ParseDistribution(s.confirmed.Desired.Node.Distribution)
+		if err != nil {
+			return err
+		}
+		confirmed = dist.Type
 	}
-	driver, err := s.Driver(dist.Type)
-	if err != nil {
-		return err
+	for _, kind := range fleet.DistributionTypes {
+		dir := filepath.Join(s.Dir, kind)
+		if _, err := os.Stat(dir); err != nil && kind != confirmed {
+			continue
+		}
+		driver, err := s.Driver(kind)
+		if err != nil {
+			return err
+		}
+		l, ok := driver.(leaver)
+		if !ok {
+			continue
+		}
+		s.rec.enter(PhaseBootstrap)
+		err = l.Leave(ctx, bootstrap.Request{Dir: dir, Host: name, Members: peers.Members(s.removed.Site), Log: s.Log})
+		if err == nil {
+			err = s.forget()
+		}
+		s.rec.finish(PhaseBootstrap, err)
+		if err != nil {
+			return err
+		}
 	}
-	l, ok := driver.(leaver)
-	if !ok {
-		return nil
-	}
-	s.rec.enter(PhaseBootstrap)
-	err = l.Leave(ctx, bootstrap.Request{Dir: s.Dir + "/" + dist.Type, Host: s.confirmed.Desired.Host, Members: peers.Members(s.removedFrom), Distribution: dist, Log: s.Log})
-	if err == nil {
-		err = s.forget()
-	}
-	s.rec.finish(PhaseBootstrap, err)
-	return err
+	return nil
 }
 
 // forget makes of the host one that has run nothing yet.
@@ -65,8 +81,10 @@ func (s *session) forget() error {
 	if err := s.Disk.SyncDir(s.Dir); err != nil {
 		return err
 	}
+	if s.confirmed != nil {
+		s.Log.Info("host has left its cluster")
+	}
 	s.confirmed, s.rendered, s.inventory, s.cluster, s.access = nil, nil, Inventory{}, nil, bootstrap.Access{}
 	s.rec.update(func(st *Status, _ time.Time) { st.Confirmed, st.Layers, st.Kubeconfig = nil, nil, "" })
-	s.Log.Info("host has left its cluster")
 	return nil
 }

@@ -108,7 +108,7 @@ type session struct {
 	fresh        *freshness
 	rotation     *rotation
 	confirmed    *target              // last confirmed, from disk
-	removedFrom  *fleet.Site          // that the newest revision has taken this host out of
+	removed      *fleet.Host          // this host, if the newest revision has taken it out of its site
 	begun        *target              // in a maintenance window, and not confirmed yet; nil: none
 	suspended    []Pause              // by commits, as of the last look
 	lacking      bool                 // the program that the newest revision names could not be had

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/gitsource/gitsourcetest"
 	"github.com/holdfast-fleet/holdfast/reconciler"
 )
@@ -145,6 +147,30 @@ func TestALeaseThatNobodyCanTakeIsAFailureWithItsReason(t *testing.T) {
 	require.False(t, s.cluster.has("ConfigMap/text"))
 	s.cluster.led(reconciler.Leader{Host: "a", Mine: true})
 	s.until("goes on at once", runs(commit))
+}
+
+func TestAHostThatIsRemovedBeforeItConfirmedARevisionLeavesToo(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.driver.shares = true
+	s.driver.set(func(d *fakeDriver) { d.err = errors.New("its node is not Ready yet") })
+	const other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	s.begin(map[string]string{"base": "|text"})
+	s.commit(map[string]string{"sites/store/hosts/b.yaml": object("Host", "b", "spec: {role: worker, network: {address: 10.0.0.12}, identity: "+other+"}\n")})
+	s.start()
+	s.until("is half made", fails(reconciler.PhaseBootstrap, "its node is not Ready yet"))
+
+	s.commit(map[string]string{
+		"sites/store/hosts/a.yaml": strings.Replace(s.host(), "role: control-plane", "role: control-plane, state: removed", 1),
+		"sites/store/hosts/b.yaml": object("Host", "b", "spec: {network: {address: 10.0.0.12}, identity: "+other+"}\n"),
+	})
+	s.until("is not what it was to be", fails(reconciler.PhaseLoad, "this host is removed"))
+	s.until("has no node", func(reconciler.Status) bool {
+		var left []string
+		s.driver.set(func(d *fakeDriver) { left = d.left })
+		return slices.Equal(left, []string{"a to b"})
+	})
+	require.NoDirExists(t, filepath.Join(s.dir, fleet.Embedded))
 }
 
 func TestARemovedHostLeavesOnceTheOthersHaveLetItGo(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -102,6 +103,19 @@ func Leave(ctx context.Context, cfg Config) error {
 		return Reset(ctx, n.Dir)
 	}
 	n.Host, n.Members, n.log = cfg.Host, cfg.Members, newNode(cfg).log
+	if err := n.isLetGo(ctx, rec); err != nil {
+		return err
+	}
+	n.log.Info("the cluster has let this host go; taking it apart")
+	return n.depart(ctx, rec)
+}
+
+// isLetGo says what a removed host waits for. One that was cut off before it was given
+// credentials never was a node.
+func (n *node) isLetGo(ctx context.Context, rec record) error {
+	if _, err := n.credentials(); rec.Step == stepJoin && errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	var errs []error
 	for _, m := range n.others() {
 		if m.Role != fleet.ControlPlane || m.Network.Address == "" {
@@ -114,8 +128,7 @@ func Leave(ctx context.Context, cfg Config) error {
 		err = server.Get(ctx, "/api/v1/nodes/"+n.Host, nil)
 		server.Close()
 		if kubeapi.NotFound(err) {
-			n.log.Info("the cluster has let this host go; taking it apart")
-			return n.depart(ctx, rec)
+			return nil
 		}
 		errs = append(errs, err)
 	}

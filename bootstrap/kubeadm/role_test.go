@@ -73,6 +73,15 @@ func TestAHostStaysWhatItIsUntilItIsLetGo(t *testing.T) {
 	}
 }
 
+func TestAHostThatNeverWasANodeNeedsNobodyToLetItGo(t *testing.T) {
+	t.Parallel()
+	n := testNode(t)
+	n.Worker = true
+	n.Members = []peers.Member{{Name: "b", Role: fleet.ControlPlane, Network: fleet.Network{Address: "127.0.0.1"}}}
+	require.NoError(t, n.isLetGo(t.Context(), record{Step: stepJoin, Worker: true}))
+	require.Error(t, n.isLetGo(t.Context(), record{Step: stepReady, Worker: true}), "its credentials are lost, and it may be one")
+}
+
 // TestWhoIsLetGo has an API server be asked: the role of a node that goes is another
 // than the fleet's, as who lets it go has the fleet.
 func TestWhoIsLetGo(t *testing.T) {
