@@ -10,7 +10,6 @@ const (
 	loopFollow = "follow"
 	loopHold   = "hold"
 	patience   = 30 * time.Minute // that a loop may be busy with one thing
-	pulseEvery = 5 * time.Second
 )
 
 // pulse tells whether the agent's loops still move. Each says by when it will be
@@ -46,7 +45,7 @@ func (s *session) live(ctx context.Context) {
 	if s.Alive == nil {
 		return
 	}
-	tick := time.NewTicker(pulseEvery)
+	tick := time.NewTicker(s.AliveWithin)
 	defer tick.Stop()
 	hung := false
 	for {

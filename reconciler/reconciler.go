@@ -80,7 +80,8 @@ type Reconciler struct {
 	Fingerprint string            // of Identity
 	Version     string            // of the agent
 	Program     *selfupdate.Agent // what runs; nil: it is never switched
-	Alive       func()            // is called every few seconds while the agent works; nil: nobody asks
+	Alive       func()            // is called while the agent works; nil: nobody asks
+	AliveWithin time.Duration     // is the longest time between two calls of it
 	Source      Source
 	Staged      []gitsource.Source // that the host was installed with
 	Login       ssh.Signer         // what the host is known by

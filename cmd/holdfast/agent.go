@@ -179,7 +179,7 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 		if r.Program, err = opts.programs.slots.Running(opts.programs.self, opts.programs.installed, store.File); err != nil {
 			log.Error("the agent is not switched", "error", err)
 		}
-		r.Alive = notifier(log)
+		r.Alive, r.AliveWithin = notifier(log)
 	}
 	err = r.Run(ctx)
 	log.Info("agent stopped")
