@@ -35,7 +35,7 @@ func (t *treeFS) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	info := &fileInfo{name: path.Base(name), mode: e.mode, time: t.time}
+	info := t.info(name, e)
 	if e.mode == modeFolder {
 		entries, err := t.ReadDir(name)
 		if err != nil {
@@ -47,7 +47,7 @@ func (t *treeFS) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	info.size = int64(len(data)) // without asking the store once more
+	info.size = func() int64 { return int64(len(data)) } // without asking the store once more
 	return &openFile{info: info, Reader: bytes.NewReader(data)}, nil
 }
 
@@ -56,7 +56,7 @@ func (t *treeFS) Stat(name string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.info(name, e)
+	return t.info(name, e), nil
 }
 
 func (t *treeFS) ReadFile(name string) ([]byte, error) {
@@ -157,27 +157,30 @@ func (t *treeFS) blob(name string, e entry) ([]byte, error) {
 	return data, nil
 }
 
-func (t *treeFS) info(name string, e entry) (*fileInfo, error) {
-	info := &fileInfo{name: path.Base(name), mode: e.mode, time: t.time}
-	if e.mode == modeFolder {
-		return info, nil
-	}
-	var err error
-	if info.size, err = t.store.size(e.hash); err != nil {
-		return nil, &fs.PathError{Op: "stat", Path: name, Err: err}
-	}
-	return info, nil
+// info does not open the file: most who ask only want to know that it is there. Who
+// asks for the size of one that is damaged is told 0, and what is wrong by reading it.
+func (t *treeFS) info(name string, e entry) *fileInfo {
+	return &fileInfo{name: path.Base(name), mode: e.mode, time: t.time, size: func() int64 {
+		if e.mode == modeFolder {
+			return 0
+		}
+		size, err := t.store.size(e.hash)
+		if err != nil {
+			return 0
+		}
+		return size
+	}}
 }
 
 type fileInfo struct {
 	name string
 	mode mode
-	size int64
+	size func() int64
 	time time.Time
 }
 
 func (i *fileInfo) Name() string       { return i.name }
-func (i *fileInfo) Size() int64        { return i.size }
+func (i *fileInfo) Size() int64        { return i.size() }
 func (i *fileInfo) ModTime() time.Time { return i.time }
 func (i *fileInfo) IsDir() bool        { return i.mode == modeFolder }
 func (i *fileInfo) Sys() any           { return nil }
@@ -199,7 +202,7 @@ type dirEntry struct {
 
 func (d *dirEntry) Name() string               { return d.entry.name }
 func (d *dirEntry) IsDir() bool                { return d.entry.mode == modeFolder }
-func (d *dirEntry) Info() (fs.FileInfo, error) { return d.fs.info(d.path, d.entry) }
+func (d *dirEntry) Info() (fs.FileInfo, error) { return d.fs.info(d.path, d.entry), nil }
 func (d *dirEntry) Type() fs.FileMode {
 	if d.IsDir() {
 		return fs.ModeDir
