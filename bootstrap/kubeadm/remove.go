@@ -96,11 +96,11 @@ func (n *node) actsForSite(ctx context.Context) bool {
 // is no node of its name any more. Until then its error says what it waits for.
 func Leave(ctx context.Context, cfg Config) error {
 	n, rec, err := made(cfg.Dir)
-	if n == nil {
+	if err != nil {
 		return err
 	}
-	if rec.Left {
-		return Reset(ctx, n.Dir)
+	if n == nil || rec.Left {
+		return Reset(ctx, cfg.Dir)
 	}
 	n.Host, n.Members, n.log = cfg.Host, cfg.Members, newNode(cfg).log
 	if err := n.isLetGo(ctx, rec); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
@@ -51,10 +52,12 @@ func (n *node) endPods(ctx context.Context) error {
 // Reset takes the node apart and removes what Ensure made on the host, data included.
 func Reset(ctx context.Context, dir string) error {
 	n, _, err := made(dir)
-	if n == nil {
+	if err != nil || n == nil && !waits(dir) {
 		return err
 	}
-	if err := n.kubeadm(ctx, "reset", "reset", "--force", "--cri-socket="+criSocket); err != nil {
+	if n == nil {
+		n = newNode(Config{Dir: dir})
+	} else if err := n.kubeadm(ctx, "reset", "reset", "--force", "--cri-socket="+criSocket); err != nil {
 		return err
 	}
 	var errs []error
@@ -78,6 +81,13 @@ func Reset(ctx context.Context, dir string) error {
 		return err
 	}
 	return n.erase(durable.Disk{})
+}
+
+// waits tells whether a host is no node yet, but has the containerd of one: it waits for
+// the others of its site.
+func waits(dir string) bool {
+	unit, err := os.ReadFile(system.UnitDir + "containerd.service")
+	return err == nil && strings.Contains(string(unit), filepath.Clean(dir)+"/")
 }
 
 // erase removes what is kept of the node. Its record goes first: a reset that is cut
