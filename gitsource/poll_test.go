@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,25 +95,26 @@ func TestASlowSourceKeepsNoOtherFromBeingHeard(t *testing.T) {
 
 func TestASourceThatFailsIsAskedMoreRarely(t *testing.T) {
 	t.Parallel()
+	const interval = 20 * time.Millisecond
 	f := newFleet(t)
-	var bad atomic.Int32
+	asks := make(chan time.Time, 1000)
 	o := f.options(t)
 	o.Sources = append(o.Sources, gitsource.Source{URL: gitsourcetest.ServeHandler(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		bad.Add(1)
+		asks <- time.Now()
 		http.Error(w, "no", http.StatusInternalServerError)
 	})) + "/fleet"})
 	r := open(t, o)
-	heard := following(t, r, 20*time.Millisecond)
-	var at int32
-	for n := 0; n < 3; {
+	heard := following(t, r, interval)
+	for n := range 3 {
 		f.commit(map[string]string{"a": strings.Repeat("x", n)})
 		until(t, r, heard, f.Head())
-		if at = bad.Load(); at > 0 {
-			n++
-		}
 	}
+	var before time.Time
+	for range 5 {
+		before = <-asks
+	}
+	require.Greater(t, (<-asks).Sub(before), 5*interval, "it waits twice as long after each failure")
 	require.ErrorContains(t, r.Problems(), "fetch "+o.Sources[1].URL)
-	require.Less(t, at, int32(20))
 
 	good, failing := r.Sources()[0], r.Sources()[1]
 	require.Equal(t, []string{o.Sources[0].URL, o.Sources[1].URL}, []string{good.Name, failing.Name})

@@ -157,14 +157,14 @@ func (h *badHost) commit(files map[string]string) string {
 
 func (h *badHost) until(t *testing.T, what string, want func(reconciler.Status) bool) reconciler.Status {
 	t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(3 * time.Minute)
 	for {
 		st, err := reconciler.ReadStatus(h.dir)
 		if err == nil && want(st) {
 			return st
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not within a minute: %s\nstatus %+v", what, st)
+			t.Fatalf("not in time: %s\nstatus %+v", what, st)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
