@@ -68,6 +68,9 @@ func (l *Local) Give(ctx context.Context, to peers.Member) (peers.Material, erro
 	if n == nil || rec.Step != stepReady || rec.Worker || n.healthy(ctx) != nil {
 		return nil, errNotReady
 	}
+	if err := n.letIn(ctx, to.Name); err != nil {
+		return nil, err
+	}
 	if to.Role == fleet.Worker {
 		return introduce(to.Name)
 	}
@@ -78,6 +81,16 @@ func (l *Local) Give(ctx context.Context, to peers.Member) (peers.Material, erro
 		return nil, err
 	}
 	return readPKI()
+}
+
+// letIn takes back that a host was kept out, which was removed once.
+func (n *node) letIn(ctx context.Context, name string) error {
+	server, err := n.localAPI()
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	return server.LetIn(ctx, name)
 }
 
 // reserve lets one host join the control plane at a time: each changes the members

@@ -22,10 +22,10 @@ import (
 const drainTime = 2 * time.Minute
 
 // letGo carries out what the fleet says of removed hosts, on one host of the control
-// plane that stays: their pods move, etcd goes on without them, their nodes are gone.
-// Each step is taken only once the one before is done, and can be taken again.
+// plane that stays: their pods move, etcd goes on without them, their nodes are gone,
+// and stay away. Each step is taken only once the one before is done, and can be taken again.
 func (n *node) letGo(ctx context.Context) error {
-	if n.Worker || len(n.Removed) == 0 {
+	if n.Worker {
 		return nil
 	}
 	server, err := n.localAPI()
@@ -33,23 +33,44 @@ func (n *node) letGo(ctx context.Context) error {
 		return err
 	}
 	defer server.Close()
-	store, err := localEtcd()
+	gone, err := n.takeOutRemoved(ctx, server)
 	if err != nil {
 		return err
+	}
+	out, err := server.KeptOut(ctx)
+	if err != nil || slices.Equal(out, gone) || !n.actsForSite(ctx) {
+		return err
+	}
+	return server.KeepOut(ctx, gone)
+}
+
+// takeOutRemoved takes the removed hosts out of the cluster that have not been, if that
+// falls to this host, and lists those of which nothing is left there, sorted.
+func (n *node) takeOutRemoved(ctx context.Context, server *kubeapi.Server) (gone []string, err error) {
+	if len(n.Removed) == 0 {
+		return nil, nil
+	}
+	store, err := localEtcd()
+	if err != nil {
+		return nil, err
 	}
 	defer store.CloseIdleConnections()
 	nodes, err := server.Nodes(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	members, err := store.members(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, name := range n.Removed {
+	for _, name := range slices.Sorted(slices.Values(n.Removed)) {
 		i := slices.IndexFunc(nodes, func(o kubeapi.Node) bool { return o.Metadata.Name == name })
 		isMember := slices.ContainsFunc(members, func(m member) bool { return m.Name == name })
-		if i < 0 && !isMember || !n.actsForSite(ctx) {
+		if i < 0 && !isMember {
+			gone = append(gone, name)
+			continue
+		}
+		if !n.actsForSite(ctx) {
 			continue
 		}
 		n.log.Info("host is removed from the cluster", "host", name, "etcd", isMember)
@@ -61,10 +82,11 @@ func (n *node) letGo(ctx context.Context) error {
 			}
 		}
 		if err := n.takeOut(ctx, server, store, name); err != nil {
-			return err
+			return gone, err
 		}
+		gone = append(gone, name)
 	}
-	return nil
+	return gone, nil
 }
 
 // takeOut removes what the cluster has of a host.

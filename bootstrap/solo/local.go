@@ -61,6 +61,9 @@ func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Materi
 		if err := server.Delete(ctx, "/api/v1/nodes/"+to.Name); err != nil {
 			return err
 		}
+		if err := server.LetIn(ctx, to.Name); err != nil {
+			return err
+		}
 		token, err := l.Admit(ctx, state.Program)
 		material = peers.Material{TokenFile: token}
 		return err

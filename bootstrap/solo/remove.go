@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,11 +16,8 @@ import (
 const drainTime = 2 * time.Minute
 
 // letGo carries out what the fleet says of removed hosts: their pods move, then their
-// nodes are gone. Each step can be taken again.
+// nodes are gone, and stay away. Each step can be taken again.
 func (n *node) letGo(ctx context.Context) error {
-	if len(n.Removed) == 0 {
-		return nil
-	}
 	server, err := kubeapi.Open(n.Kubeconfig, n.Cluster.APIPort)
 	if err != nil {
 		return err
@@ -43,7 +41,12 @@ func (n *node) letGo(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	removed := slices.Sorted(slices.Values(n.Removed))
+	out, err := server.KeptOut(ctx)
+	if err != nil || slices.Equal(out, removed) {
+		return err
+	}
+	return server.KeepOut(ctx, removed)
 }
 
 // Leave takes this worker apart once its cluster has let it go: there is no node of its
