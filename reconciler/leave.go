@@ -45,6 +45,7 @@ func (s *session) leave(ctx context.Context) error {
 		}
 		confirmed = dist.Type
 	}
+	left := false
 	for _, kind := range fleet.DistributionTypes {
 		dir := filepath.Join(s.Dir, kind)
 		if _, err := os.Stat(dir); err != nil && kind != confirmed {
@@ -60,15 +61,18 @@ func (s *session) leave(ctx context.Context) error {
 		}
 		s.rec.enter(PhaseBootstrap)
 		err = l.Leave(ctx, bootstrap.Request{Dir: dir, Host: name, Members: peers.Members(s.removed.Site), Log: s.Log})
-		if err == nil {
-			err = s.forget()
-		}
-		s.rec.finish(PhaseBootstrap, err)
 		if err != nil {
+			s.rec.finish(PhaseBootstrap, err)
 			return err
 		}
+		left = true
 	}
-	return nil
+	if !left {
+		return nil
+	}
+	err := s.forget()
+	s.rec.finish(PhaseBootstrap, err)
+	return err
 }
 
 // forget makes of the host one that has run nothing yet.

@@ -1,4 +1,4 @@
-// Package kubeapi asks an API server of this host how it and its nodes are.
+// Package kubeapi asks an API server how it and its nodes are, and has it let nodes go.
 package kubeapi
 
 import (

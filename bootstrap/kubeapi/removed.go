@@ -28,8 +28,14 @@ func (s *Server) KeptOut(ctx context.Context) ([]string, error) {
 
 // KeepOut has the cluster refuse whatever the kubelets of these hosts write, and of no
 // others: a certificate counts until it ends, and with that of a host that was removed
-// its node could be made again. Where it is cut off, [Server.KeptOut] tells.
+// its node could be made again. Nothing is written where it is so already; it can be cut
+// off anywhere, and be done again.
 func (s *Server) KeepOut(ctx context.Context, hosts []string) error {
+	hosts = slices.Sorted(slices.Values(hosts))
+	out, err := s.KeptOut(ctx)
+	if err != nil || slices.Equal(out, hosts) {
+		return err
+	}
 	if len(hosts) == 0 {
 		if err := s.Delete(ctx, bindings+removedPolicy); err != nil {
 			return err
@@ -42,7 +48,6 @@ func (s *Server) KeepOut(ctx context.Context, hosts []string) error {
 	}); err != nil {
 		return err
 	}
-	hosts = slices.Sorted(slices.Values(hosts))
 	return s.apply(ctx, policies+removedPolicy, object{
 		"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
 		"metadata": object{"name": removedPolicy, "annotations": object{removedHosts: strings.Join(hosts, " ")}},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
-	"slices"
 	"strings"
 	"time"
 
@@ -41,12 +40,7 @@ func (n *node) letGo(ctx context.Context) error {
 			return err
 		}
 	}
-	removed := slices.Sorted(slices.Values(n.Removed))
-	out, err := server.KeptOut(ctx)
-	if err != nil || slices.Equal(out, removed) {
-		return err
-	}
-	return server.KeepOut(ctx, removed)
+	return server.KeepOut(ctx, n.Removed)
 }
 
 // Leave takes this worker apart once its cluster has let it go: there is no node of its
