@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
@@ -23,9 +24,9 @@ func (l *Local) Away(ctx context.Context, who peers.Member) error {
 		since, stuck := l.stuck[who.Name]
 		l.mu.Unlock()
 		if stuck && time.Since(since) < stuckTime {
-			return wait("pods of %s did not move, which is tried again %s later", who.Name, stuckTime)
+			return site.Wait("pods of %s did not move, which is tried again %s later", who.Name, stuckTime)
 		}
-		if err := enter(ctx, server, who.Name, rec.Cluster.Version, max(1, rec.MaxUnavailable)); err != nil {
+		if err := site.Enter(ctx, server, who.Name, rec.Cluster.Version, max(1, rec.MaxUnavailable)); err != nil {
 			return err
 		}
 		err := n.makeRoom(ctx, server, who.Name)

@@ -125,10 +125,10 @@ func (n *node) backedUp() (Cluster, error) {
 // cluster. It refuses to make one again beside the one that hosts of the site run.
 func (n *node) findOrigin(ctx context.Context) (*peers.Member, error) {
 	if n.From == "" {
-		return n.findCluster(ctx)
+		return n.site().Origin(ctx, n.log)
 	}
-	for name, a := range n.askAll(ctx) {
-		if a.err == nil && a.Gives {
+	for name, a := range n.site().Ask(ctx) {
+		if a.Err == nil && a.Gives {
 			return nil, system.Refuse(name+" runs the cluster of the site: restoring it here would make two",
 				"if that one is to go, run holdfast reset there first; or drop the backup here: holdfast restore --forget")
 		}

@@ -7,23 +7,17 @@ import (
 	"net"
 	"os"
 	"sync"
-	"time"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
-	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
 
+// site is that of this host.
+func (n *node) site() site.Hosts { return site.Hosts{Host: n.Host, Members: n.Members, Peers: n.Peers} }
+
 // others are the site's hosts but this one, in declared order.
-func (n *node) others() []peers.Member {
-	var list []peers.Member
-	for _, m := range n.Members {
-		if m.Name != n.Host {
-			list = append(list, m)
-		}
-	}
-	return list
-}
+func (n *node) others() []peers.Member { return n.site().Others() }
 
 // begin makes the host a node of its site's cluster: of the one that there is, or
 // of a new one. What a cut-off attempt left is removed first, for nothing can have
@@ -91,17 +85,7 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 // isNoLongerFirst tells whether the host began a cluster that is another's to make, since a
 // commit says so. As long as it knows of that attempt the other would wait for it.
 func (n *node) isNoLongerFirst(rec record) bool {
-	return rec.Step == stepInit && n.From == "" && len(n.others()) > 0 && n.Host != firstHost(n.Members)
-}
-
-// firstHost is the member that makes the site's cluster.
-func firstHost(members []peers.Member) string {
-	for _, m := range members {
-		if m.Role == fleet.ControlPlane {
-			return m.Name
-		}
-	}
-	return ""
+	return rec.Step == stepInit && n.From == "" && len(n.others()) > 0 && n.Host != n.site().First()
 }
 
 // takeApart removes what a cut-off attempt left.
@@ -115,7 +99,7 @@ func (n *node) takeApart(ctx context.Context, rec record) error {
 
 // mayInitialise tells whether it falls to the host to make the cluster out of nothing,
 // should there be none.
-func (n *node) mayInitialise() bool { return n.From == "" && n.Host == firstHost(n.Members) }
+func (n *node) mayInitialise() bool { return n.From == "" && n.Host == n.site().First() }
 
 // initialise makes a cluster. What pods need only once it is there is imported meanwhile.
 func (n *node) initialise(ctx context.Context, address string) error {
@@ -155,97 +139,4 @@ func (n *node) mayJoin(ctx context.Context, through peers.Member) error {
 	}
 	return system.Refuse(fmt.Sprintf("%s runs %s, and this host is to join with %s", through.Name, runs, n.Cluster.Version),
 		"it joins by itself once the control plane is upgraded; look there: holdfast status")
-}
-
-// findCluster returns the member to join through, or nil where this host makes the
-// cluster. It asks for a while, for the members start when they like.
-func (n *node) findCluster(ctx context.Context) (*peers.Member, error) {
-	if len(n.others()) == 0 {
-		return nil, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	said := ""
-	for {
-		through, err := choose(n.Host, n.Members, n.askAll(ctx))
-		if err == nil {
-			return through, nil
-		}
-		if reason := err.Error(); reason != said {
-			n.log.Info("not part of a cluster yet", "why", reason)
-			said = reason
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-tick.C:
-		}
-	}
-}
-
-// answer is what a member said, or why it did not.
-type answer struct {
-	peers.Cluster
-	err error
-}
-
-// askAll asks all other members at once what they know of a cluster.
-func (n *node) askAll(ctx context.Context) map[string]answer {
-	answers := map[string]answer{}
-	if n.Peers == nil {
-		return answers
-	}
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	for _, m := range n.others() {
-		all.Go(func() {
-			got, err := n.Peers.Cluster(ctx, m)
-			mu.Lock()
-			defer mu.Unlock()
-			answers[m.Name] = answer{got, err}
-		})
-	}
-	all.Wait()
-	return answers
-}
-
-// choose returns the member to join through, or nil where the host makes the
-// cluster: it is the first of the control plane, and each other host of the control
-// plane has said that it knows of none. One that does not answer may have one.
-func choose(host string, members []peers.Member, answers map[string]answer) (*peers.Member, error) {
-	first := firstHost(members)
-	for i, m := range members {
-		if m.Role != fleet.ControlPlane {
-			continue
-		}
-		if a, ok := answers[m.Name]; ok && a.err == nil && a.Gives {
-			return &members[i], nil
-		}
-	}
-	for _, m := range members {
-		if a, ok := answers[m.Name]; ok && a.err == nil && a.Known {
-			return nil, system.Refuse(fmt.Sprintf("%s is part of a cluster, or was, but none of the control plane answers as such", m.Name),
-				"wait until it does. If its data is lost, restore it, or take the cluster apart: holdfast reset on each host that is left")
-		}
-	}
-	if host != first {
-		return nil, system.Refuse(fmt.Sprintf("%s, the first of the control plane, has made no cluster yet", first)+why(answers[first].err), "turn it on, and look there: holdfast status")
-	}
-	for _, m := range members {
-		a, ok := answers[m.Name]
-		if m.Name != host && m.Role == fleet.ControlPlane && (!ok || a.err != nil) {
-			return nil, system.Refuse(fmt.Sprintf("%s may know of a cluster, and does not answer", m.Name)+why(a.err),
-				"turn it on, and see that it runs the fleet's newest revision; one that will not come back is taken out with state: removed")
-		}
-	}
-	return nil, nil
-}
-
-func why(err error) string {
-	if err == nil {
-		return ""
-	}
-	return ": " + errors.Unwrap(fmt.Errorf("%w", err)).Error()
 }

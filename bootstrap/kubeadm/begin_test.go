@@ -2,7 +2,6 @@ package kubeadm
 
 import (
 	"context"
-	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,53 +9,6 @@ import (
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
-
-// TestWhoMakesTheClusterAndWhoJoins goes through what the hosts of a site may say.
-func TestWhoMakesTheClusterAndWhoJoins(t *testing.T) {
-	t.Parallel()
-	members := []peers.Member{{Name: "a", Role: fleet.Worker}, {Name: "b", Role: fleet.ControlPlane}, {Name: "c", Role: fleet.ControlPlane}, {Name: "d", Role: fleet.ControlPlane}}
-	silent := answer{err: errors.New("connection refused")}
-	none, known, gives := answer{}, answer{Cluster: peers.Cluster{Known: true}}, answer{Cluster: peers.Cluster{Known: true, Gives: true}}
-	for _, tt := range []struct {
-		name, host string
-		said       map[string]answer
-		joins      string // through whom; empty: it makes the cluster
-		waits      string // why it does neither
-	}{
-		{"the first makes it once the others know of none", "b", map[string]answer{"a": none, "c": none, "d": none}, "", ""},
-		{"a worker that is off does not keep it from that", "b", map[string]answer{"a": silent, "c": none, "d": none}, "", ""},
-		{"one that is off may know of a cluster", "b", map[string]answer{"a": none, "c": none, "d": silent}, "", "d may know of a cluster, and does not answer: connection refused"},
-		{"one that was not asked may, too", "b", map[string]answer{"c": none}, "", "d may know of a cluster"},
-		{"a first one that was installed again joins", "b", map[string]answer{"a": known, "c": gives, "d": silent}, "c", ""},
-		{"it does not make another where one was", "b", map[string]answer{"a": none, "c": known, "d": none}, "", "c is part of a cluster, or was, but none"},
-		{"nor where only a worker knows of it", "b", map[string]answer{"a": known, "c": none, "d": none}, "", "a is part of a cluster, or was, but none"},
-		{"the second waits for the first", "c", map[string]answer{"a": none, "b": none, "d": none}, "", "b, the first of the control plane, has made no cluster yet"},
-		{"also if that is off", "c", map[string]answer{"a": none, "b": silent, "d": none}, "", "b, the first of the control plane, has made no cluster yet: connection refused"},
-		{"the second joins the first", "c", map[string]answer{"b": gives, "d": none}, "b", ""},
-		{"or the third, if the first is off", "c", map[string]answer{"b": silent, "d": gives}, "d", ""},
-		{"a worker joins", "a", map[string]answer{"b": none, "c": gives, "d": silent}, "c", ""},
-		{"a worker never makes it", "a", map[string]answer{"b": none, "c": none, "d": none}, "", "b, the first of the control plane, has made no cluster yet"},
-		{"a worker lets nobody join", "b", map[string]answer{"a": gives, "c": none, "d": none}, "", "a is part of a cluster, or was, but none"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			through, err := choose(tt.host, members, tt.said)
-			switch {
-			case tt.waits != "":
-				require.ErrorContains(t, err, tt.waits)
-				var hinted interface{ Hint() string }
-				require.ErrorAs(t, err, &hinted)
-				require.NotEmpty(t, hinted.Hint())
-			case tt.joins == "":
-				require.NoError(t, err)
-				require.Nil(t, through)
-			default:
-				require.NoError(t, err)
-				require.Equal(t, tt.joins, through.Name)
-			}
-		})
-	}
-}
 
 // TestAClusterThatWasBegunIsTheFirstHostsAlone: who began one and is no longer the first lets go of
 // it, or each would wait for the other.
@@ -119,7 +71,7 @@ func TestAHostJoinsAClusterOfItsVersion(t *testing.T) {
 		"v1.35.4": "a runs v1.35.4, and this host is to join with v1.36.3",
 		"":        "a runs another version just now", // it is being upgraded
 	} {
-		n.Peers = site{version}
+		n.Peers = oneVersion{version}
 		err := n.mayJoin(t.Context(), peers.Member{Name: "a"})
 		if want == "" {
 			require.NoError(t, err)
@@ -129,13 +81,13 @@ func TestAHostJoinsAClusterOfItsVersion(t *testing.T) {
 	}
 }
 
-// site is one whose cluster is of a version.
-type site struct{ version string }
+// oneVersion is a site whose cluster is of one.
+type oneVersion struct{ version string }
 
-func (s site) Cluster(context.Context, peers.Member) (peers.Cluster, error) {
+func (s oneVersion) Cluster(context.Context, peers.Member) (peers.Cluster, error) {
 	return peers.Cluster{Known: true, Gives: true, Version: s.version}, nil
 }
-func (site) Join(context.Context, peers.Member) (peers.Material, error) { return nil, nil }
-func (site) Away(context.Context, peers.Member) error                   { return nil }
-func (site) Back(context.Context, peers.Member) error                   { return nil }
-func (site) Leave(context.Context, peers.Member) error                  { return nil }
+func (oneVersion) Join(context.Context, peers.Member) (peers.Material, error) { return nil, nil }
+func (oneVersion) Away(context.Context, peers.Member) error                   { return nil }
+func (oneVersion) Back(context.Context, peers.Member) error                   { return nil }
+func (oneVersion) Leave(context.Context, peers.Member) error                  { return nil }

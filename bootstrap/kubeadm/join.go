@@ -93,7 +93,7 @@ func (n *node) joinAsWorker(ctx context.Context, address string, material peers.
 // certificate ended, or was given it by a clock that was wrong. It is still the node
 // that it was.
 func (n *node) introduceAnew(ctx context.Context) error {
-	through, err := n.findCluster(ctx)
+	through, err := n.site().Origin(ctx, n.log)
 	if err != nil {
 		return err
 	}

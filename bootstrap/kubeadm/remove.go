@@ -38,7 +38,7 @@ func (n *node) letGo(ctx context.Context) error {
 		return err
 	}
 	out, err := server.KeptOut(ctx)
-	if err != nil || slices.Equal(out, gone) || !n.actsForSite(ctx) {
+	if err != nil || slices.Equal(out, gone) || !n.site().ActsForSite(ctx) {
 		return err
 	}
 	return server.KeepOut(ctx, gone)
@@ -70,7 +70,7 @@ func (n *node) takeOutRemoved(ctx context.Context, server *kubeapi.Server) (gone
 			gone = append(gone, name)
 			continue
 		}
-		if !n.actsForSite(ctx) {
+		if !n.site().ActsForSite(ctx) {
 			continue
 		}
 		n.log.Info("host is removed from the cluster", "host", name, "etcd", isMember)
@@ -95,23 +95,6 @@ func (n *node) takeOut(ctx context.Context, server *kubeapi.Server, store *etcd,
 		return err
 	}
 	return server.Delete(ctx, "/api/v1/nodes/"+name)
-}
-
-// actsForSite tells whether none of the control plane before this host, in declared
-// order, is there to do what one of them has to.
-func (n *node) actsForSite(ctx context.Context) bool {
-	for _, m := range n.Members {
-		if m.Name == n.Host {
-			return true
-		}
-		if m.Role != fleet.ControlPlane {
-			continue
-		}
-		if known, err := n.Peers.Cluster(ctx, m); err == nil && known.Gives {
-			return false
-		}
-	}
-	return true
 }
 
 // Leave takes this host apart once the control plane that stays has let it go: there

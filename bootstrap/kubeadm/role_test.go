@@ -2,17 +2,19 @@ package kubeadm
 
 import (
 	"context"
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi/kubeapitest"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 // cluster is one whose control plane is asked to let hosts go, and refuses.
 type cluster struct {
-	site
+	oneVersion
 	why   string
 	asked *[]string
 }
@@ -52,7 +54,7 @@ func TestAHostStaysWhatItIsUntilItIsLetGo(t *testing.T) {
 			require.NoError(t, n.writeRecord(tt.rec))
 			var asked []string
 			cfg := n.Config
-			cfg.Worker, cfg.Peers = true, cluster{site{tt.version}, tt.why, &asked}
+			cfg.Worker, cfg.Peers = true, cluster{oneVersion{tt.version}, tt.why, &asked}
 			cfg.Members = append([]peers.Member{member(n.Host, fleet.Worker)}, tt.members...)
 			err := ChangeRole(t.Context(), cfg)
 			require.Equal(t, tt.asked, asked)
@@ -86,8 +88,9 @@ func TestAHostThatNeverWasANodeNeedsNobodyToLetItGo(t *testing.T) {
 // than the fleet's, as who lets it go has the fleet.
 func TestWhoIsLetGo(t *testing.T) {
 	t.Parallel()
-	api := &fakeAPI{nodes: nodes{}.and("a", "v1.36.3", true, true).and("b", "v1.36.3", false, true).and("c", "v1.36.3", true, false)}
-	server := api.serve(t)
+	nodes, mux := kubeapitest.Nodes{}.And("a", "v1.36.3", true, true).And("b", "v1.36.3", false, true).And("c", "v1.36.3", true, false), http.NewServeMux()
+	nodes.Handle(mux)
+	server := kubeapitest.Serve(t, mux)
 	for _, tt := range []struct {
 		name, host string
 		role       fleet.Role

@@ -25,6 +25,9 @@ func (n *node) mayUpgrade(rec record, now time.Time) error {
 	return nil
 }
 
+// older tells whether a version is lower than another.
+func older(a, b string) bool { return fleet.VersionOf(a).Compare(fleet.VersionOf(b)) < 0 }
+
 func times(count int) string {
 	if count == 1 {
 		return "once"

@@ -1,9 +1,7 @@
 package kubeadm
 
 import (
-	"crypto/tls"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi/kubeapitest"
 )
 
 // TestWhatManifestsSayIsShownBeforeAnUpgrade: the kubelet takes a while to do what a
@@ -22,7 +21,7 @@ func TestWhatManifestsSayIsShownBeforeAnUpgrade(t *testing.T) {
 		`{"spec": {"containers": [{"image": "registry.example.com/etcd:3.6.8"}]}}`,
 		`{"spec": {"containers": [{"image": "registry.example.com/etcd:3.6.6"}]}}`,
 	}
-	api := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := kubeapitest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next := answers[0]
 		if answers = answers[1:]; next == "" || r.URL.Path != "/api/v1/namespaces/kube-system/pods/etcd-store-042-a" {
 			http.NotFound(w, r)
@@ -30,12 +29,6 @@ func TestWhatManifestsSayIsShownBeforeAnUpgrade(t *testing.T) {
 		}
 		_, _ = w.Write([]byte(next))
 	}))
-	certificate, authority := certificateFor(t, "kubernetes")
-	api.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
-	api.StartTLS()
-	t.Cleanup(api.Close)
-	server := kubeapi.New(api.Listener.Addr().String(), authority, certificate)
-	t.Cleanup(server.Close)
 
 	file := filepath.Join(t.TempDir(), "etcd.yaml")
 	require.NoError(t, mirrors(t.Context(), server, file, "store-042-a"), "there is nothing to be shown")

@@ -7,9 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
@@ -24,7 +24,7 @@ func (n *node) whole(ctx context.Context) error {
 	}
 	defer store.CloseIdleConnections()
 	if err := store.healthy(ctx); err != nil {
-		return wait("etcd is not whole: %w", err)
+		return site.Wait("etcd is not whole: %w", err)
 	}
 	in, err := store.members(ctx)
 	if err != nil {
@@ -38,7 +38,7 @@ func (n *node) whole(ctx context.Context) error {
 		err = server.Ready(ctx)
 		server.Close()
 		if err != nil {
-			return wait("the API server of %s does not answer: %w", m.Name, err)
+			return site.Wait("the API server of %s does not answer: %w", m.Name, err)
 		}
 	}
 	return nil
@@ -66,7 +66,7 @@ func (n *node) leave(ctx context.Context, rec *record) error {
 	if n.Worker {
 		return n.tellControlPlane(ctx, func(ctx context.Context, m peers.Member) error {
 			if known, err := n.Peers.Cluster(ctx, m); err != nil || older(known.Version, n.Cluster.Version) {
-				return errors.Join(err, wait("%s does not run %s yet", m.Name, n.Cluster.Version))
+				return errors.Join(err, site.Wait("%s does not run %s yet", m.Name, n.Cluster.Version))
 			}
 			return n.Peers.Away(ctx, m)
 		})
@@ -79,7 +79,7 @@ func (n *node) leave(ctx context.Context, rec *record) error {
 	if err := n.whole(ctx); err != nil {
 		return err
 	}
-	return enter(ctx, server, n.Host, n.Cluster.Version, 1)
+	return site.Enter(ctx, server, n.Host, n.Cluster.Version, 1)
 }
 
 // back tells the cluster that this host is there again.
@@ -158,23 +158,16 @@ func (n *node) makeRoom(ctx context.Context, server *kubeapi.Server, name string
 
 // cameBack notes that a host is not away any more, and lets pods come to it again.
 func (n *node) cameBack(ctx context.Context, server *kubeapi.Server, name string) error {
-	r, _, err := readRegister(ctx, server)
-	if err != nil || r.Data[name] == "" {
+	away, before, err := site.Away(ctx, server, name)
+	if err != nil || !away {
 		return err
 	}
-	if !strings.HasSuffix(r.Data[name], cordoned) {
+	if !before {
 		if err := n.kubectl(ctx, "uncordon", name); err != nil {
 			return err
 		}
 	}
-	nodes, err := server.Nodes(ctx)
-	if err != nil {
-		return err
-	}
-	return change(ctx, server, nodes, func(away map[string]string) error {
-		delete(away, name)
-		return nil
-	})
+	return site.Back(ctx, server, name)
 }
 
 // drain moves a node's pods. Where not all have moved in time, the error says what

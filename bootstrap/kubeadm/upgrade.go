@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
@@ -64,7 +65,7 @@ func (n *node) upgrade(ctx context.Context, rec record) error {
 		return n.restore(ctx, rec)
 	}
 	if err := n.leave(ctx, &rec); err != nil {
-		return wait("upgrade from %s to %s waits: %w", rec.version(), n.Cluster.Version, err)
+		return site.Wait("upgrade from %s to %s waits: %w", rec.version(), n.Cluster.Version, err)
 	}
 	if err := n.takeSteps(ctx, &rec, old); err != nil {
 		return err

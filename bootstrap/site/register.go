@@ -1,4 +1,4 @@
-package kubeadm
+package site
 
 import (
 	"context"
@@ -34,8 +34,10 @@ type register struct {
 // cordoned follows the version of a host that somebody had cordoned before.
 const cordoned = " was cordoned"
 
-// enter notes that a host is away for a version, if it may be.
-func enter(ctx context.Context, server *kubeapi.Server, name, version string, limit int) error {
+// Enter notes that a host is away for a version, if it may be: of the control plane one
+// at a time, while nobody else is; then workers, no more than limit that are away or not
+// Ready. The error of one that has to wait says for what.
+func Enter(ctx context.Context, server *kubeapi.Server, name, version string, limit int) error {
 	nodes, err := server.Nodes(ctx)
 	if err != nil {
 		return err
@@ -74,11 +76,29 @@ func change(ctx context.Context, server *kubeapi.Server, nodes []kubeapi.Node, b
 		method, path = http.MethodPost, registerFolder
 	}
 	if err := server.Send(ctx, method, path, r); kubeapi.Conflict(err) {
-		return wait("another host changed who is away at the same time")
+		return Wait("another host changed who is away at the same time")
 	} else if err != nil {
 		return err
 	}
 	return nil
+}
+
+// Away tells whether a host is noted as away, and whether somebody had cordoned its node before.
+func Away(ctx context.Context, server *kubeapi.Server, name string) (away, before bool, err error) {
+	r, _, err := readRegister(ctx, server)
+	return r.Data[name] != "", strings.HasSuffix(r.Data[name], cordoned), err
+}
+
+// Back notes that a host is not away any more.
+func Back(ctx context.Context, server *kubeapi.Server, name string) error {
+	nodes, err := server.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	return change(ctx, server, nodes, func(away map[string]string) error {
+		delete(away, name)
+		return nil
+	})
 }
 
 func readRegister(ctx context.Context, server *kubeapi.Server) (r register, found bool, err error) {
@@ -98,21 +118,21 @@ func indexOf(nodes []kubeapi.Node, name string) int {
 	return slices.IndexFunc(nodes, func(o kubeapi.Node) bool { return o.Metadata.Name == name })
 }
 
-// errTurn reports that it is another's turn. It says what is waited for.
-type errTurn struct{ error }
+// WaitError reports that it is another's turn. It says what is waited for.
+type WaitError struct{ error }
 
-func (e errTurn) Unwrap() error { return e.error }
+// Wait makes one.
+func Wait(format string, args ...any) error { return WaitError{fmt.Errorf(format, args...)} }
 
-func wait(format string, args ...any) error { return errTurn{fmt.Errorf(format, args...)} }
+func (e WaitError) Unwrap() error { return e.error }
 
 // Hint says that this is no fault.
-func (errTurn) Hint() string { return "it goes on by itself once that is over" }
+func (WaitError) Hint() string { return "it goes on by itself once that is over" }
 
 // Poll is how often it is worth to ask whether that is over.
-func (errTurn) Poll() time.Duration { return 10 * time.Second }
+func (WaitError) Poll() time.Duration { return 10 * time.Second }
 
-// mayLeave tells whether a host may be away: of the control plane one at a time, while
-// nobody else is; then workers, no more than limit that are away or not Ready.
+// mayLeave tells whether a host may be away.
 func mayLeave(name, version string, away map[string]string, nodes []kubeapi.Node, limit int) error {
 	self := indexOf(nodes, name)
 	if self < 0 {
@@ -128,19 +148,17 @@ func mayLeave(name, version string, away map[string]string, nodes []kubeapi.Node
 		isAway := away[other] != ""
 		switch {
 		case isAway && (nodes[self].ControlPlane() || o.ControlPlane()):
-			return wait("%s is being upgraded just now", other)
+			return Wait("%s is being upgraded just now", other)
 		case o.ControlPlane() && !ready:
-			return wait("%s of the control plane is not Ready", other)
-		case !nodes[self].ControlPlane() && o.ControlPlane() && older(o.Status.NodeInfo.KubeletVersion, version):
-			return wait("%s of the control plane runs %s still", other, o.Status.NodeInfo.KubeletVersion)
+			return Wait("%s of the control plane is not Ready", other)
+		case !nodes[self].ControlPlane() && o.ControlPlane() && fleet.VersionOf(o.Status.NodeInfo.KubeletVersion).Compare(fleet.VersionOf(version)) < 0:
+			return Wait("%s of the control plane runs %s still", other, o.Status.NodeInfo.KubeletVersion)
 		case !o.ControlPlane() && (isAway || !ready):
 			gone = append(gone, other)
 		}
 	}
 	if !nodes[self].ControlPlane() && len(gone) >= limit {
-		return wait("%s away or not Ready, and maxUnavailable is %d", strings.Join(gone, ", "), limit)
+		return Wait("%s away or not Ready, and maxUnavailable is %d", strings.Join(gone, ", "), limit)
 	}
 	return nil
 }
-
-func older(a, b string) bool { return fleet.VersionOf(a).Compare(fleet.VersionOf(b)) < 0 }
