@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/bootstrap/settings"
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/fleet"
@@ -30,8 +31,8 @@ func (soloDriver) Needs(d fleet.Distribution) []string { return soloNeeds(d) }
 // Shares is true: workers join the cluster of their site, see package peers.
 func (soloDriver) Shares() bool { return true }
 
-// SharesControlPlane is false: one server makes the cluster.
-func (soloDriver) SharesControlPlane() bool { return false }
+// SharesControlPlane tells whether servers join that which makes the cluster.
+func (s soloDriver) SharesControlPlane() bool { return !s.Kind("").Alone }
 
 func (s soloDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 	kind, worker := s.Kind(req.Dir), req.self().Role == fleet.Worker
@@ -69,7 +70,7 @@ func (s soloDriver) Backup(ctx context.Context, dir, into string) error {
 
 // Leave takes a removed host apart, once its cluster has let it go.
 func (s soloDriver) Leave(ctx context.Context, req Request) error {
-	if err := solo.Leave(ctx, s.Kind(req.Dir), req.Dir, req.Host); err != nil {
+	if err := solo.Leave(ctx, s.Kind(req.Dir), req.Dir, site.Hosts{Host: req.Host, Members: req.Members}); err != nil {
 		return err
 	}
 	return settings.TakeBack(ctx, filepath.Dir(req.Dir), req.Log)

@@ -99,7 +99,8 @@ type story struct {
 	hosts map[string]*testhost.Host
 }
 
-const patience = 5 * time.Minute
+// patience is for what two cores take that have four hosts, and perhaps other work.
+const patience = 10 * time.Minute
 
 func (s *story) context() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), patience)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
+	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 const (
@@ -45,7 +46,7 @@ func (p Program) Ensure(ctx context.Context, want solo.Wanted) error {
 	}
 	return solo.Ensure(ctx, solo.Config{
 		Kind: p.Kind(want.Dir), Wanted: want,
-		Files:   func(address string) map[string]string { return files(want, address) },
+		Files:   func(address, _ string) map[string]string { return files(want, address) },
 		Install: func(address string) []string { return install(want, address) },
 	})
 }
@@ -57,7 +58,7 @@ func backups(dir string) string { return filepath.Join(dir, "backups") }
 func (Program) Kind(dir string) solo.Kind {
 	return solo.Kind{
 		Name: "k0s", Unit: "k0scontroller", Agent: "k0sworker", Kubeconfig: data + "/pki/admin.conf", Kubelet: data + "/kubelet.conf",
-		Kubectl: kubectl, Admit: admit,
+		Kubectl: kubectl, Admit: admit, Alone: true,
 		Images: data + "/images", Record: data + "/containerd/holdfast-imports.json",
 		List: func(program string) []string {
 			return []string{program, "ctr", "--namespace", "k8s.io", "--address", "/run/k0s/containerd.sock", "images", "list", "-q"}
@@ -82,7 +83,7 @@ func kubectl(program, kubeconfig string, words ...string) []string {
 }
 
 // admit has the program make a token that makes a worker.
-func admit(ctx context.Context, program string) ([]byte, error) {
+func admit(ctx context.Context, program string, _ bool) (peers.Material, error) {
 	var words bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, newToken()...)
 	cmd.Stderr = &words
@@ -90,7 +91,7 @@ func admit(ctx context.Context, program string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a token for a worker: %w: %s", err, system.Reason(words.String()))
 	}
-	return bytes.TrimSpace(token), nil
+	return peers.Material{solo.TokenFile: bytes.TrimSpace(token)}, nil
 }
 
 func newToken() []string {

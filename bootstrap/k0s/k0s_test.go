@@ -86,10 +86,10 @@ func TestATokenIsWhatIsPrinted(t *testing.T) {
 		require.NoError(t, os.WriteFile(file, []byte("#!/bin/sh\n"+script), 0o755))
 		return file
 	}
-	token, err := admit(t.Context(), program("echo a warning >&2; echo \"$@\""))
+	token, err := admit(t.Context(), program("echo a warning >&2; echo \"$@\""), true)
 	require.NoError(t, err)
-	require.Equal(t, "token create --role=worker --expiry=1h", string(token))
-	_, err = admit(t.Context(), program("echo is the server running? >&2; exit 1"))
+	require.Equal(t, "token create --role=worker --expiry=1h", string(token[solo.TokenFile]))
+	_, err = admit(t.Context(), program("echo is the server running? >&2; exit 1"), true)
 	require.ErrorContains(t, err, "make a token for a worker: exit status 1: is the server running?")
 }
 

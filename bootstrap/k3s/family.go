@@ -2,11 +2,13 @@ package k3s
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
+	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 // Family is one of the distributions that are k3s, or made of it.
@@ -20,6 +22,7 @@ type Family struct {
 
 	agentType  string   // of an agent's unit
 	own        []string // lines of the configuration that the others do not have
+	first      string   // and one of the server that makes the cluster
 	unitOwn    []string // and of the unit
 	interfaces []string // of the network that it makes
 	leaves     []string // folders that only its uninstallation removes
@@ -28,10 +31,10 @@ type Family struct {
 // K3s keeps its datastore in etcd from the start: only so can it be kept by its own command, and be shared later.
 var K3s = Family{
 	Name: "k3s", unit: "k3s", data: "/var/lib/rancher/k3s",
-	list:       "PROGRAM ctr images list -q",
-	kube:       "PROGRAM kubectl",
-	agentType:  "exec",
-	own:        []string{"cluster-init: true", "https-listen-port: PORT"},
+	list:      "PROGRAM ctr images list -q",
+	kube:      "PROGRAM kubectl",
+	agentType: "exec",
+	own:       []string{"https-listen-port: PORT"}, first: "cluster-init: true",
 	interfaces: []string{"flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "kube-ipvs0"},
 	leaves:     []string{"/run/flannel"},
 }
@@ -68,16 +71,29 @@ func (f Family) kubectl(program, kubeconfig string, words ...string) []string {
 	return append(append(own, "--kubeconfig="+kubeconfig), words...)
 }
 
-// agentToken is where a server writes what agents join with, in the secure format.
-func (f Family) agentToken() string { return f.data + "/server/agent-token" }
+// admit is what others join with: the program writes tokens in the secure format, by
+// which the server is known, too.
+func (f Family) admit(dir string, worker bool) (peers.Material, error) {
+	if worker {
+		token, err := os.ReadFile(f.tokenOf("agent-token"))
+		return peers.Material{tokenFile: token}, err
+	}
+	token, err := os.ReadFile(f.tokenOf("token"))
+	agents, failed := os.ReadFile(filepath.Join(dir, agentTokenFile))
+	return peers.Material{tokenFile: token, agentTokenFile: agents}, errors.Join(err, failed)
+}
+
+// tokenOf is where a server writes what others join with.
+func (f Family) tokenOf(name string) string { return f.data + "/server/" + name }
 
 func (f Family) etc() string { return "/etc/rancher/" + f.Name }
 
 // Kind is what the family calls its things.
-func (f Family) Kind(string) solo.Kind {
+func (f Family) Kind(dir string) solo.Kind {
 	return solo.Kind{
 		Name: f.Name, Unit: f.unit, Agent: f.Name + "-agent", Kubeconfig: filepath.Join(f.etc(), f.Name+".yaml"), Kubelet: f.data + "/agent/kubelet.kubeconfig",
-		Kubectl: f.kubectl, Admit: func(context.Context, string) ([]byte, error) { return os.ReadFile(f.agentToken()) },
+		Kubectl: f.kubectl, Shared: []string{agentTokenFile},
+		Admit:  func(_ context.Context, _ string, worker bool) (peers.Material, error) { return f.admit(dir, worker) },
 		Images: f.data + "/agent/images", Once: ".cache.json", Record: f.data + "/agent/containerd/holdfast-imports.json",
 		List:      func(program string) []string { return strings.Fields(strings.ReplaceAll(f.list, "PROGRAM", program)) },
 		Snapshot:  func(name, _ string) []string { return []string{"etcd-snapshot", "save", "--name", name} },

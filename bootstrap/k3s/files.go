@@ -16,10 +16,10 @@ import (
 )
 
 // files are the configuration and the unit, path → content.
-func (f Family) files(want solo.Wanted, address string) map[string]string {
-	config := f.config(want, address)
+func (f Family) files(want solo.Wanted, address, through string) map[string]string {
+	config := f.config(want, address, through)
 	if want.Worker {
-		config = f.agentConfig(want, address)
+		config = f.agentConfig(want, address, through)
 	}
 	return map[string]string{
 		filepath.Join(f.etc(), "config.yaml"):                              config,
@@ -64,13 +64,18 @@ func (f Family) node(want solo.Wanted, address string, own ...string) []string {
 }
 
 // agentConfig is the configuration file of a worker.
-func (f Family) agentConfig(want solo.Wanted, address string) string {
-	server := net.JoinHostPort(want.Server().Network.Address, strconv.Itoa(f.supervisor(want.Cluster.APIPort)))
-	return strings.Join(f.node(want, address, "server: https://"+server), "\n") + "\n"
+func (f Family) agentConfig(want solo.Wanted, address, through string) string {
+	return strings.Join(f.node(want, address, f.server(want, through)), "\n") + "\n"
 }
 
-// config is the configuration file of a server.
-func (f Family) config(want solo.Wanted, address string) string {
+// server is the line that says whom a node joins.
+func (f Family) server(want solo.Wanted, through string) string {
+	return "server: https://" + net.JoinHostPort(through, strconv.Itoa(f.supervisor(want.Cluster.APIPort)))
+}
+
+// config is the configuration file of a server. Whom it joins counts only until it has
+// joined: https://docs.k3s.io/datastore/ha-embedded
+func (f Family) config(want solo.Wanted, address, through string) string {
 	c := want.Cluster
 	lines := f.node(want, address,
 		"write-kubeconfig-mode: \"0600\"",
@@ -80,6 +85,12 @@ func (f Family) config(want solo.Wanted, address string) string {
 	)
 	if agents := filepath.Join(want.Dir, agentTokenFile); system.Exists(agents) {
 		lines = append(lines, "agent-token-file: "+agents)
+	}
+	switch {
+	case through != "":
+		lines = append(lines, f.server(want, through))
+	case f.first != "":
+		lines = append(lines, f.first)
 	}
 	for _, line := range f.own {
 		lines = append(lines, strings.ReplaceAll(line, "PORT", fmt.Sprint(c.APIPort)))

@@ -14,22 +14,18 @@ import (
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	alone := solo.Wanted{Dir: t.TempDir(), Host: "store-042-a", Site: solo.Site{Members: site[:1]}}
-	require.NoError(t, K3s.makeTokens(alone))
+	require.NoError(t, makeTokens(alone))
 	require.FileExists(t, filepath.Join(alone.Dir, tokenFile))
 	require.NoFileExists(t, filepath.Join(alone.Dir, agentTokenFile))
-	require.NotContains(t, K3s.config(alone, "10.0.0.42"), "agent-token-file")
+	require.NotContains(t, K3s.config(alone, "10.0.0.42", ""), "agent-token-file")
 
 	several := alone
 	several.Members = site
-	require.NoError(t, K3s.makeTokens(several))
+	require.NoError(t, makeTokens(several))
 	server, err := os.ReadFile(filepath.Join(alone.Dir, tokenFile))
 	require.NoError(t, err)
 	agents, err := os.ReadFile(filepath.Join(alone.Dir, agentTokenFile))
 	require.NoError(t, err)
 	require.NotEqual(t, server, agents)
-	require.Contains(t, K3s.config(alone, "10.0.0.42"), "agent-token-file: "+alone.Dir, "it stays when the site has one host again: nothing restarts")
-
-	worker := solo.Wanted{Dir: t.TempDir(), Host: "store-042-b", Worker: true, Site: solo.Site{Members: site}}
-	require.NoError(t, K3s.makeTokens(worker))
-	require.NoFileExists(t, filepath.Join(worker.Dir, tokenFile), "a worker is given its own")
+	require.Contains(t, K3s.config(alone, "10.0.0.42", ""), "agent-token-file: "+alone.Dir, "it stays when the site has one host again: nothing restarts")
 }

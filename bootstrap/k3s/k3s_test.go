@@ -1,6 +1,7 @@
 package k3s
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -33,10 +34,13 @@ func TestFiles(t *testing.T) {
 					Mirrors: map[string][]string{"docker.io": {"https://mirror.example.com/v2/docker", "https://registry-1.docker.io"}},
 					Logins:  map[string]containerd.Login{"mirror.example.com": {Username: "fleet", Password: `p"\`}},
 				}}
-			require.NoError(t, f.makeTokens(cfg))
-			written(t, table, "", "key", f.files(cfg, "10.0.0.42"), dir)
+			require.NoError(t, makeTokens(cfg))
+			written(t, table, "", "key", f.files(cfg, "10.0.0.42", ""), dir)
+			cfg.Host = "store-042-c"
+			next := filepath.Join(f.etc(), "config.yaml")
+			written(t, table, "next-", "key", map[string]string{next: f.files(cfg, "10.0.0.44", "10.0.0.42")[next]}, dir)
 			cfg.Host, cfg.Worker = "store-042-b", true
-			written(t, table, "agent-", "agent key", f.files(cfg, "10.0.0.43"), dir)
+			written(t, table, "agent-", "agent key", f.files(cfg, "10.0.0.43", "10.0.0.42"), dir)
 			kind := f.Kind(dir)
 			for _, words := range [][]string{kind.Snapshot("holdfast-before-v1.36.4-k3s1", ""), kind.Forget("holdfast-backup-store-042-a-1764166800"), kind.Restore("/snapshot")} {
 				_, err = table.Command(words)
@@ -51,7 +55,7 @@ func TestFiles(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.NoError(t, table.Check("path", kind.Kubeconfig, ""))
-			require.NoError(t, table.Check("path", f.agentToken(), ""))
+			require.NoError(t, errors.Join(table.Check("path", f.tokenOf("token"), ""), table.Check("path", f.tokenOf("agent-token"), "")))
 			require.NoError(t, table.Check("path", kind.Kubelet, ""))
 			require.NoError(t, table.Check("path", kind.Images+"/"+kind.Once, ""))
 			require.NoError(t, table.Check("path", kind.Images+"/holdfast-layers.tar", ""))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -12,8 +11,6 @@ import (
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
-	"github.com/holdfast-fleet/holdfast/bootstrap/system"
-	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
 
@@ -121,30 +118,7 @@ func (n *node) isLetGo(ctx context.Context, rec record) error {
 	if _, err := n.credentials(); rec.Step == stepJoin && errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	var errs []error
-	for _, m := range n.others() {
-		if m.Role != fleet.ControlPlane || m.Network.Address == "" {
-			continue
-		}
-		server, err := n.serverOf(m)
-		if err != nil {
-			return err
-		}
-		err = server.Get(ctx, "/api/v1/nodes/"+n.Host, nil)
-		server.Close()
-		if kubeapi.NotFound(err) {
-			return nil
-		}
-		errs = append(errs, err)
-	}
-	if len(errs) == 0 {
-		return system.Refuse("this host is removed, and no control-plane host is left that could let it go: it stays as it is",
-			"to take it apart, run holdfast reset on it")
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("ask whether the cluster has let this host go: %w", err)
-	}
-	return system.Refuse("this host is removed, and waits for its cluster to let it go", "look at a control-plane host that stays: holdfast status")
+	return n.site().LetGo(ctx, n.serverOf)
 }
 
 // depart takes a node apart that its cluster has let go. That it has is written down

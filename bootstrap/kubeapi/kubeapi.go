@@ -25,14 +25,20 @@ import (
 // maxAnswer is the largest answer that is read, in bytes.
 const maxAnswer = 8 << 20
 
-// Server is what listens on this host for a cluster's API. It is closed after use.
+// Server is what listens for a cluster's API. It is closed after use.
 type Server struct {
 	base   string
 	client http.Client
 }
 
-// Open takes the administrator's rights from a kubeconfig, as kubeadm, k3s, RKE2 and k0s write it.
+// Open takes the administrator's rights from a kubeconfig, as kubeadm, k3s, RKE2 and
+// k0s write it, to the server of this host.
 func Open(kubeconfig string, port int) (*Server, error) {
+	return OpenAt(kubeconfig, "127.0.0.1", port)
+}
+
+// OpenAt does so to that of another host of the control plane.
+func OpenAt(kubeconfig, host string, port int) (*Server, error) {
 	pair, err := credentials(kubeconfig)
 	if err != nil {
 		return nil, err
@@ -45,7 +51,7 @@ func Open(kubeconfig string, port int) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), pool, admin), nil
+	return New(net.JoinHostPort(host, strconv.Itoa(port)), pool, admin), nil
 }
 
 // New asks at an address, as who has the certificate; the server shows one of the

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +37,11 @@ func (h Hosts) Others() []peers.Member {
 		}
 	}
 	return list
+}
+
+// Servers are the others that are of the control plane.
+func (h Hosts) Servers() []peers.Member {
+	return slices.DeleteFunc(h.Others(), func(m peers.Member) bool { return m.Role != fleet.ControlPlane })
 }
 
 // First is the name of the member that makes the cluster.

@@ -149,6 +149,10 @@ func (n *node) makeRoom(ctx context.Context, rec *record, address string) error 
 
 // mayRestore refuses a backup that this host's cluster cannot become, as it is.
 func (n *node) mayRestore(rec record) error {
+	if len(n.Members) > 1 {
+		return system.Refuse("a site of several hosts of type "+n.Name+" is not made of a backup",
+			"take the others out with state: removed, restore, and register them anew")
+	}
 	if rec.Step == stepUpgrade || rec.Step == stepReady && rec.Cluster.Version != n.Cluster.Version {
 		return system.Refuse("a cluster goes back to a backup only while its version stays", "let the upgrade end, or set the version back; or drop the backup: holdfast restore --forget")
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/fleet"
@@ -16,7 +18,7 @@ import (
 // Site is what a node knows of the other hosts of its site.
 type Site struct {
 	Members []peers.Member // active hosts of the site, this one among them
-	Removed []string       // hosts that the site had, which the server takes out
+	Removed []string       // hosts that the site had, which the servers take out
 	Peers   Peers          // reaches the others
 }
 
@@ -26,80 +28,152 @@ type Peers interface {
 	Join(ctx context.Context, through peers.Member) (peers.Material, error)
 }
 
-// TokenFile is the name of the file in a worker's own folder that has what it joins with.
+// TokenFile is the name of the file in our own folder that has what a host joins with.
 const TokenFile = "token"
 
-// Server is the host that makes the cluster.
-func (s Site) Server() peers.Member {
+// servers are the members that are of the control plane.
+func (s Site) servers() (list []peers.Member) {
 	for _, m := range s.Members {
 		if m.Role == fleet.ControlPlane {
-			return m
+			list = append(list, m)
 		}
 	}
-	return peers.Member{}
+	return list
 }
 
-// mayBegin refuses that a server which has lost its data makes a second cluster, while
-// hosts of the site are part of the first, and a backup for more than one host.
-func (n *node) mayBegin(ctx context.Context, rec record) error {
-	if n.From != "" && len(n.Members) > 1 {
-		return system.Refuse("a site of several hosts of type "+n.Name+" is not made of a backup",
-			"take the others out with state: removed, restore, and register them anew")
+func (n *node) site() site.Hosts {
+	return site.Hosts{Host: n.Host, Members: n.Members, Peers: n.Peers}
+}
+
+// joinedBy is the address of the server that a node was made by. A worker whose server
+// is gone looks for the cluster at another: a server knows where it is.
+func (n *node) joinedBy(rec record) string {
+	servers := n.servers()
+	if !n.Worker || len(servers) == 0 || slices.ContainsFunc(servers, func(m peers.Member) bool { return m.Network.Address == rec.Through }) {
+		return rec.Through
 	}
-	if rec.Step != "" || n.Worker || n.Peers == nil {
+	return servers[0].Network.Address
+}
+
+// isNoLongerFirst tells whether the host began a cluster that is another's to make, since a
+// commit says so. As long as it knows of that attempt the other would wait for it.
+func (n *node) isNoLongerFirst(rec record) bool {
+	return rec.Step == stepInstall && !rec.Worker && rec.Through == "" && n.From == "" && len(n.site().Others()) > 0 && n.Host != n.site().First()
+}
+
+// join finds out how the host becomes part of its site's cluster, or goes to another
+// version with it, and gets what that takes. One that makes the cluster needs nobody.
+func (n *node) join(ctx context.Context, made bool) error {
+	var through *peers.Member
+	var err error
+	if n.Worker {
+		through, err = n.mayRun(ctx, made)
+	} else if through, err = n.site().Origin(ctx, n.log); err == nil && through != nil {
+		err = n.mayJoin(ctx, *through)
+	}
+	if err != nil || made {
+		return err
+	}
+	if through == nil {
+		n.through = ""
 		return nil
 	}
-	for _, m := range n.Members {
-		if m.Name == n.Host || m.Network.Address == "" {
-			continue
+	n.through = through.Network.Address
+	if system.Exists(n.Kubelet) {
+		return nil
+	}
+	return n.take(ctx, *through)
+}
+
+// take gets what joining takes, which may hold for a while only.
+func (n *node) take(ctx context.Context, through peers.Member) error {
+	material, err := n.Peers.Join(ctx, through)
+	if err != nil {
+		return fmt.Errorf("join through %s: %w", through.Name, err)
+	}
+	names := []string{TokenFile}
+	if !n.Worker {
+		names = append(names, n.Shared...)
+	}
+	for _, name := range names {
+		if len(material[name]) == 0 {
+			return fmt.Errorf("join through %s: it gave no %s", through.Name, name)
 		}
-		if known, err := n.Peers.Cluster(ctx, m); err == nil && known.Known {
-			return system.Refuse(fmt.Sprintf("%s is part of a cluster, or was, and this host, which is the one that makes it, has none", m.Name),
-				"to restore it, take the others out with state: removed first; to begin anew, run holdfast reset on each of them")
+		if err := os.MkdirAll(n.Dir, 0o700); err != nil {
+			return err
+		}
+		if err := durable.WriteFile(filepath.Join(n.Dir, name), material[name], 0o600); err != nil {
+			return err
 		}
 	}
+	n.given = true
 	return nil
 }
 
-// mayRun says whether a worker may become a node of its version, or go to it: no
-// kubelet is newer than its API server, see https://kubernetes.io/releases/version-skew-policy/.
-// One that was never Ready is given what it joins with, which may hold for a while only.
-func (n *node) mayRun(ctx context.Context, made bool) error {
-	server := n.Server()
-	if n.Peers == nil || server.Name == "" {
-		return system.Refuse("this host is a worker, and its site has no control plane", "register a host of the site as such")
+// drop takes away what an attempt left that was to become something else: a cluster of
+// this host's own, or a part of another's.
+func (n *node) drop(ctx context.Context) error {
+	n.log.Info("an attempt was cut off; starting again")
+	if err := n.uninstall(ctx); err != nil {
+		return err
 	}
-	known, err := n.Peers.Cluster(ctx, server)
-	switch {
-	case err != nil:
-		return fmt.Errorf("join through %s: %w", server.Name, err)
-	case !known.Gives:
-		return system.Refuse(server.Name+" runs no cluster that this host could join just now", "it joins by itself once that is ready; look there: holdfast status")
-	case fleet.VersionOf(known.Version).Compare(fleet.VersionOf(n.Cluster.Version)) < 0:
-		return system.Refuse(fmt.Sprintf("%s runs %s, and this host is to run %s", server.Name, known.Version, n.Cluster.Version),
-			"it follows by itself once the control plane is upgraded; look there: holdfast status")
-	case made:
-		return nil
+	for _, name := range append([]string{TokenFile}, n.Shared...) {
+		if err := os.RemoveAll(filepath.Join(n.Dir, name)); err != nil {
+			return err
+		}
 	}
-	material, err := n.Peers.Join(ctx, server)
-	if err != nil {
-		return fmt.Errorf("join through %s: %w", server.Name, err)
+	return os.RemoveAll(n.recordFile())
+}
+
+// mayJoin refuses a server that would be of another version than the cluster: that is
+// upgraded first, host by host.
+func (n *node) mayJoin(ctx context.Context, through peers.Member) error {
+	known, err := n.Peers.Cluster(ctx, through)
+	if err != nil || known.Version == n.Cluster.Version {
+		return err
 	}
-	if len(material[TokenFile]) == 0 {
-		return fmt.Errorf("join through %s: it gave no %s", server.Name, TokenFile)
+	return system.Refuse(fmt.Sprintf("%s runs %s, and this host is to join with %s", through.Name, known.Version, n.Cluster.Version),
+		"it joins by itself once the control plane is upgraded; look there: holdfast status")
+}
+
+// mayRun returns the server that lets a worker become a node of its version, or go to
+// it: no kubelet is newer than its API server, see
+// https://kubernetes.io/releases/version-skew-policy/. One that is a node waits for all of them.
+func (n *node) mayRun(ctx context.Context, made bool) (through *peers.Member, err error) {
+	servers := n.servers()
+	if n.Peers == nil || len(servers) == 0 {
+		return nil, system.Refuse("this host is a worker, and its site has no control plane", "register a host of the site as such")
 	}
-	n.given = true
-	return durable.WriteFile(filepath.Join(n.Dir, TokenFile), material[TokenFile], 0o600)
+	answers := n.site().Ask(ctx)
+	var missing []error
+	for i, m := range servers {
+		known := answers[m.Name]
+		switch {
+		case known.Err != nil:
+			missing = append(missing, fmt.Errorf("join through %s: %w", m.Name, known.Err))
+		case !known.Gives:
+			missing = append(missing, system.Refuse(m.Name+" runs no cluster that this host could join just now", "it joins by itself once that is ready; look there: holdfast status"))
+		case fleet.VersionOf(known.Version).Compare(fleet.VersionOf(n.Cluster.Version)) < 0:
+			return nil, system.Refuse(fmt.Sprintf("%s runs %s, and this host is to run %s", m.Name, known.Version, n.Cluster.Version),
+				"it follows by itself once the control plane is upgraded; look there: holdfast status")
+		case through == nil:
+			through = &servers[i]
+		}
+	}
+	if len(missing) > 0 && (made || through == nil) {
+		return nil, missing[0]
+	}
+	return through, nil
 }
 
 // joined tells whether the cluster has this host's node, Ready.
 func (n *node) joined(ctx context.Context) error {
-	known, err := n.Peers.Cluster(ctx, n.Server())
-	if err != nil {
-		return err
+	errs := []error{errors.New("the cluster does not have node " + n.Host + " as Ready")}
+	for _, answer := range n.site().Ask(ctx) {
+		if slices.ContainsFunc(answer.Nodes, func(o peers.Node) bool { return o.Name == n.Host && o.Ready }) {
+			return nil
+		}
+		errs = append(errs, answer.Err)
 	}
-	if !slices.ContainsFunc(known.Nodes, func(o peers.Node) bool { return o.Name == n.Host && o.Ready }) {
-		return errors.New("the cluster does not have node " + n.Host + " as Ready")
-	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,8 +14,8 @@ import (
 	"github.com/holdfast-fleet/holdfast/peers"
 )
 
-// site has a server and a worker.
-var site = []peers.Member{
+// members are a server and a worker.
+var members = []peers.Member{
 	{Name: "store-042-a", Role: fleet.ControlPlane, Network: fleet.Network{Address: "10.0.0.42"}},
 	{Name: "store-042-b", Role: fleet.Worker, Network: fleet.Network{Address: "10.0.0.43"}},
 }
@@ -66,8 +67,8 @@ func TestWhatAWorkerMayRun(t *testing.T) {
 			if tt.off {
 				o.known = nil
 			}
-			n := newNode(Config{Wanted: Wanted{Dir: dir, Host: "store-042-b", Worker: true, Site: Site{Members: site, Peers: o}, Cluster: Cluster{Version: "v1.36.3+k3s1"}}})
-			err := n.mayRun(t.Context(), tt.made)
+			n := newNode(Config{Wanted: Wanted{Dir: dir, Host: "store-042-b", Worker: true, Site: Site{Members: members, Peers: o}, Cluster: Cluster{Version: "v1.36.3+k3s1"}}})
+			err := n.join(t.Context(), tt.made)
 			require.Equal(t, tt.asks, asked)
 			if tt.want != "" {
 				require.ErrorContains(t, err, tt.want)
@@ -102,11 +103,12 @@ func TestAWorkerIsGivenATokenUntilItHasJoined(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			asked, n := 0, testNode(t)
-			n.Host, n.Worker, n.Members, n.Kubelet = "store-042-b", true, site, filepath.Join(t.TempDir(), "kubelet.conf")
+			n.Host, n.Worker, n.Members, n.Kubelet = "store-042-b", true, members, filepath.Join(t.TempDir(), "kubelet.conf")
 			n.Peers = others{
 				known: map[string]peers.Cluster{"store-042-a": {Gives: true, Version: n.Cluster.Version}},
 				given: peers.Material{TokenFile: []byte("another")}, joined: &asked,
 			}
+			n.Files = func(string, string) map[string]string { return nil }
 			require.NoError(t, os.MkdirAll(n.Archives, 0o755))
 			require.NoError(t, os.MkdirAll(n.Dir, 0o755))
 			if tt.joined {
@@ -135,7 +137,7 @@ func TestAWorkerHasJoinedOnceItsNodeIsReady(t *testing.T) {
 		{[]peers.Node{{Name: "store-042-b", Ready: true}}, ""},
 	} {
 		o := others{known: map[string]peers.Cluster{"store-042-a": {Gives: true, Nodes: tt.nodes}}}
-		err := newNode(Config{Wanted: Wanted{Host: "store-042-b", Site: Site{Members: site, Peers: o}}}).joined(t.Context())
+		err := newNode(Config{Wanted: Wanted{Host: "store-042-b", Site: Site{Members: members, Peers: o}}}).joined(t.Context())
 		if tt.want == "" {
 			require.NoError(t, err)
 			continue
@@ -144,44 +146,106 @@ func TestAWorkerHasJoinedOnceItsNodeIsReady(t *testing.T) {
 	}
 }
 
-// TestThereIsOneCluster: a server that was rebuilt does not make another beside that of its workers.
-func TestThereIsOneCluster(t *testing.T) {
+// TestAServerMakesTheClusterOrJoinsIt goes through what the other hosts of its site say.
+func TestAServerMakesTheClusterOrJoinsIt(t *testing.T) {
 	t.Parallel()
-	n := newNode(Config{Wanted: Wanted{Dir: t.TempDir(), Host: "store-042-a", Site: Site{Members: site, Peers: others{}}}})
-	require.NoError(t, n.mayBegin(t.Context(), record{}), "a worker that is off keeps no server from beginning")
-	n.Peers = others{known: map[string]peers.Cluster{"store-042-b": {}}}
-	require.NoError(t, n.mayBegin(t.Context(), record{}), "nor does one that waits to join")
-	n.Peers = others{known: map[string]peers.Cluster{"store-042-b": {Known: true}}}
-	require.ErrorContains(t, n.mayBegin(t.Context(), record{}), "store-042-b is part of a cluster, or was")
-
-	require.NoError(t, n.mayBegin(t.Context(), record{Step: stepReady}), "one that has a cluster keeps it")
-
-	n.From = "backup"
-	for _, rec := range []record{{}, {Step: stepReady}} {
-		require.ErrorContains(t, n.mayBegin(t.Context(), rec), "is not made of a backup", "whatever it was before")
+	several := append(slices.Clone(members), peers.Member{Name: "store-042-c", Role: fleet.ControlPlane, Network: fleet.Network{Address: "10.0.0.44"}})
+	token := peers.Material{TokenFile: []byte("K10abc::server:secret"), "agent-token": []byte("another")}
+	runs := peers.Cluster{Known: true, Gives: true, Version: "v1.36.3+k3s1"}
+	for _, tt := range []struct {
+		name, host string
+		members    []peers.Member
+		said       map[string]peers.Cluster
+		given      peers.Material
+		through    string
+		want       string
+	}{
+		{name: "the only one makes it, also while its worker is off", host: "store-042-a", members: members},
+		{name: "or waits to join", host: "store-042-a", members: members, said: map[string]peers.Cluster{"store-042-b": {}}},
+		{name: "the first makes it, once the other knows of none", host: "store-042-a", members: several, said: map[string]peers.Cluster{"store-042-c": {}}},
+		{name: "the second joins it", host: "store-042-c", members: several, said: map[string]peers.Cluster{"store-042-a": runs}, given: token, through: "10.0.0.42"},
+		{name: "a first one that was rebuilt joins it, too", host: "store-042-a", members: several, said: map[string]peers.Cluster{"store-042-c": runs}, given: token, through: "10.0.0.44"},
+		{name: "not with another version", host: "store-042-c", members: several, said: map[string]peers.Cluster{"store-042-a": {Known: true, Gives: true, Version: "v1.36.2+k3s1"}},
+			want: "store-042-a runs v1.36.2+k3s1, and this host is to join with v1.36.3+k3s1"},
+		{name: "nor without what agents join with", host: "store-042-c", members: several, said: map[string]peers.Cluster{"store-042-a": runs},
+			given: peers.Material{TokenFile: []byte("K10abc::server:secret")}, want: "join through store-042-a: it gave no agent-token"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			n, asked := testNode(t), 0
+			n.Host, n.Members, n.Shared, n.Kubelet = tt.host, tt.members, []string{"agent-token"}, filepath.Join(t.TempDir(), "kubelet.kubeconfig")
+			n.Peers = others{known: tt.said, given: tt.given, joined: &asked}
+			err := n.join(t.Context(), false)
+			if tt.want != "" {
+				require.ErrorContains(t, err, tt.want)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tt.through, n.through)
+			require.Equal(t, tt.through != "", n.given)
+			for name, data := range tt.given {
+				have, err := os.ReadFile(filepath.Join(n.Dir, name))
+				require.NoError(t, err)
+				require.Equal(t, data, have)
+			}
+		})
 	}
-	n.Members = site[:1]
-	require.NoError(t, n.mayBegin(t.Context(), record{}), "the others were taken out")
+}
+
+// TestNoSecondClusterOfABackup: the others would be left with the first.
+func TestNoSecondClusterOfABackup(t *testing.T) {
+	t.Parallel()
+	n := testNode(t)
+	n.From, n.Members = "backup", members
+	require.ErrorContains(t, n.mayRestore(record{}), "is not made of a backup")
+	require.ErrorContains(t, n.mayRestore(record{Step: stepReady, Cluster: n.Cluster}), "is not made of a backup", "whatever it was before")
+}
+
+// TestWhatWasCutOffBecomesSomethingElse: it begins anew, with nothing of before.
+func TestWhatWasCutOffBecomesSomethingElse(t *testing.T) {
+	t.Parallel()
+	n := testNode(t)
+	n.Host, n.Members = "store-042-c", append(slices.Clone(members), peers.Member{Name: "store-042-c", Role: fleet.ControlPlane})
+	require.True(t, n.isNoLongerFirst(record{Step: stepInstall}), "it began a cluster that is another's to make")
+	require.False(t, n.isNoLongerFirst(record{Step: stepInstall, Through: "10.0.0.42"}), "it joins")
+	require.False(t, n.isNoLongerFirst(record{Step: stepInstall, Worker: true}))
+	require.False(t, n.isNoLongerFirst(record{Step: stepReady}), "a cluster that was ready is never taken apart")
+	n.Host = "store-042-a"
+	require.False(t, n.isNoLongerFirst(record{Step: stepInstall}))
+}
+
+// TestAWorkerFindsItsClusterAtAnotherServer once that which it joined by is gone.
+func TestAWorkerFindsItsClusterAtAnotherServer(t *testing.T) {
+	t.Parallel()
+	n := testNode(t)
+	n.Host, n.Worker, n.Members = "store-042-b", true, members
+	require.Equal(t, "10.0.0.42", n.joinedBy(record{}), "one that joined before this was recorded")
+	require.Equal(t, "10.0.0.42", n.joinedBy(record{Through: "10.0.0.42"}))
+	require.Equal(t, "10.0.0.42", n.joinedBy(record{Through: "10.0.0.44"}))
+	n.Members = append(slices.Clone(members), peers.Member{Name: "store-042-c", Role: fleet.ControlPlane, Network: fleet.Network{Address: "10.0.0.44"}})
+	require.Equal(t, "10.0.0.44", n.joinedBy(record{Through: "10.0.0.44"}))
+	n.Host, n.Worker = "store-042-c", false
+	require.Equal(t, "10.0.0.45", n.joinedBy(record{Through: "10.0.0.45"}), "a server restarts for that no more")
 }
 
 func TestWhatAHostTellsOthers(t *testing.T) {
 	t.Parallel()
-	l := Local{Kind: Kind{Name: "rke2"}, Dir: t.TempDir()}
+	l := Local{Kind: Kind{Name: "k0s", Alone: true}, Dir: t.TempDir()}
 	known, err := l.Cluster(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, peers.Cluster{}, known)
 	_, err = l.Give(t.Context(), peers.Member{Name: "store-042-c", Role: "control-plane"})
-	require.ErrorContains(t, err, "clusters of type rke2 have one host of the control plane")
+	require.ErrorContains(t, err, "clusters of type k0s have one host of the control plane")
 
 	for _, record := range []string{`{"step":"install"}`, `{"step":"upgrade"}`, `{"step":"ready","worker":true}`} {
 		require.NoError(t, os.WriteFile(filepath.Join(l.Dir, "record.json"), []byte(record), 0o600))
 		known, err = l.Cluster(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, peers.Cluster{Known: true}, known, record)
-		_, err = l.Give(t.Context(), site[1])
+		_, err = l.Give(t.Context(), members[1])
 		require.ErrorIs(t, err, errNotReady, record)
 	}
-	require.Error(t, l.Away(t.Context(), site[1]))
-	require.Error(t, l.Back(t.Context(), site[1]))
-	require.Error(t, l.LetGo(t.Context(), site[1]))
+	require.Error(t, l.Away(t.Context(), members[1]))
+	require.Error(t, l.Back(t.Context(), members[1]))
+	require.Error(t, l.LetGo(t.Context(), members[1]))
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
+	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 // Kind is what one of the distributions calls its things, and where it keeps them.
@@ -20,7 +21,10 @@ type Kind struct {
 	Record     string // file among containerd's data that says which of the layers' images were imported
 
 	Kubectl func(program, kubeconfig string, words ...string) []string // a command of kubectl, as who a kubeconfig says
-	Admit   func(ctx context.Context, program string) ([]byte, error)  // what a worker joins with, of a server that is ready
+
+	Alone  bool                                                                           // one server makes the control plane; else others join it
+	Admit  func(ctx context.Context, program string, worker bool) (peers.Material, error) // what a worker, or a server, joins with, of a server that is ready
+	Shared []string                                                                       // names of files that servers are given beside [TokenFile], and keep in our own folder
 
 	List      func(program string) []string      // a command that prints the names of the images that there are
 	Snapshot  func(name, folder string) []string // words after the program: keep the datastore as it is; the folder is there,
@@ -53,7 +57,7 @@ type Wanted struct {
 	Dir     string // for the record and what else is our own
 	Program string // path of the program: its content decides the path
 	Host    string // name of the node
-	Worker  bool   // it joins the cluster of another host
+	Worker  bool   // it is not of the control plane
 	Site
 	Network system.Network
 	Cluster Cluster
@@ -73,8 +77,9 @@ type Config struct {
 	Kind
 	Wanted
 
-	Files   func(address string) map[string]string // configuration, path → content, for a node's address; and the unit, unless:
-	Install func(address string) []string          // words after the program: make the unit; nil where it is one of the files
+	Secrets func() error                                    // makes those of a cluster that this host makes, once; nil where the program does
+	Files   func(address, through string) map[string]string // configuration, path → content, for a node's address, and that of the server it joins by, if any; and the unit, unless:
+	Install func(address string) []string                   // words after the program: make the unit; nil where it is one of the files
 }
 
 // Cluster is what a cluster is made with.

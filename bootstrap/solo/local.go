@@ -40,11 +40,11 @@ func (l Local) Cluster(ctx context.Context) (peers.Cluster, error) {
 	return known, err
 }
 
-// Give lets a worker join. A node of its name that is not alive is removed first, for
-// a server of k3s knows that by a password which the host has lost:
-// https://docs.k3s.io/architecture#how-agent-node-registration-works
+// Give lets a host join. A node of its name that is not alive is removed first, with
+// what a server was in etcd: a server of k3s knows it by a password which the host has
+// lost, see https://docs.k3s.io/architecture#how-agent-node-registration-works
 func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Material, err error) {
-	if to.Role != fleet.Worker {
+	if to.Role != fleet.Worker && l.Alone {
 		return nil, errors.New("clusters of type " + l.Name + " have one host of the control plane")
 	}
 	err = l.asAdmin(func(state State, server *kubeapi.Server) error {
@@ -58,20 +58,31 @@ func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Materi
 		if ready, _ := old.Ready(); ready {
 			return fmt.Errorf("node %s still looks alive; it can join anew once the cluster has noticed that it is not", to.Name)
 		}
-		if err := server.Delete(ctx, "/api/v1/nodes/"+to.Name); err != nil {
+		if err := l.forget(ctx, server, to.Name); err != nil {
 			return err
 		}
 		if err := server.LetIn(ctx, to.Name); err != nil {
 			return err
 		}
-		token, err := l.Admit(ctx, state.Program)
-		material = peers.Material{TokenFile: token}
+		material, err = l.Admit(ctx, state.Program, to.Role == fleet.Worker)
 		return err
 	})
 	if err == nil && material == nil { // there is no node here at all
 		err = errNotReady
 	}
 	return material, err
+}
+
+// forget removes a node. That of a server is there until its member of etcd is removed.
+func (Local) forget(ctx context.Context, server *kubeapi.Server, name string) error {
+	if err := server.Delete(ctx, "/api/v1/nodes/"+name); err != nil {
+		return err
+	}
+	err := server.Get(ctx, "/api/v1/nodes/"+name, nil)
+	if kubeapi.NotFound(err) {
+		return nil
+	}
+	return errors.Join(fmt.Errorf("node %s is being taken out of the cluster, before it can join anew", name), err)
 }
 
 // asAdmin asks the API of the server in Dir: none where it is not ready. Where there

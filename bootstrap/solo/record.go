@@ -20,6 +20,8 @@ type record struct {
 	Cluster  Cluster `json:"cluster"`
 	Program  string  `json:"program"`            // that runs it, or will
 	Address  string  `json:"address"`            // of the node
+	Through  string  `json:"through,omitempty"`  // address of the server that it joined by; empty for the one that made the cluster
+	Away     bool    `json:"away,omitempty"`     // the others may know it as away
 	Snapshot string  `json:"snapshot,omitempty"` // of the datastore before an upgrade that is not over
 }
 
@@ -30,6 +32,9 @@ const (
 	stepUpgrade step = "upgrade" // begun, and the datastore is kept
 	stepReady   step = "ready"
 )
+
+// made tells whether the node was ready once.
+func (r record) made() bool { return r.Step == stepUpgrade || r.Step == stepReady }
 
 // State is what is known of the node in a folder.
 type State struct {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
+	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 // drainTime is how long the pods of a host that goes have.
@@ -22,42 +25,95 @@ func (n *node) letGo(ctx context.Context) error {
 		return err
 	}
 	defer server.Close()
+	out, err := server.KeptOut(ctx)
+	if err != nil || slices.Equal(out, slices.Sorted(slices.Values(n.Removed))) || !n.site().ActsForSite(ctx) {
+		return err
+	}
 	for _, name := range n.Removed {
-		var found kubeapi.Node
-		if err := server.Get(ctx, "/api/v1/nodes/"+name, &found); kubeapi.NotFound(err) {
-			continue
-		} else if err != nil {
-			return err
-		}
-		n.log.Info("host is removed from the cluster", "host", name)
-		if ready, _ := found.Ready(); ready { // who does not answer cannot move its pods
-			_, err := run(ctx, n.Kubectl(n.Program, n.Kubeconfig, "drain", name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+drainTime.String()))
-			if err != nil { // what has not moved in time is ended with the node
-				n.log.Warn("not all pods moved in time", "host", name, "error", err)
-			}
-		}
-		if err := server.Delete(ctx, "/api/v1/nodes/"+name); err != nil {
-			return err
+		if err := n.takeOut(ctx, server, name); err != nil {
+			return fmt.Errorf("take %s out of the cluster: %w", name, err)
 		}
 	}
 	return server.KeepOut(ctx, n.Removed)
 }
 
-// Leave takes this worker apart once its cluster has let it go: there is no node of its
-// name any more, as its kubelet is told. Until then its error says what it waits for.
-func Leave(ctx context.Context, kind Kind, dir, host string) error {
+// takeOut moves the pods of a host away, and deletes its node. With the node of a
+// server, its program takes the member of etcd out.
+func (n *node) takeOut(ctx context.Context, server *kubeapi.Server, name string) error {
+	nodes, err := server.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(nodes, func(o kubeapi.Node) bool { return o.Metadata.Name == name })
+	if i < 0 {
+		return nil
+	}
+	if err := mayDoWithout(nodes, i); err != nil {
+		return err
+	}
+	n.log.Info("host is removed from the cluster", "host", name)
+	if ready, _ := nodes[i].Ready(); ready { // who does not answer cannot move its pods
+		_, err := run(ctx, n.Kubectl(n.Program, n.Kubeconfig, "drain", name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+drainTime.String()))
+		if err != nil { // what has not moved in time is ended with the node
+			n.log.Warn("not all pods moved in time", "host", name, "error", err)
+		}
+	}
+	return server.Delete(ctx, "/api/v1/nodes/"+name)
+}
+
+// mayDoWithout refuses to take a server out where too few of those that answer would be
+// left for etcd to go on: it needs most of its members.
+func mayDoWithout(nodes []kubeapi.Node, server int) error {
+	if !nodes[server].ControlPlane() {
+		return nil
+	}
+	left, ready := 0, 0
+	for i := range nodes {
+		if i == server || !nodes[i].ControlPlane() {
+			continue
+		}
+		left++
+		if answers, _ := nodes[i].Ready(); answers {
+			ready++
+		}
+	}
+	if 2*ready <= left {
+		return site.Wait("%d of the %d servers that would be left are Ready, and etcd needs most of them", ready, left)
+	}
+	return nil
+}
+
+// Leave takes this host apart once its cluster has let it go: there is no node of its
+// name any more, as its kubelet is told, or another server of the cluster tells. Until
+// then its error says what it waits for.
+func Leave(ctx context.Context, kind Kind, dir string, hosts site.Hosts) error {
 	state, err := Read(kind, dir)
 	if err != nil || !state.Known {
 		return err
 	}
-	if !state.Worker {
-		return system.Refuse("this host is removed, and no other one could go on with its cluster: it stays as it is",
-			"to take it apart, run holdfast reset on it")
+	if state.Worker {
+		err = mayLeave(ctx, kind, state.Program, hosts.Host)
+	} else {
+		err = mayLeaveOthers(ctx, kind, state, hosts)
 	}
-	if err := mayLeave(ctx, kind, state.Program, host); err != nil {
+	if err != nil {
 		return err
 	}
 	return Reset(ctx, kind, dir)
+}
+
+// mayLeaveOthers says what a server waits for. One without an administrator's kubeconfig
+// never was ready, or was being taken apart when it was cut off.
+func mayLeaveOthers(ctx context.Context, kind Kind, state State, hosts site.Hosts) error {
+	if kind.Alone {
+		hosts.Members = nil
+	}
+	if len(hosts.Servers()) > 0 && !system.Exists(kind.Kubeconfig) {
+		return nil
+	}
+	return hosts.LetGo(ctx, func(m peers.Member) (*kubeapi.Server, error) {
+		return kubeapi.OpenAt(kind.Kubeconfig, m.Network.Address, state.Cluster.APIPort)
+	})
 }
 
 // mayLeave says what a worker waits for whose node the cluster still has. One without a

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi/kubeapitest"
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 )
 
 func TestWhenARemovedWorkerMayLeave(t *testing.T) {
@@ -37,4 +40,35 @@ func TestWhenARemovedWorkerMayLeave(t *testing.T) {
 			require.ErrorContains(t, err, tt.want)
 		})
 	}
+}
+
+// TestAServerStaysWhereNobodyCouldGoOn: what it runs is all that there is of its cluster.
+func TestAServerStaysWhereNobodyCouldGoOn(t *testing.T) {
+	t.Parallel()
+	n := testNode(t)
+	require.NoError(t, n.writeRecord(record{Step: stepReady, Cluster: n.Cluster}))
+	stays := func(kind Kind, hosts site.Hosts) {
+		t.Helper()
+		require.ErrorContains(t, Leave(t.Context(), kind, n.Dir, hosts), "no control-plane host is left that could let it go")
+		require.FileExists(t, n.recordFile())
+	}
+	stays(n.Kind, site.Hosts{Host: "store-042-a"})
+	stays(n.Kind, site.Hosts{Host: "store-042-a", Members: members[1:]})
+	alone := n.Kind
+	alone.Alone = true
+	stays(alone, site.Hosts{Host: "store-042-c", Members: members})
+}
+
+// TestEtcdKeepsMostOfItsMembers: a server is taken out only if the others can go on.
+func TestEtcdKeepsMostOfItsMembers(t *testing.T) {
+	t.Parallel()
+	const version = "v1.36.3+k3s1"
+	three := func(b, c bool) kubeapitest.Nodes {
+		return kubeapitest.Nodes{}.And("a", version, true, true).And("b", version, true, b).And("c", version, true, c).And("d", version, false, true)
+	}
+	require.NoError(t, mayDoWithout(three(true, true), 0))
+	require.NoError(t, mayDoWithout(three(false, true), 1), "the one that is down is the one to go")
+	require.ErrorContains(t, mayDoWithout(three(false, true), 2), "1 of the 2 servers that would be left are Ready")
+	require.NoError(t, mayDoWithout(three(false, false), 3), "a worker is no member")
+	require.NoError(t, mayDoWithout(three(true, true)[1:], 1), "one of two")
 }

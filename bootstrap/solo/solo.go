@@ -43,18 +43,17 @@ func (n *node) ensure(ctx context.Context) error {
 	if err := n.mayChange(rec); err != nil {
 		return err
 	}
-	if err := n.mayBegin(ctx, rec); err != nil {
-		return err
-	}
 	address, err := n.address(rec)
 	if err != nil {
 		return err
 	}
-	n.files = n.Files(address)
-	if n.Install != nil {
-		n.install = append([]string{n.Program}, n.Install(address)...)
+	n.through = n.joinedBy(rec)
+	if rec.made() || n.From != "" {
+		if err := n.configuration(address); err != nil {
+			return err
+		}
 	}
-	if n.From == "" && rec.Step == stepReady && rec.Cluster == n.Cluster && n.upToDate() && n.healthy(ctx) == nil {
+	if n.From == "" && rec.Step == stepReady && rec.Cluster == n.Cluster && !rec.Away && n.upToDate() && n.healthy(ctx) == nil {
 		return nil
 	}
 	began := time.Now()
@@ -65,11 +64,12 @@ func (n *node) ensure(ctx context.Context) error {
 		if err := n.restore(ctx, &rec, address); err != nil {
 			return fmt.Errorf("restore %s: %w", n.Name, err)
 		}
-	case rec.Step == stepInstall && rec.Cluster != n.Cluster:
+	case n.isNoLongerFirst(rec) || rec.Step == stepInstall && rec.Cluster != n.Cluster:
 		// Nothing can have been put into a cluster that was never ready.
-		if err := n.uninstall(ctx); err != nil {
+		if err := n.drop(ctx); err != nil {
 			return err
 		}
+		rec = record{}
 	}
 	if rec, err = n.begin(ctx, rec, address); err != nil {
 		return err
@@ -81,6 +81,9 @@ func (n *node) ensure(ctx context.Context) error {
 		if err := n.dropStrangers(ctx); err != nil {
 			return err
 		}
+	}
+	if err := n.back(ctx, &rec); err != nil {
+		return err
 	}
 	count, err := n.folder().Import(ctx, n.Archive, n.Layers)
 	if err != nil {
@@ -99,7 +102,8 @@ type node struct {
 	log     *slog.Logger
 	files   map[string]string
 	install []string
-	given   bool // it was given a token just now, which the unit reads when it starts
+	through string // address of the server that it joins by, if any
+	given   bool   // it was given a token just now, which the unit reads when it starts
 }
 
 func newNode(cfg Config) *node {
@@ -158,21 +162,33 @@ func (n *node) healthy(ctx context.Context) error {
 	return server.NodeReady(ctx, n.Host)
 }
 
-// begin records what is about to be done, once its images are there, and keeps the
-// datastore of a cluster that gets another version. A worker may have to wait for it.
-func (n *node) begin(ctx context.Context, rec record, address string) (record, error) {
-	made := rec.Step != "" && rec.Step != stepInstall
-	if n.Worker && (rec.Cluster != n.Cluster || !made && !system.Exists(n.Kubelet)) {
-		if err := n.mayRun(ctx, made); err != nil {
-			return rec, err
+// configuration makes up what the unit reads.
+func (n *node) configuration(address string) error {
+	if n.Secrets != nil && !n.Worker && n.through == "" {
+		if err := n.Secrets(); err != nil {
+			return err
 		}
+	}
+	n.files = n.Files(address, n.through)
+	if n.Install != nil {
+		n.install = append([]string{n.Program}, n.Install(address)...)
+	}
+	return nil
+}
+
+// begin records what is about to be done, once its images are there, and keeps the
+// datastore of a cluster that gets another version. It may have to wait for other hosts.
+func (n *node) begin(ctx context.Context, rec record, address string) (record, error) {
+	var err error
+	if rec, err = n.takePart(ctx, rec, address); err != nil {
+		return rec, err
 	}
 	if err := n.placeArchives(); err != nil {
 		return rec, fmt.Errorf("place the images of %s: %w", n.Name, err)
 	}
 	switch {
 	case rec.Step == "":
-		rec = record{Step: stepInstall, Worker: n.Worker, Address: address}
+		rec = record{Step: stepInstall, Worker: n.Worker, Address: address, Through: n.through}
 		n.log.Info("node is made", "version", n.Cluster.Version, "worker", n.Worker)
 	case n.From != "":
 	case rec.Step == stepInstall:
@@ -182,8 +198,31 @@ func (n *node) begin(ctx context.Context, rec record, address string) (record, e
 			return rec, fmt.Errorf("keep the datastore before an upgrade to %s: %w", n.Cluster.Version, err)
 		}
 	}
-	rec.Cluster, rec.Program = n.Cluster, n.Program
+	rec.Cluster, rec.Program, rec.Through = n.Cluster, n.Program, n.through
 	return rec, n.writeRecord(rec)
+}
+
+// takePart has the host become part of its site's cluster, where it is not yet; and wait
+// until its cluster can do without it for a while, or has the version that it goes to.
+func (n *node) takePart(ctx context.Context, rec record, address string) (record, error) {
+	switch {
+	case n.From != "":
+		return rec, nil
+	case rec.made() && !n.Worker:
+		return rec, n.leave(ctx, &rec)
+	case rec.made() && rec.Cluster == n.Cluster:
+		return rec, nil
+	}
+	if err := n.join(ctx, rec.made()); err != nil {
+		return rec, err
+	}
+	if rec.Step == stepInstall && !n.Worker && (rec.Through == "") != (n.through == "") {
+		if err := n.drop(ctx); err != nil {
+			return rec, err
+		}
+		return n.takePart(ctx, record{}, address)
+	}
+	return rec, n.configuration(address)
 }
 
 // snapshot has the program that runs keep the datastore.

@@ -1,0 +1,35 @@
+package solo
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi/kubeapitest"
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/peers"
+)
+
+// TestOneServerAtATime: none starts again while another that is a node is not whole.
+func TestOneServerAtATime(t *testing.T) {
+	t.Parallel()
+	nodes, mux := kubeapitest.Nodes{}.And("store-042-a", "v1.36.3+k3s1", true, true).And("store-042-c", "v1.36.3+k3s1", true, true), http.NewServeMux()
+	nodes.Handle(mux)
+	server := kubeapitest.Serve(t, mux)
+	n := testNode(t)
+	n.Host = "store-042-a"
+	n.Members = append(slices.Clone(members), peers.Member{Name: "store-042-c", Role: fleet.ControlPlane}, peers.Member{Name: "store-042-e", Role: fleet.ControlPlane})
+	n.Peers = others{known: map[string]peers.Cluster{"store-042-c": {Known: true, Gives: true}}}
+	require.NoError(t, n.whole(t.Context(), server), "who waits to join with the next version is not waited for")
+	n.Peers = others{known: map[string]peers.Cluster{"store-042-c": {Known: true}}}
+	require.ErrorContains(t, n.whole(t.Context(), server), "store-042-c of the control plane is not whole just now")
+	n.Peers = others{}
+	require.ErrorContains(t, n.whole(t.Context(), server), "store-042-c of the control plane is not whole just now")
+
+	rec := record{Step: stepReady, Cluster: n.Cluster}
+	n.Members = members
+	require.NoError(t, n.leave(t.Context(), &rec), "the only server waits for nobody")
+	require.False(t, rec.Away)
+}
