@@ -28,16 +28,21 @@ func (n *node) processes() []process {
 
 func (n *node) etcd() process {
 	client := fmt.Sprintf("https://127.0.0.1:%d", n.ports.Etcd)
-	peer := fmt.Sprintf("https://127.0.0.1:%d", n.ports.EtcdPeer)
+	name, peer, cluster := n.member()
 	ca, cert := n.pki("etcd-ca.crt"), n.pki("etcd.pem")
+	flags := []string{
+		"--name=" + name, "--data-dir=" + n.path("data", "etcd"), "--logger=zap", "--log-level=warn",
+		"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
+		"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer, "--initial-cluster=" + cluster,
+		"--client-cert-auth", "--trusted-ca-file=" + ca, "--cert-file=" + cert, "--key-file=" + cert,
+		"--peer-client-cert-auth", "--peer-trusted-ca-file=" + ca, "--peer-cert-file=" + cert, "--peer-key-file=" + cert,
+		"--snapshot-count=5000",
+	}
+	if n.joins() {
+		flags = append(flags, "--initial-cluster-state=existing")
+	}
 	return process{
-		Name: "etcd",
-		Args: n.kube("etcd", "--name=node", "--data-dir="+n.path("data", "etcd"), "--logger=zap", "--log-level=warn",
-			"--listen-client-urls="+client, "--advertise-client-urls="+client,
-			"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=node="+peer,
-			"--client-cert-auth", "--trusted-ca-file="+ca, "--cert-file="+cert, "--key-file="+cert,
-			"--peer-client-cert-auth", "--peer-trusted-ca-file="+ca, "--peer-cert-file="+cert, "--peer-key-file="+cert,
-			"--snapshot-count=5000"),
+		Name: "etcd", Args: n.kube("etcd", flags...),
 		Env:         []string{"GOGC=50"},
 		Ready:       &probe{URL: client + "/health", CA: ca, Cert: n.pki("apiserver-etcd.pem")},
 		StopSeconds: 10,
@@ -97,12 +102,12 @@ func (n *node) scheduler() process {
 	}
 }
 
-// client returns the flags of a program that works on the API: alone, so
-// without electing a leader, and listening on loopback.
+// client returns the flags of a program that works on the API, listening on
+// loopback: where it is alone, without electing a leader.
 func (n *node) client(kubeconfig string, port int) []string {
 	return []string{
 		"--kubeconfig=" + kubeconfig, "--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
-		"--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(port), "--leader-elect=false", "--profiling=false",
+		"--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(port), fmt.Sprintf("--leader-elect=%t", n.Member != nil), "--profiling=false",
 		"--tls-cert-file=" + n.pki("local.pem"), "--tls-private-key-file=" + n.pki("local.pem"),
 	}
 }

@@ -57,6 +57,7 @@ type Config struct {
 
 	Server   string           // URL of another node's API, which this one joins, with certificates of its authority in DIR/pki; empty: it has its own
 	Address  string           // of the node; default that of the pods' bridge
+	Member   *Member          // its etcd is one of several; nil: it is alone
 	Bridge   string           // of the pods; default one of this node alone
 	Lifeline bool             // the node ends with this process
 	Now      func() time.Time // the clock that certificates are dated by; nil: the machine's
@@ -159,6 +160,9 @@ func (n *node) check() error {
 	}
 	if _, n.address, err = firstAddress(n.PodCIDR); err != nil {
 		return fmt.Errorf("pod network: %w", err)
+	}
+	if n.Member != nil && n.Address == "" {
+		return errors.New("an etcd that others reach needs the node's address")
 	}
 	if n.ControlPlane {
 		return nil

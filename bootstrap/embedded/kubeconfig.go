@@ -72,17 +72,21 @@ func (n *node) pki(file string) string { return n.path("pki", file) }
 // certificates lists what the node needs, authorities first. The users are
 // those of https://kubernetes.io/docs/setup/best-practices/certificates/.
 func (n *node) certificates() []certificate {
-	local := []string{"localhost", "127.0.0.1"}
+	local, owner := []string{"localhost", "127.0.0.1"}, n.Host
+	reached := local
+	if n.Member != nil { // others reach etcd and the API at the node's address, and have the same authorities
+		owner, reached = "cluster", []string{"localhost", "127.0.0.1", n.Address}
+	}
 	masters := []string{"system:masters"}
 	list := []certificate{
-		{name: "ca", user: "holdfast " + n.Host},
-		{name: "etcd-ca", user: "holdfast etcd " + n.Host},
-		{name: "front-proxy-ca", user: "holdfast front proxy " + n.Host},
-		{name: "etcd", issuer: "etcd-ca", user: "etcd", names: local},
+		{name: "ca", user: "holdfast " + owner},
+		{name: "etcd-ca", user: "holdfast etcd " + owner},
+		{name: "front-proxy-ca", user: "holdfast front proxy " + owner},
+		{name: "etcd", issuer: "etcd-ca", user: "etcd", names: reached},
 		{name: "apiserver-etcd", issuer: "etcd-ca", user: "kube-apiserver"},
 		{name: "front-proxy", issuer: "front-proxy-ca", user: "front-proxy"},
 		{name: "apiserver", issuer: "ca", user: "kube-apiserver", names: append([]string{"kubernetes", "kubernetes.default",
-			"kubernetes.default.svc", "kubernetes.default.svc.cluster.local", n.Host, n.service}, local...)},
+			"kubernetes.default.svc", "kubernetes.default.svc.cluster.local", n.Host, n.service}, reached...)},
 		{name: "local", issuer: "ca", user: "holdfast local", names: local},
 		{name: "admin", issuer: "ca", user: "holdfast:admin", groups: masters},
 		{name: "agent", issuer: "ca", user: "holdfast:agent", groups: masters},
