@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,17 +16,17 @@ import (
 )
 
 // saveEtcd writes a snapshot of the etcd of an embedded cluster to a file,
-// through its JSON gateway: https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/
+// through its JSON gateway.
 func saveEtcd(ctx context.Context, dir, file string) error {
-	client, base, err := etcdClient(dir)
+	e, err := openEtcd(dir)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v3/maintenance/snapshot", strings.NewReader("{}"))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url+"/v3/maintenance/snapshot", strings.NewReader("{}"))
 	if err != nil {
 		return err
 	}
-	resp, err := client.Do(req)
+	resp, err := e.client.Do(req)
 	if err != nil {
 		return err
 	}
@@ -52,27 +50,6 @@ func saveEtcd(ctx context.Context, dir, file string) error {
 		return errors.New("snapshot of etcd: it is empty")
 	}
 	return durable.WriteFile(file, snapshot.Bytes(), 0o600)
-}
-
-func etcdClient(dir string) (*http.Client, string, error) {
-	data, err := os.ReadFile(filepath.Join(dir, "etc", "ports.json"))
-	if err != nil {
-		return nil, "", err
-	}
-	var ports struct{ Etcd int }
-	if err := json.Unmarshal(data, &ports); err != nil {
-		return nil, "", err
-	}
-	ca, err := os.ReadFile(filepath.Join(dir, "pki", "etcd-ca.crt"))
-	if err != nil {
-		return nil, "", err
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(ca)
-	pair := filepath.Join(dir, "pki", "apiserver-etcd.pem")
-	cert, err := tls.LoadX509KeyPair(pair, pair)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}}
-	return &http.Client{Transport: transport}, fmt.Sprintf("https://127.0.0.1:%d", ports.Etcd), err
 }
 
 // writeKubeconfig writes the administrator's kubeconfig of an embedded cluster

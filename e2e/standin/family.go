@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -116,29 +114,26 @@ func (l like) check(s documented.Settings) error {
 	if dns, err := netip.ParseAddr(s.First("cluster-dns")); err != nil || !services.Contains(dns) {
 		return fmt.Errorf("%s: cluster-dns %s is not in service-cidr %s", l.name, dns, services)
 	}
-	return l.token(s.First("token-file"))
+	return l.token(s)
 }
 
 // token refuses another than the cluster was made with: the datastore is encrypted by it.
-func (l like) token(file string) error {
-	data, err := os.ReadFile(file)
+func (l like) token(s documented.Settings) error {
+	t, err := l.readToken(s.First("token-file"))
 	if err != nil {
 		return err
 	}
-	token := strings.TrimSpace(string(data))
-	if token == "" || strings.HasPrefix(token, "K10") {
-		return fmt.Errorf("%s: the first server takes a short token", l.name)
+	if t.authority != "" && t.user != "server" || t.authority == "" && s.First("server") != "" && !l.hasData() {
+		return fmt.Errorf("%s: a further server takes the token of a server in the secure format", l.name)
 	}
-	sum := sha256.Sum256([]byte(token))
-	full := "K10" + hex.EncodeToString(sum[:]) + "::server:" + token + "\n"
-	have, err := os.ReadFile(l.data("server/token"))
+	have, err := l.readToken(l.data("server/token"))
 	switch {
-	case err == nil && string(have) != full:
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil && have.secret != t.secret:
 		return fmt.Errorf("%s: bootstrap data already found and encrypted with different token", l.name)
-	case err == nil || !errors.Is(err, fs.ErrNotExist):
-		return err
 	}
-	return errors.Join(os.MkdirAll(l.data("server"), 0o700), os.WriteFile(l.data("server/token"), []byte(full), 0o600))
+	return err
 }
 
 // apiPort is where the API listens.
@@ -148,13 +143,4 @@ func (l like) apiPort(s documented.Settings) (int, error) {
 		port = l.port
 	}
 	return strconv.Atoi(port)
-}
-
-// firstNode is the network of the pods of a cluster's first node.
-func firstNode(cidr string) (string, error) {
-	prefix, err := netip.ParsePrefix(cidr)
-	if err != nil {
-		return "", err
-	}
-	return netip.PrefixFrom(prefix.Addr(), max(24, prefix.Bits())).String(), nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,7 +108,7 @@ func (k k0s) controller(ctx context.Context, cmd documented.Command) error {
 	if err := errors.Join(k0sLayout.make(), folders(k0sData+"/containerd", k0sData+"/images", k0sData+"/pki")); err != nil {
 		return err
 	}
-	pods, err := firstNode(s.First("spec.network.podCIDR"))
+	pods, err := podsOf(s.First("spec.network.podCIDR"), s.First("spec.api.address"))
 	if err != nil {
 		return err
 	}
@@ -116,18 +117,26 @@ func (k k0s) controller(ctx context.Context, cmd documented.Command) error {
 		return err
 	}
 	c := k.cluster(cmd)
+	c.cfg.Address = s.First("spec.api.address")
 	c.cfg.APIPort, c.cfg.PodCIDR, c.cfg.ServiceCIDR = port, pods, s.First("spec.network.serviceCIDR")
+	nodes := newRoster(c.cfg.Dir, s.First("spec.network.podCIDR"), c.cfg.Address)
+	_ = nodes.lead(ctx) // done again once the others are seen
 	if err := c.start(ctx); err != nil {
 		return err
 	}
 	if err := writeKubeconfig(c.cfg.Dir, k0sData+"/pki/admin.conf"); err != nil {
 		return err
 	}
-	r, err := newReception(c.cfg, s.First("spec.api.address"), s.First("spec.network.podCIDR"), bearsToken)
+	a, err := openAPI(c.cfg.Dir, "admin", fmt.Sprintf("https://127.0.0.1:%d", port))
 	if err != nil {
 		return err
 	}
-	if err := r.open(ctx, port, strconv.Itoa(port)); err != nil {
+	go follow(ctx, a, nodes.note)
+	r, err := newReception(c.cfg, s.First("spec.network.podCIDR"), bearsToken)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(forward(ctx, net.JoinHostPort(c.cfg.Address, forwards), to(a.address())), r.listen(ctx, strconv.Itoa(port), nil)); err != nil {
 		return err
 	}
 	return c.serve(ctx)

@@ -123,15 +123,18 @@ func readToken(file string) (t joinToken, err error) {
 	return t, err
 }
 
-// bearsToken tells whether a request comes with a token that has not ended.
-func bearsToken(r *http.Request) bool {
+// bearsToken tells that a node asks whose token has not ended.
+func bearsToken(r *http.Request) string {
 	id, secret, ok := strings.Cut(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), ".")
 	if !ok {
-		return false
+		return ""
 	}
 	var kept bootstrapToken
 	data, err := os.ReadFile(filepath.Join(k0sTokens, filepath.Base(id)))
-	return err == nil && json.Unmarshal(data, &kept) == nil && kept.Secret == secret && time.Now().Before(kept.Ends)
+	if err != nil || json.Unmarshal(data, &kept) != nil || kept.Secret != secret || !time.Now().Before(kept.Ends) {
+		return ""
+	}
+	return "node"
 }
 
 // worker runs a node of a controller's cluster until it is told to end. Pods go on then.
@@ -153,7 +156,7 @@ func (k k0s) worker(ctx context.Context, cmd documented.Command) error {
 		}
 		pool := x509.NewCertPool()
 		pool.AppendCertsFromPEM(token.Clusters[0].Cluster.CA)
-		return ask(ctx, token.Clusters[0].Cluster.Server, pool, application{Name: c.cfg.Host, Address: c.cfg.Address},
+		return ask(ctx, token.Clusters[0].Cluster.Server+"/v1-standin/join", pool, application{Name: c.cfg.Host, Address: c.cfg.Address},
 			func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token.Users[0].User.Token) })
 	})
 	if err != nil {

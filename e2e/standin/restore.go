@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,18 +12,28 @@ import (
 // etcdData is the folder of the datastore of an embedded cluster.
 func etcdData(dir string) string { return filepath.Join(dir, "data", "etcd") }
 
-// restoreEtcd makes the datastore of an embedded cluster, which has none, of a snapshot.
-func restoreEtcd(ctx context.Context, dir, snapshot string) error {
+// restoreEtcd makes the datastore of an embedded cluster, which has none, of a snapshot. Its
+// only member is the named one.
+func restoreEtcd(ctx context.Context, dir, snapshot, name, peer string) error {
 	if err := os.MkdirAll(filepath.Dir(etcdData(dir)), 0o755); err != nil {
 		return err
 	}
-	const peer = "https://127.0.0.1:2380" // it stays alone, wherever it listens later
 	out, err := exec.CommandContext(ctx, programs+"/etcdutl", "snapshot", "restore", snapshot, "--data-dir="+etcdData(dir),
-		"--name=node", "--initial-cluster=node="+peer, "--initial-advertise-peer-urls="+peer).CombinedOutput()
+		"--name="+name, "--initial-cluster="+name+"="+peer, "--initial-advertise-peer-urls="+peer).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("restore %s: %w: %s", snapshot, err, out)
 	}
 	return nil
+}
+
+// copyEtcd keeps the datastore of an embedded cluster that does not run in a file, followed by its hash as in a snapshot.
+func copyEtcd(dir, file string) error {
+	data, err := os.ReadFile(filepath.Join(etcdData(dir), "member", "snap", "db"))
+	if err != nil {
+		return err
+	}
+	hash := sha256.Sum256(data)
+	return os.WriteFile(file, append(data, hash[:]...), 0o600)
 }
 
 // readKeys reads the certificates and keys of an embedded cluster, by name.

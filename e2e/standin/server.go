@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/embedded"
@@ -23,33 +24,58 @@ func (l like) server(ctx context.Context, cmd documented.Command) error {
 		return err
 	}
 	if _, reset := cmd.Flags["--cluster-reset"]; reset {
-		return l.clusterReset(ctx, cmd.Flags["--cluster-reset-restore-path"])
+		return l.clusterReset(ctx, s, cmd.Flags["--cluster-reset-restore-path"])
 	}
-	if err := os.RemoveAll(l.data("server/db/reset-flag")); err != nil {
+	if err := errors.Join(os.RemoveAll(l.data("server/db/reset-flag")), l.layOut()); err != nil {
 		return err
 	}
-	if err := l.layOut(); err != nil {
+	ctx, err = whileMember(ctx, l.data("standin"))
+	if err == nil {
+		err = l.serve(ctx, s)
+	}
+	if errors.Is(context.Cause(ctx), errRemoved) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// serve runs a server that is part of its cluster, or becomes so.
+func (l like) serve(ctx context.Context, s documented.Settings) error {
+	member, err := l.member(ctx, s)
+	if err != nil {
 		return err
 	}
 	port, err := l.apiPort(s)
 	if err != nil {
 		return err
 	}
-	pods, err := firstNode(s.First("cluster-cidr"))
+	pods, err := podsOf(s.First("cluster-cidr"), s.First("node-ip"))
 	if err != nil {
 		return err
 	}
 	c := cluster{images: l.data("agent/images"), check: l.places, cfg: embedded.Config{
 		Dir: l.data("standin"), Bin: l.data("data/standin/bin"), Host: s.First("node-name"), PodCIDR: pods, ServiceCIDR: s.First("service-cidr"),
-		APIPort: port, Bridge: "cni0", Pause: l.pause, Lifeline: true, Log: slog.Default(),
+		Address: s.First("node-ip"), Member: member, APIPort: port, Bridge: "cni0", Pause: l.pause, Lifeline: true, Log: slog.Default(),
 	}}
+	r := newRoster(c.cfg.Dir, s.First("cluster-cidr"), c.cfg.Address)
+	_ = r.lead(ctx) // done again once the others are seen
 	if err := c.start(ctx); err != nil {
 		return err
 	}
-	if err := writeKubeconfig(c.cfg.Dir, l.etc(l.name+".yaml")); err != nil {
+	if err := errors.Join(writeKubeconfig(c.cfg.Dir, l.etc(l.name+".yaml")),
+		link(map[string]string{l.data("agent/kubelet.kubeconfig"): filepath.Join(c.cfg.Dir, "kubeconfig", "kubelet.json")})); err != nil {
 		return err
 	}
-	if err := l.welcome(ctx, s, c.cfg); err != nil {
+	a, err := openAPI(c.cfg.Dir, "admin", fmt.Sprintf("https://127.0.0.1:%d", port))
+	if err != nil {
+		return err
+	}
+	k, err := newKeeper(c.cfg, a)
+	if err != nil {
+		return err
+	}
+	go follow(ctx, a, r.note, k.keep)
+	if err := l.welcome(ctx, s, c.cfg, a); err != nil {
 		return err
 	}
 	return c.serve(ctx)

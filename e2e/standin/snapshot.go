@@ -11,9 +11,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/embedded"
 	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
 )
 
@@ -63,7 +63,11 @@ func (l like) seal(plain, file string) error {
 	if err != nil {
 		return err
 	}
-	box, err := l.box()
+	t, err := l.readToken(l.data("server/token"))
+	if err != nil {
+		return err
+	}
+	box, err := box(t.secret)
 	if err != nil {
 		return err
 	}
@@ -82,14 +86,9 @@ func (l like) seal(plain, file string) error {
 	return os.WriteFile(file, data, 0o600)
 }
 
-// box is opened by the password in the token.
-func (l like) box() (cipher.AEAD, error) {
-	token, err := os.ReadFile(l.data("server/token"))
-	if err != nil {
-		return nil, err
-	}
-	_, password, _ := strings.Cut(strings.TrimSpace(string(token)), "::server:")
-	key := sha256.Sum256([]byte(password))
+// box is opened by the secret in the token.
+func box(secret string) (cipher.AEAD, error) {
+	key := sha256.Sum256([]byte(secret))
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		return nil, err
@@ -107,8 +106,8 @@ func (l like) forget(_ context.Context, cmd documented.Command) error {
 	return nil
 }
 
-// clusterReset makes the datastore that of a snapshot, and ends.
-func (l like) clusterReset(ctx context.Context, file string) error {
+// clusterReset makes this server's the only member of its datastore, that of a snapshot where there is one, and ends.
+func (l like) clusterReset(ctx context.Context, s documented.Settings, file string) error {
 	flag := l.data("server/db/reset-flag")
 	if _, err := os.Stat(flag); err == nil {
 		return fmt.Errorf("%s: cluster-reset was performed; to perform another, first delete %s", l.name, flag)
@@ -116,38 +115,57 @@ func (l like) clusterReset(ctx context.Context, file string) error {
 	if running(ctx, l.unit) {
 		return fmt.Errorf("%s: its ports are in use", l.name)
 	}
-	data, err := os.ReadFile(file)
+	t, err := l.readToken(s.First("token-file"))
 	if err != nil {
-		return err
-	}
-	var k kept
-	if err := json.Unmarshal(data, &k); err != nil {
-		return err
-	}
-	box, err := l.box()
-	if err != nil {
-		return err
-	}
-	text, err := box.Open(nil, k.Sealed[:box.NonceSize()], k.Sealed[box.NonceSize():], nil)
-	if err != nil {
-		return fmt.Errorf("%s: bootstrap data already found and encrypted with different token", l.name)
-	}
-	var keys map[string][]byte
-	if err := json.Unmarshal(text, &keys); err != nil {
 		return err
 	}
 	plain := l.data("server/db/restored")
-	if err := errors.Join(l.layOut(), folders(filepath.Dir(plain)), os.WriteFile(plain, k.Etcd, 0o600)); err != nil {
+	defer os.Remove(plain)
+	if err := errors.Join(l.layOut(), folders(filepath.Dir(plain))); err != nil {
 		return err
 	}
-	defer os.Remove(plain)
+	keys := map[string][]byte{}
+	if file == "" {
+		err = copyEtcd(l.data("standin"), plain)
+	} else {
+		keys, err = l.unseal(file, plain, t.secret)
+	}
+	if err != nil {
+		return err
+	}
 	old := l.data(fmt.Sprintf("server/db/etcd-old-%d", time.Now().UnixNano()))
 	if err := os.Rename(etcdData(l.data("standin")), old); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := errors.Join(restoreEtcd(ctx, l.data("standin"), plain), writeKeys(l.data("standin"), keys), os.WriteFile(flag, nil, 0o600)); err != nil {
+	if err := errors.Join(restoreEtcd(ctx, l.data("standin"), plain, s.First("node-name"), embedded.PeerURL(s.First("node-ip"))),
+		writeKeys(l.data("standin"), keys), os.WriteFile(flag, nil, 0o600)); err != nil {
 		return err
 	}
 	_, err = fmt.Println("Managed etcd cluster membership has been reset, restart without --cluster-reset flag now.")
 	return err
+}
+
+// unseal writes the datastore that a snapshot keeps to a file, and returns the keys in it.
+func (l like) unseal(file, plain, secret string) (map[string][]byte, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var k kept
+	if err := json.Unmarshal(data, &k); err != nil {
+		return nil, err
+	}
+	box, err := box(secret)
+	if err != nil {
+		return nil, err
+	}
+	text, err := box.Open(nil, k.Sealed[:box.NonceSize()], k.Sealed[box.NonceSize():], nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: bootstrap data already found and encrypted with different token", l.name)
+	}
+	var keys map[string][]byte
+	if err := json.Unmarshal(text, &keys); err != nil {
+		return nil, err
+	}
+	return keys, os.WriteFile(plain, k.Etcd, 0o600)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -17,12 +16,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/embedded"
@@ -31,13 +25,6 @@ import (
 
 // forwards is the port where nodes of other hosts reach its API, which listens on loopback only.
 const forwards = "6445"
-
-// guest is a node of another host that has joined.
-type guest struct {
-	Password string `json:"password"`
-	Pods     string `json:"pods"`
-	Address  string `json:"address"`
-}
 
 // application is what a node says of itself.
 type application struct{ Name, Password, Address string }
@@ -53,66 +40,64 @@ type admission struct {
 
 // reception lets nodes of other hosts join a cluster.
 type reception struct {
-	cfg              embedded.Config
-	address, cluster string                   // of this node, and the network of all pods
-	knows            func(*http.Request) bool // whether somebody may join
-	ca               tls.Certificate
-
-	mu     sync.Mutex
-	guests map[string]guest
+	cfg    embedded.Config
+	pods   string                                   // network of all
+	role   func(*http.Request) string               // what who asks may join as: "node", "server" or nothing
+	verify func(context.Context, application) error // refuses nodes that are not who they say; nil: takes each at its word
+	ca     tls.Certificate
 }
 
-func newReception(cfg embedded.Config, address, cluster string, knows func(*http.Request) bool) (*reception, error) {
+func newReception(cfg embedded.Config, pods string, role func(*http.Request) string) (*reception, error) {
 	ca, err := tls.LoadX509KeyPair(cfg.Dir+"/pki/ca.pem", cfg.Dir+"/pki/ca.pem")
-	return &reception{cfg: cfg, address: address, cluster: cluster, knows: knows, ca: ca, guests: map[string]guest{}}, err
+	return &reception{cfg: cfg, pods: pods, role: role, ca: ca}, err
 }
 
-// welcome lets agents join from now on, where the server has a token for them.
-func (l like) welcome(ctx context.Context, s documented.Settings, cfg embedded.Config) error {
-	if s.First("agent-token-file") == "" {
-		return nil
-	}
-	secret, err := os.ReadFile(s.First("agent-token-file"))
+// welcome lets servers join from now on, and agents where the server has a token for them.
+func (l like) welcome(ctx context.Context, s documented.Settings, cfg embedded.Config, a api) error {
+	own, err := l.readToken(s.First("token-file"))
 	if err != nil {
 		return err
 	}
-	want := strings.TrimSpace(string(secret))
-	r, err := newReception(cfg, s.First("node-ip"), s.First("cluster-cidr"), func(req *http.Request) bool {
+	secrets := map[string]string{"server": own.secret}
+	if file := s.First("agent-token-file"); file != "" {
+		agents, err := l.readToken(file)
+		if err != nil {
+			return err
+		}
+		secrets["node"] = agents.secret
+	}
+	r, err := newReception(cfg, s.First("cluster-cidr"), func(req *http.Request) string {
 		user, password, _ := req.BasicAuth()
-		return user == "node" && password == want
+		if password == "" || secrets[user] != password {
+			return ""
+		}
+		return user
 	})
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(l.data("server/agent-token"), []byte(hashOf(r.authority())+"::node:"+want+"\n"), 0o600); err != nil {
+	r.verify = passwords{api: a, kind: ".node-password." + l.name}.verify
+	if err := l.writeTokens(hashOf(r.authority()), secrets); err != nil {
 		return err
 	}
-	port, err := l.apiPort(s)
-	if err != nil {
+	if err := forward(ctx, net.JoinHostPort(cfg.Address, forwards), to(a.address())); err != nil {
 		return err
 	}
-	return r.open(ctx, port, cmp.Or(l.joins, fmt.Sprint(port)))
+	if l.joins == "" {
+		return r.listen(ctx, fmt.Sprint(cfg.APIPort), r.proxy(a.url))
+	}
+	return errors.Join(forward(ctx, net.JoinHostPort(cfg.Address, fmt.Sprint(cfg.APIPort)), to(a.address())), r.listen(ctx, l.joins, nil))
 }
 
-// open lets them in at a port from now on, to an API that is at another.
-func (r *reception) open(ctx context.Context, api int, port string) error {
-	if data, err := os.ReadFile(r.list()); err == nil {
-		if err := json.Unmarshal(data, &r.guests); err != nil {
-			return err
-		}
+// writeTokens writes what others join with, in the secure format.
+func (l like) writeTokens(authority string, secrets map[string]string) error {
+	errs := []error{os.MkdirAll(l.data("server"), 0o700)}
+	for user, secret := range secrets {
+		file := map[string]string{"server": l.data("server/token"), "node": l.data("server/agent-token")}[user]
+		errs = append(errs, os.WriteFile(file, []byte(authority+"::"+user+":"+secret+"\n"), 0o600))
 	}
-	for _, g := range r.guests {
-		if err := route(ctx, g.Pods, g.Address); err != nil {
-			return err
-		}
-	}
-	if err := forward(ctx, net.JoinHostPort(r.address, forwards), fmt.Sprintf("127.0.0.1:%d", api)); err != nil {
-		return err
-	}
-	return r.listen(ctx, net.JoinHostPort(r.address, port))
+	return errors.Join(errs...)
 }
-
-func (r *reception) list() string { return filepath.Join(r.cfg.Dir, "guests.json") }
 
 func (r *reception) authority() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.ca.Certificate[0]})
@@ -121,8 +106,9 @@ func (r *reception) authority() []byte {
 // hashOf is what a token of k3s in the secure format begins with.
 func hashOf(authority []byte) string { return fmt.Sprintf("K10%x", sha256.Sum256(authority)) }
 
-func (r *reception) listen(ctx context.Context, at string) error {
-	own, err := r.issue(pkix.Name{CommonName: r.cfg.Host}, r.address)
+// listen lets others join at a port. What they ask else is for rest, if there is one.
+func (r *reception) listen(ctx context.Context, port string, rest http.Handler) error {
+	own, err := r.issue(pkix.Name{CommonName: r.cfg.Host}, r.cfg.Address)
 	if err != nil {
 		return err
 	}
@@ -130,22 +116,31 @@ func (r *reception) listen(ctx context.Context, at string) error {
 	if err != nil {
 		return err
 	}
-	listener, err := tls.Listen("tcp", at, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13})
+	users := x509.NewCertPool()
+	users.AddCert(r.ca.Leaf)
+	listener, err := tls.Listen("tcp", net.JoinHostPort(r.cfg.Address, port), &tls.Config{
+		Certificates: []tls.Certificate{pair}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: users, MinVersion: tls.VersionTLS12,
+	})
 	if err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /cacerts", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(r.authority()) })
-	mux.HandleFunc("POST /v1-standin/join", r.join)
+	mux.HandleFunc("POST /v1-standin/join", func(w http.ResponseWriter, req *http.Request) { r.join(w, req, "node", r.admit) })
+	mux.HandleFunc("POST /v1-standin/join-server", func(w http.ResponseWriter, req *http.Request) { r.join(w, req, "server", r.admitServer) })
+	if rest != nil {
+		mux.Handle("/", rest)
+	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	context.AfterFunc(ctx, func() { server.Close() })
 	go func() { _ = server.Serve(listener) }()
 	return nil
 }
 
-func (r *reception) join(w http.ResponseWriter, req *http.Request) {
+// join answers who may join as what is asked for.
+func (r *reception) join(w http.ResponseWriter, req *http.Request, role string, admit func(context.Context, application) (any, error)) {
 	var who application
-	if !r.knows(req) {
+	if r.role(req) != role {
 		http.Error(w, "not authorized", http.StatusUnauthorized)
 		return
 	}
@@ -153,7 +148,13 @@ func (r *reception) join(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	answer, err := r.admit(req.Context(), who)
+	if r.verify != nil {
+		if err := r.verify(req.Context(), who); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+	}
+	answer, err := admit(req.Context(), who)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
@@ -161,34 +162,32 @@ func (r *reception) join(w http.ResponseWriter, req *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// admit gives a node its network and its certificates. Of k3s, one of a name that there is must have its password.
-func (r *reception) admit(ctx context.Context, who application) (admission, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	g, known := r.guests[who.Name]
-	if known && g.Password != who.Password {
-		out, err := exec.CommandContext(ctx, programs+"/kube", "kubectl", "--kubeconfig="+r.cfg.Dir+"/kubeconfig/admin.json", "get", "node", who.Name, "--ignore-not-found", "--output=name").Output()
-		if err != nil || len(out) > 0 {
-			return admission{}, errors.Join(err, errors.New("node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match server node-passwd entry"))
-		}
-	}
-	if !known {
-		var err error
-		if g.Pods, err = nthNode(r.cluster, len(r.guests)+1); err != nil {
-			return admission{}, err
-		}
-	}
-	g.Password, g.Address = who.Password, who.Address
-	r.guests[who.Name] = g
-	data, err := json.Marshal(r.guests)
+// admit gives a node its network and its certificates.
+func (r *reception) admit(_ context.Context, who application) (any, error) {
+	pods, err := podsOf(r.pods, who.Address)
 	if err != nil {
-		return admission{}, err
-	}
-	if err := errors.Join(os.WriteFile(r.list(), data, 0o600), route(ctx, g.Pods, g.Address)); err != nil {
-		return admission{}, err
+		return nil, err
 	}
 	keys, err := r.keys(who)
-	return admission{Keys: keys, API: net.JoinHostPort(r.address, forwards), Pods: g.Pods, Cluster: r.cluster, Services: r.cfg.ServiceCIDR}, err
+	return admission{Keys: keys, API: net.JoinHostPort(r.cfg.Address, forwards), Pods: pods, Cluster: r.pods, Services: r.cfg.ServiceCIDR}, err
+}
+
+// admitServer gives another server the authorities, and its etcd a place among the members.
+func (r *reception) admitServer(ctx context.Context, who application) (any, error) {
+	all, err := readKeys(r.cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	e, err := openEtcd(r.cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	in := membership{Keys: map[string][]byte{}}
+	for _, name := range []string{"ca.pem", "etcd-ca.pem", "front-proxy-ca.pem", "sa.pem"} { // what else there is follows from them
+		in.Keys[name] = all[name]
+	}
+	in.Cluster, err = e.invite(ctx, who.Name, embedded.PeerURL(who.Address))
+	return in, err
 }
 
 func (r *reception) keys(who application) (map[string][]byte, error) {
@@ -225,27 +224,4 @@ func (r *reception) issue(subject pkix.Name, address string) ([]byte, error) {
 		return nil, err
 	}
 	return append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private})...), nil
-}
-
-// nthNode is the network of the pods of a cluster's nth node after the first.
-func nthNode(cidr string, n int) (string, error) {
-	prefix, err := netip.ParsePrefix(cidr)
-	if err != nil {
-		return "", err
-	}
-	bytes := prefix.Masked().Addr().As4()
-	bytes[2] += byte(n)
-	address := netip.AddrFrom4(bytes)
-	if !prefix.Contains(address) {
-		return "", fmt.Errorf("cluster-cidr %s has no network for node %d", cidr, n)
-	}
-	return netip.PrefixFrom(address, 24).String(), nil
-}
-
-// route leads to pods on another host.
-func route(ctx context.Context, pods, via string) error {
-	if out, err := exec.CommandContext(ctx, "ip", "route", "replace", pods, "via", via).CombinedOutput(); err != nil {
-		return fmt.Errorf("route to %s: %w: %s", pods, err, out)
-	}
-	return nil
 }
