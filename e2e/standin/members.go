@@ -84,6 +84,7 @@ func (e etcd) invite(ctx context.Context, name, peer string) (string, error) {
 			cluster = append(cluster, m.Name+"="+url)
 		}
 	}
+	slices.Sort(cluster)
 	return strings.Join(cluster, ","), nil
 }
 
