@@ -213,7 +213,8 @@ func (r *reception) issue(subject pkix.Name, address string) ([]byte, error) {
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	if address != "" {
-		template.IPAddresses, template.ExtKeyUsage = []net.IP{net.ParseIP(address)}, append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+		template.IPAddresses, template.DNSNames = []net.IP{net.ParseIP(address)}, []string{"kubernetes", "kubernetes.default.svc.cluster.local"}
+		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, r.ca.Leaf, key.Public(), r.ca.PrivateKey)
 	if err != nil {
