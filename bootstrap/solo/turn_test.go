@@ -33,3 +33,22 @@ func TestOneServerAtATime(t *testing.T) {
 	require.NoError(t, n.leave(t.Context(), &rec), "the only server waits for nobody")
 	require.False(t, rec.Away)
 }
+
+// TestAServerWithoutItsAPIAsksAnother whether it is its turn.
+func TestAServerWithoutItsAPIAsksAnother(t *testing.T) {
+	t.Parallel()
+	nodes, mux := kubeapitest.Nodes{}.And("store-042-a", "v1.36.3+k3s1", true, false).And("store-042-c", "v1.36.3+k3s1", true, false), http.NewServeMux()
+	nodes.Handle(mux)
+	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
+	n := testNode(t)
+	n.Kubeconfig, n.Cluster.APIPort = kubeapitest.ServeAt(t, "127.0.0.2", mux)
+	n.Host = "store-042-a"
+	n.Members = append(slices.Clone(members), peers.Member{Name: "store-042-c", Role: fleet.ControlPlane, Network: fleet.Network{Address: "127.0.0.2"}})
+	n.Peers = others{known: map[string]peers.Cluster{"store-042-c": {Known: true, Gives: true}}}
+	rec := record{Step: stepReady}
+	require.ErrorContains(t, n.leave(t.Context(), &rec), "store-042-c of the control plane is not Ready")
+	require.True(t, rec.Away, "the others may know of it, had the answer been lost")
+
+	n.Kubeconfig += "-lost"
+	require.NoError(t, n.leave(t.Context(), &rec), "the program writes it again when it starts")
+}

@@ -6,10 +6,15 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -52,26 +57,45 @@ func (list *Nodes) Handle(mux *http.ServeMux) {
 // Serve has an API server answer as the handler does, until the test ends.
 func Serve(t *testing.T, handler http.Handler) *kubeapi.Server {
 	t.Helper()
-	api := httptest.NewUnstartedServer(handler)
-	certificate, authority := certificateFor(t, "kubernetes")
-	api.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
-	api.StartTLS()
-	server := kubeapi.New(api.Listener.Addr().String(), authority, certificate)
-	t.Cleanup(func() { server.Close(); api.Close() })
+	kubeconfig, port := ServeAt(t, "127.0.0.1", handler)
+	server, err := kubeapi.Open(kubeconfig, port)
+	require.NoError(t, err)
+	t.Cleanup(server.Close)
 	return server
 }
 
-// certificateFor makes one that vouches for itself.
-func certificateFor(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
+// ServeAt has it do so at an address of this machine, for who has the kubeconfig.
+func ServeAt(t *testing.T, host string, handler http.Handler) (kubeconfig string, port int) {
+	t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	require.NoError(t, err)
+	api := httptest.NewUnstartedServer(handler)
+	require.NoError(t, api.Listener.Close())
+	api.Listener = listener
+	certificate, key := certificateFor(t, "kubernetes")
+	pair, err := tls.X509KeyPair(certificate, key)
+	require.NoError(t, err)
+	api.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	api.StartTLS()
+	t.Cleanup(api.Close)
+	kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
+	text := ""
+	for name, data := range map[string][]byte{"certificate-authority": certificate, "client-certificate": certificate, "client-key": key} {
+		text += name + "-data: " + base64.StdEncoding.EncodeToString(data) + "\n"
+	}
+	require.NoError(t, os.WriteFile(kubeconfig, []byte(text), 0o600))
+	return kubeconfig, listener.Addr().(*net.TCPAddr).Port
+}
+
+// certificateFor makes one that vouches for itself, and its key.
+func certificateFor(t *testing.T, name string) (certificate, key []byte) {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
 	require.NoError(t, err)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
 	require.NoError(t, err)
-	parsed, err := x509.ParseCertificate(der)
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
 	require.NoError(t, err)
-	pool := x509.NewCertPool()
-	pool.AddCert(parsed)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}, pool
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
 }
