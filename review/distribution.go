@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/render"
@@ -135,7 +136,7 @@ func (p *pair) outage(was, is fleet.Distribution, sameContent bool) string {
 	if sameContent && reflect.DeepEqual(was, is) {
 		return settingsCost(before, after)
 	}
-	return outageOf(p.new, is.MaxUnavailable)
+	return outageOf(p.new, is)
 }
 
 // settingsCost says what a change of the settings of hosts costs.
@@ -147,8 +148,12 @@ func settingsCost(was, is fleet.Machine) string {
 	return "settings of the hosts: what runs containers starts again on each, and the containers go on"
 }
 
-func outageOf(s *fleet.Site, limit int) string {
+func outageOf(s *fleet.Site, d fleet.Distribution) string {
 	control, all := 0, 0
+	alone, workers := "it does not drain; its pods and the API are away while it restarts", atATime(d.MaxUnavailable)
+	if slices.Contains([]string{fleet.K3s, fleet.RKE2, fleet.K0s}, d.Type) {
+		alone, workers = "its pods go on; the API is away while it restarts", "all at once, while pods go on"
+	}
 	for _, h := range s.Active() {
 		all++
 		if h.Role == fleet.ControlPlane {
@@ -159,13 +164,13 @@ func outageOf(s *fleet.Site, limit int) string {
 	case all == 0:
 		return "no host is active there"
 	case all == 1:
-		return "one node: it does not drain; its pods and the API are away while it restarts"
+		return "one node: " + alone
 	case control == 1:
-		return "one control-plane host: the API is away while it restarts; then the workers, " + atATime(limit)
+		return "one control-plane host: the API is away while it restarts; then the workers, " + workers
 	case control == all:
 		return "the control-plane hosts one after the other; the API stays"
 	}
-	return "the control-plane hosts one after the other, then the workers, " + atATime(limit) + "; the API stays"
+	return "the control-plane hosts one after the other, then the workers, " + workers + "; the API stays"
 }
 
 func atATime(limit int) string {

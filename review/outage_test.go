@@ -34,3 +34,30 @@ func TestWhatAChangeOfSettingsOfHostsCosts(t *testing.T) {
 	same := with(func(*fleet.Distribution) {})
 	require.Contains(t, one.outage(same, same, false), "one node: it does not drain", "other content")
 }
+
+// TestWhatAnUpgradeCosts depends on whether the distribution drains nodes.
+func TestWhatAnUpgradeCosts(t *testing.T) {
+	t.Parallel()
+	hosts := func(roles ...fleet.Role) *fleet.Site {
+		s := &fleet.Site{}
+		for _, role := range roles {
+			s.Hosts = append(s.Hosts, &fleet.Host{Role: role, State: fleet.Active})
+		}
+		return s
+	}
+	const c, w = fleet.ControlPlane, fleet.Worker
+	for _, tt := range []struct {
+		kind string
+		site *fleet.Site
+		want string
+	}{
+		{fleet.Kubeadm, hosts(c), "one node: it does not drain; its pods and the API are away while it restarts"},
+		{fleet.K3s, hosts(c), "one node: its pods go on; the API is away while it restarts"},
+		{fleet.Kubeadm, hosts(c, w), "one control-plane host: the API is away while it restarts; then the workers, 2 at a time"},
+		{fleet.K0s, hosts(c, w), "one control-plane host: the API is away while it restarts; then the workers, all at once, while pods go on"},
+		{fleet.RKE2, hosts(c, c, c), "the control-plane hosts one after the other; the API stays"},
+		{fleet.RKE2, hosts(c, c, c, w), "the control-plane hosts one after the other, then the workers, all at once, while pods go on; the API stays"},
+	} {
+		require.Equal(t, tt.want, outageOf(tt.site, fleet.Distribution{Type: tt.kind, MaxUnavailable: 2}))
+	}
+}
