@@ -56,16 +56,23 @@ func (n *node) ensure(ctx context.Context) error {
 	if n.From == "" && rec.Step == stepReady && rec.Cluster == n.Cluster && !rec.Away && n.upToDate() && n.healthy(ctx) == nil {
 		return nil
 	}
-	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	return n.bring(ctx, rec, address)
+}
+
+// bring makes the node what it should be, whatever it is.
+func (n *node) bring(ctx context.Context, rec record, address string) error {
+	began := time.Now()
+	var err error
 	switch {
 	case n.From != "":
 		if err := n.restore(ctx, &rec, address); err != nil {
 			return fmt.Errorf("restore %s: %w", n.Name, err)
 		}
-	case n.isNoLongerFirst(rec) || rec.Step == stepInstall && rec.Cluster != n.Cluster:
-		// Nothing can have been put into a cluster that was never ready.
+	case n.isNoLongerFirst(rec), rec.Step == stepInstall && rec.Cluster != n.Cluster && (n.Worker || rec.Through == ""):
+		// Nothing can have been put into a cluster that was never ready. A server that
+		// joins one may be in its etcd already, and goes on with that.
 		if err := n.drop(ctx); err != nil {
 			return err
 		}
