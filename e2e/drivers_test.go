@@ -38,6 +38,7 @@ func TestEachDriver(t *testing.T) {
 				continue // sites of several hosts of kubeadm are scenarios of their own
 			}
 			t.Run(k.name+"/"+strings.TrimSuffix(base, ".txt"), func(t *testing.T) {
+				t.Parallel()
 				if k.name == kubeadmKit.name && os.Getenv("ALL") == "" {
 					t.Skip("only with ALL=1")
 				}

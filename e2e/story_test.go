@@ -32,6 +32,7 @@ func playAll(t *testing.T, pattern string) {
 	require.NotEmpty(t, stories)
 	for _, file := range stories {
 		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			t.Parallel()
 			if !testhost.Inside(t, "../build/hosts") {
 				return
 			}

@@ -6,6 +6,7 @@
 package testhost
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -49,50 +51,82 @@ func Inside(t *testing.T, cache string) bool {
 	return false
 }
 
+// sandboxes are those of this process. They begin and end one by one: so none is taken
+// for one that was left behind.
+var sandboxes struct {
+	sync.Mutex
+	count       int
+	interrupted bool
+}
+
 func outside(test, cache string, timeout time.Duration) (err error) {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(ended)
-	if err := errors.Join(requirements(), sweep()); err != nil {
-		return err
-	}
-	tree, err := makeTree(cache)
+	var said bytes.Buffer // of several at a time each speaks when it has ended
+	cmd, dir, err := begin(test, cache, timeout, &said)
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("/var/tmp", prefix)
-	if err != nil {
-		return err
-	}
-	interrupted := false
 	defer func() {
-		err = errors.Join(err, removeCgroups(filepath.Base(dir)), os.RemoveAll(dir))
-		if interrupted {
+		sandboxes.Lock()
+		defer sandboxes.Unlock()
+		err = errors.Join(err, end(dir))
+		_, _ = os.Stdout.Write(said.Bytes())
+		if sandboxes.count--; sandboxes.interrupted && sandboxes.count == 0 {
 			fmt.Fprintln(os.Stderr, "interrupted: the hosts are removed")
 			os.Exit(130)
 		}
 	}()
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+strings.ReplaceAll(test, "/", "$/^")+"$", "-test.v", "-test.timeout="+timeout.String())
-	cmd.Env = append(os.Environ(), insideVariable+"="+dir, treeVariable+"="+tree)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC, Pdeathsig: syscall.SIGKILL,
-	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("make namespaces for test hosts: %w", err)
-	}
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
 	select {
 	case err := <-done:
 		return err
 	case <-ended:
-		interrupted = true
+		sandboxes.Lock()
+		sandboxes.interrupted = true
+		sandboxes.Unlock()
 		return errors.Join(cmd.Process.Kill(), <-done) // and with process 1 of the namespace, all others
 	}
 }
 
 const prefix = "holdfast-hosts-"
+
+// begin starts the test in a sandbox, whose folder it returns.
+func begin(test, cache string, timeout time.Duration, said *bytes.Buffer) (cmd *exec.Cmd, dir string, err error) {
+	sandboxes.Lock()
+	defer sandboxes.Unlock()
+	if sandboxes.interrupted {
+		return nil, "", errors.New("interrupted")
+	}
+	if err := errors.Join(requirements(), sweep()); err != nil {
+		return nil, "", err
+	}
+	tree, err := makeTree(cache)
+	if err != nil {
+		return nil, "", err
+	}
+	if dir, err = os.MkdirTemp("/var/tmp", prefix); err != nil {
+		return nil, "", err
+	}
+	cmd = exec.Command("/proc/self/exe", "-test.run=^"+strings.ReplaceAll(test, "/", "$/^")+"$", "-test.v", "-test.timeout="+timeout.String())
+	cmd.Env = append(os.Environ(), insideVariable+"="+dir, treeVariable+"="+tree)
+	cmd.Stdout, cmd.Stderr = said, said
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC, Pdeathsig: syscall.SIGKILL,
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, "", errors.Join(fmt.Errorf("make namespaces for test hosts: %w", err), end(dir))
+	}
+	sandboxes.count++
+	return cmd, dir, nil
+}
+
+// end removes what namespaces do not hold of a sandbox.
+func end(dir string) error {
+	return errors.Join(removeCgroups(filepath.Base(dir)), os.RemoveAll(dir))
+}
 
 func requirements() error {
 	if os.Geteuid() != 0 {
@@ -140,7 +174,7 @@ func sweep() error {
 		if inUse(dir) {
 			continue
 		}
-		if err := errors.Join(removeCgroups(filepath.Base(dir)), os.RemoveAll(dir)); err != nil {
+		if err := end(dir); err != nil {
 			return err
 		}
 	}
