@@ -195,7 +195,7 @@ func (n *node) begin(ctx context.Context, rec record, address string) (record, e
 	}
 	switch {
 	case rec.Step == "":
-		rec = record{Step: stepInstall, Worker: n.Worker, Address: address, Through: n.through}
+		rec = record{Step: stepInstall, Worker: n.Worker, Address: address}
 		n.log.Info("node is made", "version", n.Cluster.Version, "worker", n.Worker)
 	case n.From != "":
 	case rec.Step == stepInstall:
@@ -216,7 +216,8 @@ func (n *node) takePart(ctx context.Context, rec record, address string) (record
 	case n.From != "":
 		return rec, nil
 	case rec.made() && !n.Worker:
-		return rec, n.leave(ctx, &rec)
+		err := n.leave(ctx, &rec)
+		return rec, err
 	case rec.made() && rec.Cluster == n.Cluster:
 		return rec, nil
 	}

@@ -48,6 +48,9 @@ func TestAServerWithoutItsAPIAsksAnother(t *testing.T) {
 	rec := record{Step: stepReady}
 	require.ErrorContains(t, n.leave(t.Context(), &rec), "store-042-c of the control plane is not Ready")
 	require.True(t, rec.Away, "the others may know of it, had the answer been lost")
+	begun, err := n.takePart(t.Context(), record{Step: stepReady}, "10.0.0.42")
+	require.Error(t, err)
+	require.True(t, begun.Away, "or it would never be told that this server is there again")
 
 	n.Kubeconfig += "-lost"
 	require.NoError(t, n.leave(t.Context(), &rec), "the program writes it again when it starts")
