@@ -31,16 +31,6 @@ type Peers interface {
 // TokenFile is the name of the file in our own folder that has what a host joins with.
 const TokenFile = "token"
 
-// servers are the members that are of the control plane.
-func (s Site) servers() (list []peers.Member) {
-	for _, m := range s.Members {
-		if m.Role == fleet.ControlPlane {
-			list = append(list, m)
-		}
-	}
-	return list
-}
-
 func (n *node) site() site.Hosts {
 	return site.Hosts{Host: n.Host, Members: n.Members, Peers: n.Peers}
 }
@@ -48,7 +38,7 @@ func (n *node) site() site.Hosts {
 // joinedBy is the address of the server that a node was made by. A worker whose server
 // is gone looks for the cluster at another: a server knows where it is.
 func (n *node) joinedBy(rec record) string {
-	servers := n.servers()
+	servers := n.site().Servers()
 	if !n.Worker || len(servers) == 0 || slices.ContainsFunc(servers, func(m peers.Member) bool { return m.Network.Address == rec.Through }) {
 		return rec.Through
 	}
@@ -99,9 +89,11 @@ func (n *node) take(ctx context.Context, through peers.Member) error {
 		if len(material[name]) == 0 {
 			return fmt.Errorf("join through %s: it gave no %s", through.Name, name)
 		}
-		if err := os.MkdirAll(n.Dir, 0o700); err != nil {
-			return err
-		}
+	}
+	if err := os.MkdirAll(n.Dir, 0o700); err != nil {
+		return err
+	}
+	for _, name := range names {
 		if err := durable.WriteFile(filepath.Join(n.Dir, name), material[name], 0o600); err != nil {
 			return err
 		}
@@ -140,7 +132,7 @@ func (n *node) mayJoin(ctx context.Context, through peers.Member) error {
 // it: no kubelet is newer than its API server, see
 // https://kubernetes.io/releases/version-skew-policy/. One that is a node waits for all of them.
 func (n *node) mayRun(ctx context.Context, made bool) (through *peers.Member, err error) {
-	servers := n.servers()
+	servers := n.site().Servers()
 	if n.Peers == nil || len(servers) == 0 {
 		return nil, system.Refuse("this host is a worker, and its site has no control plane", "register a host of the site as such")
 	}

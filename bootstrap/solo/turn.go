@@ -16,7 +16,7 @@ const quorumTime = 20 * time.Second
 // is its turn and the rest of the control plane is whole. Where no server answers there
 // is no cluster that could do without it, or with it as it is.
 func (n *node) leave(ctx context.Context, rec *record) error {
-	if len(n.servers()) < 2 || rec.Cluster == n.Cluster && n.upToDate() {
+	if len(n.site().Servers()) == 0 || rec.Cluster == n.Cluster && n.upToDate() {
 		return nil
 	}
 	server := n.someServer(ctx)
@@ -70,9 +70,9 @@ func (n *node) whole(ctx context.Context, server *kubeapi.Server) error {
 		return err
 	}
 	answers := n.site().Ask(ctx)
-	for _, m := range n.servers() {
+	for _, m := range n.site().Servers() {
 		isNode := slices.ContainsFunc(nodes, func(o kubeapi.Node) bool { return o.Metadata.Name == m.Name })
-		if isNode && m.Name != n.Host && !answers[m.Name].Gives {
+		if isNode && !answers[m.Name].Gives {
 			return site.Wait("%s of the control plane is not whole just now", m.Name)
 		}
 	}
