@@ -75,8 +75,6 @@ type Driver interface {
 	Needs(d fleet.Distribution) []string
 	// Shares tells whether several hosts can be nodes of one cluster.
 	Shares() bool
-	// SharesControlPlane tells whether several of them can be of its control plane.
-	SharesControlPlane() bool
 	// Ensure makes the host run what req says and returns when the API is
 	// ready and, where there is one, the node. It is cheap when nothing
 	// changed; otherwise what changed restarts. Content is verified before

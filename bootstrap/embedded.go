@@ -31,9 +31,6 @@ func (embeddedDriver) Needs(d fleet.Distribution) []string {
 // Shares is false: it has no way to join.
 func (embeddedDriver) Shares() bool { return false }
 
-// SharesControlPlane is false, like Shares.
-func (embeddedDriver) SharesControlPlane() bool { return false }
-
 func programsRef(d fleet.Distribution) string { return "holdfast.dev/embedded/kubernetes:" + d.Version }
 func pauseRef(d fleet.Distribution) string    { return "holdfast.dev/embedded/pause:" + d.Version }
 

@@ -6,12 +6,11 @@ import (
 	"net/netip"
 
 	"github.com/holdfast-fleet/holdfast/fleet"
-	"github.com/holdfast-fleet/holdfast/peers"
 )
 
-// CheckHosts tells whether so many hosts, some of them servers of the control plane,
-// can be nodes of one cluster of a distribution. The error has a hint.
-func CheckHosts(d fleet.Distribution, hosts, servers int) error {
+// CheckHosts tells whether so many hosts can be nodes of one cluster of a distribution.
+// The error has a hint.
+func CheckHosts(d fleet.Distribution, hosts int) error {
 	driver, err := For(d.Type)
 	if err != nil || hosts < 2 {
 		return err
@@ -19,10 +18,6 @@ func CheckHosts(d fleet.Distribution, hosts, servers int) error {
 	if !driver.Shares() {
 		return &tooMany{fmt.Sprintf("a cluster of type %s has one host, and the site has %d", d.Type, hosts),
 			"keep one host of the site active, or choose another type of distribution"}
-	}
-	if servers > 1 && !driver.SharesControlPlane() {
-		return &tooMany{fmt.Sprintf("a cluster of type %s has one host of the control plane, and the site has %d", d.Type, servers),
-			"give the others the role of a worker, or choose another type of distribution"}
 	}
 	if pods, err := netip.ParsePrefix(d.PodCIDR); err == nil && pods.Addr().Is4() {
 		room := 1 << max(0, 24-pods.Bits())
@@ -32,16 +27,6 @@ func CheckHosts(d fleet.Distribution, hosts, servers int) error {
 		}
 	}
 	return nil
-}
-
-// servers counts the hosts of the control plane.
-func servers(members []peers.Member) (count int) {
-	for _, m := range members {
-		if m.Role == fleet.ControlPlane {
-			count++
-		}
-	}
-	return count
 }
 
 // tooMany reports a site with more hosts than its cluster can have.

@@ -27,9 +27,6 @@ func (kubeadmDriver) Needs(d fleet.Distribution) []string {
 // Shares is true: hosts join the cluster of their site, see package peers.
 func (kubeadmDriver) Shares() bool { return true }
 
-// SharesControlPlane is true: members of etcd join, and leave.
-func (kubeadmDriver) SharesControlPlane() bool { return true }
-
 func kubeadmPrograms(d fleet.Distribution) string {
 	return "holdfast.dev/kubeadm/programs:" + d.Version
 }
@@ -43,7 +40,7 @@ func (k kubeadmDriver) Ensure(ctx context.Context, req Request) (Access, error) 
 	if err := Check(d); err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
-	if err := CheckHosts(d, len(req.Members), servers(req.Members)); err != nil {
+	if err := CheckHosts(d, len(req.Members)); err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
 	cfg := kubeadm.Config{

@@ -28,11 +28,8 @@ type soloDriver struct{ soloProgram }
 
 func (soloDriver) Needs(d fleet.Distribution) []string { return soloNeeds(d) }
 
-// Shares is true: workers join the cluster of their site, see package peers.
+// Shares is true: hosts join the cluster of their site, see package peers.
 func (soloDriver) Shares() bool { return true }
-
-// SharesControlPlane tells whether servers join that which makes the cluster.
-func (s soloDriver) SharesControlPlane() bool { return !s.Kind("").Alone }
 
 func (s soloDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 	kind, worker := s.Kind(req.Dir), req.self().Role == fleet.Worker
@@ -95,7 +92,7 @@ func unpackSolo(ctx context.Context, req Request) (programs, images string, err 
 	if err := Check(req.Distribution); err != nil {
 		return "", "", err
 	}
-	if err := CheckHosts(req.Distribution, len(req.Members), servers(req.Members)); err != nil {
+	if err := CheckHosts(req.Distribution, len(req.Members)); err != nil {
 		return "", "", err
 	}
 	needs := soloNeeds(req.Distribution)

@@ -75,7 +75,7 @@ var rke2Kit = kit{
 }
 
 var k0sKit = kit{
-	name: "k0s", versions: []string{"v1.36.3+k0s.0", "v1.36.3+k0s.1"}, bad: "v1.36.3+k0s.2", spec: "  disable: [helm, autopilot]\n",
+	name: "k0s", versions: []string{"v1.36.3+k0s.0", "v1.36.3+k0s.1"}, bad: "v1.36.3+k0s.2", several: true, spec: "  disable: [helm, autopilot]\n",
 	add: func(hq *headquarters) error { return hq.addStandIns("registry.k8s.io/pause:3.10") },
 	vars: map[string]string{
 		"UNIT": "k0scontroller", "AGENT": "k0sworker", "AGENTCTL": "KUBECONFIG=/var/lib/k0s/kubelet.conf k0s kubectl",

@@ -89,7 +89,7 @@ func (l *linter) clusters() []error {
 			continue
 		}
 		if several {
-			if err := l.options.CheckHosts(d, len(active), len(site.ControlPlane())); err != nil {
+			if err := l.options.CheckHosts(d, len(active)); err != nil {
 				l.found.at(site.Name, fleet.Problem{File: active[1].File, Rule: fleet.RuleSeveralHosts, Msg: err.Error(), Tip: hintOf(err)})
 			}
 		}

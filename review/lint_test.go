@@ -110,7 +110,7 @@ func (unknown137) Error() string { return "no v1.37" }
 func (unknown137) Hint() string  { return "take v1.36" }
 
 // oneHost is a driver whose hosts cannot join each other.
-func oneHost(_ fleet.Distribution, hosts, _ int) error {
+func oneHost(_ fleet.Distribution, hosts int) error {
 	if hosts > 1 {
 		return &lonely{hosts}
 	}

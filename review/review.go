@@ -22,9 +22,8 @@ type Options struct {
 	Memo   fleet.Memo                     // of loading and rendering, to be faster
 	Worker func() *exec.Cmd               // as of [render.Options]
 	Check  func(fleet.Distribution) error // whether hosts can run it; nil: they can
-	// CheckHosts tells whether so many hosts, with so many servers of the control plane among
-	// them, can be one cluster of it; nil: they can.
-	CheckHosts func(d fleet.Distribution, hosts, servers int) error
+	// CheckHosts tells whether so many hosts can be one cluster of it; nil: they can.
+	CheckHosts func(d fleet.Distribution, hosts int) error
 	// CheckBackup tells whether a cluster of it can be backed up; nil: it can.
 	CheckBackup func(d fleet.Distribution) error
 	// CheckUpgrade tells whether so many hosts go from one to another, where commits allow them to go back to versions; nil: they do.

@@ -1,23 +1,19 @@
 // Package k0s makes a host a cluster of k0s, as https://docs.k0sproject.io has it
 // for hosts without a network: the program, which installs its own unit, its
 // configuration file, and its images as a bundle. Nothing is pulled. Other hosts of
-// the site join it as workers.
+// the site join it as controllers and as workers.
 //
 // What is written here was checked against that documentation, see
 // e2e/standin/documented, and not against the program.
 package k0s
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
-	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
 
@@ -26,7 +22,7 @@ const (
 	configFile = "/etc/k0s/k0s.yaml"
 )
 
-// tokenLife is how long a worker may take to join with what it was given. One that has
+// tokenLife is how long a host may take to join with what it was given. One that has
 // not joined then is given another.
 const tokenLife = "1h"
 
@@ -47,7 +43,7 @@ func (p Program) Ensure(ctx context.Context, want solo.Wanted) error {
 	return solo.Ensure(ctx, solo.Config{
 		Kind: p.Kind(want.Dir), Wanted: want,
 		Files:   func(address, _ string) map[string]string { return files(want, address) },
-		Install: func(address string) []string { return install(want, address) },
+		Install: func(address, through string) []string { return install(want, address, through) },
 	})
 }
 
@@ -58,7 +54,11 @@ func backups(dir string) string { return filepath.Join(dir, "backups") }
 func (Program) Kind(dir string) solo.Kind {
 	return solo.Kind{
 		Name: "k0s", Unit: "k0scontroller", Agent: "k0sworker", Kubeconfig: data + "/pki/admin.conf", Kubelet: data + "/kubelet.conf",
-		Kubectl: kubectl, Admit: admit, Alone: true,
+		Kubectl: kubectl, Admit: admit,
+		Etcd: &solo.Etcd{
+			Members: []string{"etcd", "member-list"},
+			Leave:   func(address string) []string { return []string{"etcd", "leave", "--peer-address=" + address} },
+		},
 		Images: data + "/images", Record: data + "/containerd/holdfast-imports.json",
 		List: func(program string) []string {
 			return []string{program, "ctr", "--namespace", "k8s.io", "--address", "/run/k0s/containerd.sock", "images", "list", "-q"}
@@ -82,31 +82,40 @@ func kubectl(program, kubeconfig string, words ...string) []string {
 	return append([]string{"/usr/bin/env", "KUBECONFIG=" + kubeconfig, program, "kubectl"}, words...)
 }
 
-// admit has the program make a token that makes a worker.
-func admit(ctx context.Context, program string, _ bool) (peers.Material, error) {
-	var words bytes.Buffer
-	cmd := exec.CommandContext(ctx, program, newToken()...)
-	cmd.Stderr = &words
-	token, err := cmd.Output()
+// admit has the program make a token that makes a worker, or a controller.
+func admit(ctx context.Context, program string, worker bool) (peers.Material, error) {
+	token, err := solo.Output(ctx, append([]string{program}, newToken(worker)...))
 	if err != nil {
-		return nil, fmt.Errorf("make a token for a worker: %w: %s", err, system.Reason(words.String()))
+		return nil, err
 	}
-	return peers.Material{solo.TokenFile: bytes.TrimSpace(token)}, nil
+	return peers.Material{solo.TokenFile: []byte(strings.TrimSpace(token))}, nil
 }
 
-func newToken() []string {
-	return []string{"token", "create", "--role=worker", "--expiry=" + tokenLife}
+func newToken(worker bool) []string {
+	role := "controller"
+	if worker {
+		role = "worker"
+	}
+	return []string{"token", "create", "--role=" + role, "--expiry=" + tokenLife}
 }
 
-// install are the words that make the unit: a controller that also works, or a worker.
-func install(want solo.Wanted, address string) []string {
+// install are the words that make the unit: a controller that also works, and joins
+// that of another host unless it is the first, or a worker.
+func install(want solo.Wanted, address, through string) []string {
 	node := "--kubelet-extra-args=--hostname-override=" + want.Host + " --node-ip=" + address
 	if want.Worker {
-		return []string{"install", "worker", "--force", "--token-file=" + filepath.Join(want.Dir, solo.TokenFile), node}
+		return []string{"install", "worker", "--force", tokenFlag(want), node}
 	}
 	words := []string{"install", "controller", "--force", "--enable-worker", "--no-taints", "--config=" + configFile, node}
+	if through != "" {
+		words = append(words, tokenFlag(want))
+	}
 	if len(want.Disable) > 0 {
 		words = append(words, "--disable-components="+strings.Join(want.Disable, ","))
 	}
 	return words
+}
+
+func tokenFlag(want solo.Wanted) string {
+	return "--token-file=" + filepath.Join(want.Dir, solo.TokenFile)
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -37,6 +39,13 @@ func TestFiles(t *testing.T) {
 	_, err = table.YAML("key", []byte(written[configFile]))
 	require.NoError(t, err)
 
+	several := want
+	several.Members = []peers.Member{{Name: "store-042-a", Role: fleet.ControlPlane}, {Name: "store-042-b", Role: fleet.ControlPlane}}
+	next := files(several, "10.0.0.43")[configFile]
+	golden(t, "next-k0s-k0s.yaml", next)
+	_, err = table.YAML("key", []byte(next))
+	require.NoError(t, err)
+
 	want.Worker = true
 	delete(written, configFile)
 	require.Equal(t, written, files(want, "10.0.0.43"), "a worker reads no configuration but that of containerd")
@@ -51,20 +60,21 @@ func TestCommands(t *testing.T) {
 	require.NoError(t, os.Mkdir(backups(dir), 0o700))
 	kind := Program{}.Kind(dir)
 	worker := solo.Wanted{Dir: dir, Host: "store-042-b", Worker: true}
-	_, err = table.Command(install(worker, "10.0.0.43"))
+	_, err = table.Command(install(worker, "10.0.0.43", "10.0.0.42"))
 	require.ErrorContains(t, err, "no such file", "it was given no token")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, solo.TokenFile), []byte("H4sI"), 0o600))
+	server := solo.Wanted{Dir: dir, Host: "store-042-c"}
 	for _, words := range [][]string{
-		install(solo.Wanted{Host: "store-042-a", Disable: []string{"helm", "autopilot"}}, "10.0.0.42"), install(solo.Wanted{Host: "store-042-a"}, "10.0.0.42"),
-		install(worker, "10.0.0.43"), newToken(), kind.Kubectl("/opt/bin/k0s", kind.Kubelet, "get", "node")[3:],
+		install(solo.Wanted{Host: "store-042-a", Disable: []string{"helm", "autopilot"}}, "10.0.0.42", ""), install(solo.Wanted{Host: "store-042-a"}, "10.0.0.42", ""),
+		install(server, "10.0.0.44", "10.0.0.42"), install(worker, "10.0.0.43", "10.0.0.42"), newToken(true), newToken(false), kind.Etcd.Members, kind.Etcd.Leave("10.0.0.43"), kind.Kubectl("/opt/bin/k0s", kind.Kubelet, "get", "node")[3:],
 		kind.Snapshot("holdfast-before-v1.36.4-k0s.0", backups(dir)), kind.Restore("/backup.tar.gz"), kind.List("/opt/bin/k0s")[1:], kind.Reset,
 	} {
 		_, err := table.Command(words)
 		require.NoError(t, err, "%q", words)
 	}
-	_, err = table.Command(install(solo.Wanted{Host: "store-042-a", Disable: []string{"kube-scheduler"}}, "10.0.0.42"))
+	_, err = table.Command(install(solo.Wanted{Host: "store-042-a", Disable: []string{"kube-scheduler"}}, "10.0.0.42", ""))
 	require.ErrorContains(t, err, `"kube-scheduler" is not one of`)
-	_, err = table.Command(install(solo.Wanted{Host: "store-042-a --fail-swap-on"}, "10.0.0.42"))
+	_, err = table.Command(install(solo.Wanted{Host: "store-042-a --fail-swap-on"}, "10.0.0.42", ""))
 	require.ErrorContains(t, err, "--fail-swap-on is not one of those that are used")
 	for _, path := range []string{kind.Kubeconfig, kind.Kubelet, kind.Images + "/holdfast-layers.tar", system.UnitDir + kind.Unit + ".service", system.UnitDir + kind.Agent + ".service"} {
 		require.NoError(t, table.Check("path", path, ""))
@@ -89,8 +99,11 @@ func TestATokenIsWhatIsPrinted(t *testing.T) {
 	token, err := admit(t.Context(), program("echo a warning >&2; echo \"$@\""), true)
 	require.NoError(t, err)
 	require.Equal(t, "token create --role=worker --expiry=1h", string(token[solo.TokenFile]))
+	token, err = admit(t.Context(), program("echo \"$@\""), false)
+	require.NoError(t, err)
+	require.Equal(t, "token create --role=controller --expiry=1h", string(token[solo.TokenFile]))
 	_, err = admit(t.Context(), program("echo is the server running? >&2; exit 1"), true)
-	require.ErrorContains(t, err, "make a token for a worker: exit status 1: is the server running?")
+	require.ErrorContains(t, err, "token create --role=worker --expiry=1h: exit status 1: is the server running?")
 }
 
 func golden(t *testing.T, name, got string) {

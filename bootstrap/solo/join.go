@@ -31,14 +31,15 @@ type Peers interface {
 // TokenFile is the name of the file in our own folder that has what a host joins with.
 const TokenFile = "token"
 
-func (n *node) site() site.Hosts {
-	return site.Hosts{Host: n.Host, Members: n.Members, Peers: n.Peers}
+// Hosts are those of the node's site.
+func (w Wanted) Hosts() site.Hosts {
+	return site.Hosts{Host: w.Host, Members: w.Members, Peers: w.Peers}
 }
 
 // joinedBy is the address of the server that a node was made by. A worker whose server
 // is gone looks for the cluster at another: a server knows where it is.
 func (n *node) joinedBy(rec record) string {
-	servers := n.site().Servers()
+	servers := n.Hosts().Servers()
 	if !n.Worker || len(servers) == 0 || slices.ContainsFunc(servers, func(m peers.Member) bool { return m.Network.Address == rec.Through }) {
 		return rec.Through
 	}
@@ -48,7 +49,7 @@ func (n *node) joinedBy(rec record) string {
 // isNoLongerFirst tells whether the host began a cluster that is another's to make, since a
 // commit says so. As long as it knows of that attempt the other would wait for it.
 func (n *node) isNoLongerFirst(rec record) bool {
-	return rec.Step == stepInstall && !rec.Worker && rec.Through == "" && n.From == "" && len(n.site().Others()) > 0 && n.Host != n.site().First()
+	return rec.Step == stepInstall && !rec.Worker && rec.Through == "" && n.From == "" && len(n.Hosts().Others()) > 0 && n.Host != n.Hosts().First()
 }
 
 // join finds out how the host becomes part of its site's cluster, or goes to another
@@ -58,7 +59,7 @@ func (n *node) join(ctx context.Context, made bool) error {
 	var err error
 	if n.Worker {
 		through, err = n.mayRun(ctx, made)
-	} else if through, err = n.site().Origin(ctx, n.log); err == nil && through != nil {
+	} else if through, err = n.Hosts().Origin(ctx, n.log); err == nil && through != nil {
 		err = n.mayJoin(ctx, *through)
 	}
 	if err != nil || made {
@@ -132,11 +133,11 @@ func (n *node) mayJoin(ctx context.Context, through peers.Member) error {
 // it: no kubelet is newer than its API server, see
 // https://kubernetes.io/releases/version-skew-policy/. One that is a node waits for all of them.
 func (n *node) mayRun(ctx context.Context, made bool) (through *peers.Member, err error) {
-	servers := n.site().Servers()
+	servers := n.Hosts().Servers()
 	if n.Peers == nil || len(servers) == 0 {
 		return nil, system.Refuse("this host is a worker, and its site has no control plane", "register a host of the site as such")
 	}
-	answers := n.site().Ask(ctx)
+	answers := n.Hosts().Ask(ctx)
 	var missing []error
 	for i, m := range servers {
 		known := answers[m.Name]
@@ -161,7 +162,7 @@ func (n *node) mayRun(ctx context.Context, made bool) (through *peers.Member, er
 // joined tells whether the cluster has this host's node, Ready.
 func (n *node) joined(ctx context.Context) error {
 	errs := []error{errors.New("the cluster does not have node " + n.Host + " as Ready")}
-	for _, answer := range n.site().Ask(ctx) {
+	for _, answer := range n.Hosts().Ask(ctx) {
 		if slices.ContainsFunc(answer.Nodes, func(o peers.Node) bool { return o.Name == n.Host && o.Ready }) {
 			return nil
 		}

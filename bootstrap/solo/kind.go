@@ -22,8 +22,8 @@ type Kind struct {
 
 	Kubectl func(program, kubeconfig string, words ...string) []string // a command of kubectl, as who a kubeconfig says
 
-	Alone  bool                                                                           // one server makes the control plane; else others join it
 	Admit  func(ctx context.Context, program string, worker bool) (peers.Material, error) // what a worker, or a server, joins with, of a server that is ready
+	Etcd   *Etcd                                                                          // how to take a server out of etcd; nil: the program does, when its node is deleted
 	Shared []string                                                                       // names of files that servers are given beside [TokenFile], and keep in our own folder
 
 	List      func(program string) []string      // a command that prints the names of the images that there are
@@ -42,6 +42,12 @@ type Kind struct {
 
 	Leaves []string // folders that an uninstallation empties
 	Reset  []string // words after the program that do so, too; may be empty
+}
+
+// Etcd are words after the program, about the members of etcd.
+type Etcd struct {
+	Members []string                      // print them: {"members": {"NAME": "URL"}}
+	Leave   func(address string) []string // take out the one at an address
 }
 
 // UnitOf is the name of the unit of a worker, or of a server, without .service.
@@ -79,7 +85,7 @@ type Config struct {
 
 	Secrets func() error                                    // makes those of a cluster that this host makes, once; nil where the program does
 	Files   func(address, through string) map[string]string // configuration, path → content, for a node's address, and that of the server it joins by, if any; and the unit, unless:
-	Install func(address string) []string                   // words after the program: make the unit; nil where it is one of the files
+	Install func(address, through string) []string          // words after the program: make the unit; nil where it is one of the files
 }
 
 // Cluster is what a cluster is made with.

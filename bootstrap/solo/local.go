@@ -44,21 +44,11 @@ func (l Local) Cluster(ctx context.Context) (peers.Cluster, error) {
 // what a server was in etcd: a server of k3s knows it by a password which the host has
 // lost, see https://docs.k3s.io/architecture#how-agent-node-registration-works
 func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Material, err error) {
-	if to.Role != fleet.Worker && l.Alone {
-		return nil, errors.New("clusters of type " + l.Name + " have one host of the control plane")
-	}
 	err = l.asAdmin(func(state State, server *kubeapi.Server) error {
 		if server == nil {
 			return errNotReady
 		}
-		var old kubeapi.Node
-		if err := server.Get(ctx, "/api/v1/nodes/"+to.Name, &old); err != nil && !kubeapi.NotFound(err) {
-			return errors.Join(errNotReady, err)
-		}
-		if ready, _ := old.Ready(); ready {
-			return fmt.Errorf("node %s still looks alive; it can join anew once the cluster has noticed that it is not", to.Name)
-		}
-		if err := l.forget(ctx, server, to.Name); err != nil {
+		if err := l.forget(ctx, server, state.Program, to.Name); err != nil {
 			return err
 		}
 		if err := server.LetIn(ctx, to.Name); err != nil {
@@ -73,9 +63,19 @@ func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Materi
 	return material, err
 }
 
-// forget removes a node. That of a server is there until its member of etcd is removed.
-func (Local) forget(ctx context.Context, server *kubeapi.Server, name string) error {
-	if err := server.Delete(ctx, "/api/v1/nodes/"+name); err != nil {
+// forget removes a node that is not alive, if there is one. That of a server is there
+// until its member of etcd is removed.
+func (l Local) forget(ctx context.Context, server *kubeapi.Server, program, name string) error {
+	var old kubeapi.Node
+	if err := server.Get(ctx, "/api/v1/nodes/"+name, &old); kubeapi.NotFound(err) {
+		return nil
+	} else if err != nil {
+		return errors.Join(errNotReady, err)
+	}
+	if ready, _ := old.Ready(); ready {
+		return fmt.Errorf("node %s still looks alive; it can join anew once the cluster has noticed that it is not", name)
+	}
+	if err := l.remove(ctx, server, program, old); err != nil {
 		return err
 	}
 	err := server.Get(ctx, "/api/v1/nodes/"+name, nil)

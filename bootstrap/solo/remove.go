@@ -2,7 +2,9 @@ package solo
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/url"
 	"os/exec"
 	"slices"
 	"strings"
@@ -26,7 +28,7 @@ func (n *node) letGo(ctx context.Context) error {
 	}
 	defer server.Close()
 	out, err := server.KeptOut(ctx)
-	if err != nil || slices.Equal(out, slices.Sorted(slices.Values(n.Removed))) || !n.site().ActsForSite(ctx) {
+	if err != nil || slices.Equal(out, slices.Sorted(slices.Values(n.Removed))) || !n.Hosts().ActsForSite(ctx) {
 		return err
 	}
 	for _, name := range n.Removed {
@@ -37,8 +39,7 @@ func (n *node) letGo(ctx context.Context) error {
 	return server.KeepOut(ctx, n.Removed)
 }
 
-// takeOut moves the pods of a host away, and deletes its node. With the node of a
-// server, its program takes the member of etcd out.
+// takeOut moves the pods of a host away, and removes its node.
 func (n *node) takeOut(ctx context.Context, server *kubeapi.Server, name string) error {
 	nodes, err := server.Nodes(ctx)
 	if err != nil {
@@ -53,12 +54,41 @@ func (n *node) takeOut(ctx context.Context, server *kubeapi.Server, name string)
 	}
 	n.log.Info("host is removed from the cluster", "host", name)
 	if ready, _ := nodes[i].Ready(); ready { // who does not answer cannot move its pods
-		_, err := run(ctx, n.Kubectl(n.Program, n.Kubeconfig, "drain", name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+drainTime.String()))
+		_, err := Output(ctx, n.Kubectl(n.Program, n.Kubeconfig, "drain", name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+drainTime.String()))
 		if err != nil { // what has not moved in time is ended with the node
 			n.log.Warn("not all pods moved in time", "host", name, "error", err)
 		}
 	}
-	return server.Delete(ctx, "/api/v1/nodes/"+name)
+	return n.remove(ctx, server, n.Program, nodes[i])
+}
+
+// remove deletes a node, and of a server its member of etcd, unless the program does that by itself.
+func (k Kind) remove(ctx context.Context, server *kubeapi.Server, program string, node kubeapi.Node) error {
+	if k.Etcd != nil && node.ControlPlane() {
+		if err := k.leaveEtcd(ctx, program, node.Address()); err != nil {
+			return err
+		}
+	}
+	return server.Delete(ctx, "/api/v1/nodes/"+node.Metadata.Name)
+}
+
+// leaveEtcd takes the member at an address out of etcd, if there is one.
+func (k Kind) leaveEtcd(ctx context.Context, program, address string) error {
+	out, err := Output(ctx, append([]string{program}, k.Etcd.Members...))
+	if err != nil {
+		return err
+	}
+	var list struct{ Members map[string]string }
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		return fmt.Errorf("members of etcd: %w", err)
+	}
+	for _, peer := range list.Members {
+		if at, err := url.Parse(peer); err == nil && at.Hostname() == address {
+			_, err := Output(ctx, append([]string{program}, k.Etcd.Leave(address)...))
+			return err
+		}
+	}
+	return nil
 }
 
 // mayDoWithout refuses to take a server out where too few of those that answer would be
@@ -105,9 +135,6 @@ func Leave(ctx context.Context, kind Kind, dir string, hosts site.Hosts) error {
 // mayLeaveOthers says what a server waits for. One without an administrator's kubeconfig
 // never was ready, or was being taken apart when it was cut off.
 func mayLeaveOthers(ctx context.Context, kind Kind, state State, hosts site.Hosts) error {
-	if kind.Alone {
-		hosts.Members = nil
-	}
 	if len(hosts.Servers()) > 0 && !system.Exists(kind.Kubeconfig) {
 		return nil
 	}
@@ -122,7 +149,7 @@ func mayLeave(ctx context.Context, kind Kind, program, host string) error {
 	if !system.Exists(kind.Kubelet) {
 		return nil
 	}
-	left, err := run(ctx, kind.Kubectl(program, kind.Kubelet, "get", "node", host, "--ignore-not-found", "--output=name"))
+	left, err := Output(ctx, kind.Kubectl(program, kind.Kubelet, "get", "node", host, "--ignore-not-found", "--output=name"))
 	if err != nil {
 		return fmt.Errorf("ask whether the cluster has let this host go: %w", err)
 	}
@@ -132,10 +159,14 @@ func mayLeave(ctx context.Context, kind Kind, program, host string) error {
 	return nil
 }
 
-func run(ctx context.Context, words []string) (string, error) {
-	out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput() //nolint:gosec // the distribution's own program
+// Output is what a command of the distribution prints; warnings are not part of it.
+func Output(ctx context.Context, words []string) (string, error) {
+	var said strings.Builder
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...) //nolint:gosec // the distribution's own program
+	cmd.Stderr = &said
+	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w: %s", strings.Join(words, " "), err, system.Reason(string(out)))
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(words, " "), err, system.Reason(said.String()))
 	}
 	return string(out), nil
 }

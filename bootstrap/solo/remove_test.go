@@ -54,9 +54,6 @@ func TestAServerStaysWhereNobodyCouldGoOn(t *testing.T) {
 	}
 	stays(n.Kind, site.Hosts{Host: "store-042-a"})
 	stays(n.Kind, site.Hosts{Host: "store-042-a", Members: members[1:]})
-	alone := n.Kind
-	alone.Alone = true
-	stays(alone, site.Hosts{Host: "store-042-c", Members: members})
 }
 
 // TestEtcdKeepsMostOfItsMembers: a server is taken out only if the others can go on.
@@ -71,4 +68,26 @@ func TestEtcdKeepsMostOfItsMembers(t *testing.T) {
 	require.ErrorContains(t, mayDoWithout(three(false, true), 2), "1 of the 2 servers that would be left are Ready")
 	require.NoError(t, mayDoWithout(three(false, false), 3), "a worker is no member")
 	require.NoError(t, mayDoWithout(three(true, true)[1:], 1), "one of two")
+}
+
+// TestAMemberOfEtcdIsTakenOutByItsAddress, and one that is none is no mistake.
+func TestAMemberOfEtcdIsTakenOutByItsAddress(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	program, left := filepath.Join(dir, "k0s"), filepath.Join(dir, "left")
+	require.NoError(t, os.WriteFile(program, []byte(`#!/bin/sh
+case $2 in
+member-list) echo a warning >&2; echo '{"members":{"a":"https://10.0.0.42:2380","c":"https://10.0.0.44:2380"}}' ;;
+*) echo "$3" >>`+left+` ;;
+esac
+`), 0o755))
+	kind := Kind{Etcd: &Etcd{
+		Members: []string{"etcd", "member-list"},
+		Leave:   func(address string) []string { return []string{"etcd", "leave", address} },
+	}}
+	require.NoError(t, kind.leaveEtcd(t.Context(), program, "10.0.0.44"))
+	require.NoError(t, kind.leaveEtcd(t.Context(), program, "10.0.0.4"))
+	have, err := os.ReadFile(left)
+	require.NoError(t, err)
+	require.Equal(t, "10.0.0.44\n", string(have))
 }

@@ -178,7 +178,7 @@ func (n *node) configuration(address string) error {
 	}
 	n.files = n.Files(address, n.through)
 	if n.Install != nil {
-		n.install = append([]string{n.Program}, n.Install(address)...)
+		n.install = append([]string{n.Program}, n.Install(address, n.through)...)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ const quorumTime = 20 * time.Second
 // is its turn and the rest of the control plane is whole. Where no server answers there
 // is no cluster that could do without it, or with it as it is.
 func (n *node) leave(ctx context.Context, rec *record) error {
-	if len(n.site().Servers()) == 0 || rec.Cluster == n.Cluster && n.upToDate() {
+	if len(n.Hosts().Servers()) == 0 || rec.Cluster == n.Cluster && n.upToDate() {
 		return nil
 	}
 	server := n.someServer(ctx)
@@ -39,7 +39,7 @@ func (n *node) someServer(ctx context.Context) *kubeapi.Server {
 	ctx, cancel := context.WithTimeout(ctx, quorumTime)
 	defer cancel()
 	hosts := []string{"127.0.0.1"}
-	for _, m := range n.site().Servers() {
+	for _, m := range n.Hosts().Servers() {
 		hosts = append(hosts, m.Network.Address)
 	}
 	tick := time.NewTicker(time.Second)
@@ -69,8 +69,8 @@ func (n *node) whole(ctx context.Context, server *kubeapi.Server) error {
 	if err != nil {
 		return err
 	}
-	answers := n.site().Ask(ctx)
-	for _, m := range n.site().Servers() {
+	answers := n.Hosts().Ask(ctx)
+	for _, m := range n.Hosts().Servers() {
 		isNode := slices.ContainsFunc(nodes, func(o kubeapi.Node) bool { return o.Metadata.Name == m.Name })
 		if isNode && !answers[m.Name].Gives {
 			return site.Wait("%s of the control plane is not whole just now", m.Name)

@@ -42,7 +42,11 @@ func (c *cluster) visit(ctx context.Context, in admission, kubeconfig string) er
 	c.cfg.Server, c.cfg.PodCIDR, c.cfg.ServiceCIDR = "https://"+balanced, in.Pods, in.Services
 	r, b := newRoster(c.cfg.Dir, in.Cluster, c.cfg.Address), &balancer{}
 	b.lead([]string{in.API})
-	b.lead(r.servers())
+	lead := func(context.Context, []node) error { return nil }
+	if in.Balanced {
+		lead = func(context.Context, []node) error { b.lead(r.servers()); return nil }
+	}
+	_ = lead(ctx, nil)
 	_ = r.lead(ctx) // done again once the others are seen
 	if err := errors.Join(writeKeys(c.cfg.Dir, in.Keys), healthPort(c.cfg.Dir), forward(ctx, balanced, b.dial),
 		link(map[string]string{kubeconfig: filepath.Join(c.cfg.Dir, "kubeconfig", "kubelet.json")})); err != nil {
@@ -52,7 +56,7 @@ func (c *cluster) visit(ctx context.Context, in admission, kubeconfig string) er
 	if err != nil {
 		return err
 	}
-	go follow(ctx, a, r.note, func(context.Context, []node) error { b.lead(r.servers()); return nil })
+	go follow(ctx, a, r.note, lead)
 	if err := c.start(ctx); err != nil {
 		return err
 	}

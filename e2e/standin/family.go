@@ -123,7 +123,7 @@ func (l like) token(s documented.Settings) error {
 	if err != nil {
 		return err
 	}
-	if t.authority != "" && t.user != "server" || t.authority == "" && s.First("server") != "" && !l.hasData() {
+	if t.authority != "" && t.user != "server" || t.authority == "" && s.First("server") != "" && !hasData(l.data("standin")) {
 		return fmt.Errorf("%s: a further server takes the token of a server in the secure format", l.name)
 	}
 	have, err := l.readToken(l.data("server/token"))

@@ -53,7 +53,7 @@ type membership struct {
 // has one, and the first otherwise. Once it has data it is what it was:
 // https://docs.k3s.io/datastore/ha-embedded
 func (l like) member(ctx context.Context, s documented.Settings) (*embedded.Member, error) {
-	if l.hasData() {
+	if hasData(l.data("standin")) {
 		return &embedded.Member{}, nil
 	}
 	t, err := l.readToken(s.First("token-file"))
@@ -70,17 +70,22 @@ func (l like) member(ctx context.Context, s documented.Settings) (*embedded.Memb
 	if err != nil {
 		return nil, err
 	}
-	var in membership
-	if err := json.Unmarshal(data, &in); err != nil {
-		return nil, err
-	}
-	return &embedded.Member{Cluster: in.Cluster}, writeKeys(l.data("standin"), in.Keys)
+	return joined(l.data("standin"), data)
 }
 
-// hasData tells whether this server's etcd is in a cluster.
-func (l like) hasData() bool {
-	_, err := os.Stat(filepath.Join(etcdData(l.data("standin")), "member", "wal"))
+// hasData tells whether the etcd of an embedded node is in a cluster.
+func hasData(dir string) bool {
+	_, err := os.Stat(filepath.Join(etcdData(dir), "member", "wal"))
 	return err == nil
+}
+
+// joined is the member that a server becomes by what it was answered.
+func joined(dir string, answer []byte) (*embedded.Member, error) {
+	var in membership
+	if err := json.Unmarshal(answer, &in); err != nil {
+		return nil, err
+	}
+	return &embedded.Member{Cluster: in.Cluster}, writeKeys(dir, in.Keys)
 }
 
 // insist asks until it is answered, and says what it waits for.

@@ -33,7 +33,7 @@ var k0sLayout = layout{dir: k0sData + "/standin", bin: k0sData + "/bin", run: "/
 func (k k0s) commands() map[string]func(context.Context, documented.Command) error {
 	return map[string]func(context.Context, documented.Command) error{
 		"version": k.printVersion, "install controller": k.install, "controller": k.controller,
-		"install worker": k.install, "worker": k.worker, "token create": k.createToken, "backup": k.backup, "restore": k.restore, "reset": k.reset,
+		"install worker": k.install, "worker": k.worker, "token create": k.createToken, "etcd member-list": k.members, "etcd leave": k.leave, "backup": k.backup, "restore": k.restore, "reset": k.reset,
 		"ctr --namespace k8s.io --address /run/k0s/containerd.sock images list": func(context.Context, documented.Command) error {
 			return become(programs+"/ctr", os.Args[2:]...)
 		},
@@ -117,29 +117,50 @@ func (k k0s) controller(ctx context.Context, cmd documented.Command) error {
 		return err
 	}
 	c := k.cluster(cmd)
+	ctx, err = whileMember(ctx, c.cfg.Dir)
+	if err != nil {
+		return err
+	}
 	c.cfg.Address = s.First("spec.api.address")
+	if c.cfg.Member, err = k.member(ctx, cmd.Flags["--token-file"], c.cfg); err != nil {
+		return err
+	}
 	c.cfg.APIPort, c.cfg.PodCIDR, c.cfg.ServiceCIDR = port, pods, s.First("spec.network.serviceCIDR")
 	nodes := newRoster(c.cfg.Dir, s.First("spec.network.podCIDR"), c.cfg.Address)
 	_ = nodes.lead(ctx) // done again once the others are seen
 	if err := c.start(ctx); err != nil {
 		return err
 	}
-	if err := writeKubeconfig(c.cfg.Dir, k0sData+"/pki/admin.conf"); err != nil {
+	if err := errors.Join(writeKubeconfig(c.cfg.Dir, k0sData+"/pki/admin.conf"),
+		link(map[string]string{k0sData + "/kubelet.conf": filepath.Join(c.cfg.Dir, "kubeconfig", "kubelet.json")})); err != nil {
 		return err
 	}
 	a, err := openAPI(c.cfg.Dir, "admin", fmt.Sprintf("https://127.0.0.1:%d", port))
 	if err != nil {
 		return err
 	}
-	go follow(ctx, a, nodes.note)
+	keeper, err := newKeeper(c.cfg, a, k0sLabels)
+	if err != nil {
+		return err
+	}
+	if err := keeper.etcd.settle(ctx, embedded.PeerURL(c.cfg.Address)); err != nil {
+		return err
+	}
+	go follow(ctx, a, nodes.note, keeper.keep)
 	r, err := newReception(c.cfg, s.First("spec.network.podCIDR"), bearsToken)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(forward(ctx, net.JoinHostPort(c.cfg.Address, forwards), to(a.address())), r.listen(ctx, strconv.Itoa(port), nil)); err != nil {
+	r.balanced = s.First("spec.network.nodeLocalLoadBalancing.enabled") == "true"
+	if err := errors.Join(forward(ctx, net.JoinHostPort(c.cfg.Address, forwards), to(a.address())),
+		r.listen(ctx, strconv.Itoa(port), r.proxy(a.url)), r.listen(ctx, k0sJoins, nil)); err != nil {
 		return err
 	}
-	return c.serve(ctx)
+	err = c.serve(ctx)
+	if errors.Is(context.Cause(ctx), errRemoved) {
+		return errRemoved
+	}
+	return err
 }
 
 // cluster is what a controller and a worker have in common.

@@ -92,7 +92,7 @@ func (k k0s) restore(ctx context.Context, cmd documented.Command) error {
 		config = strings.TrimSuffix(filepath.Base(cmd.Rest[0]), ".tar.gz") + ".yaml"
 	}
 	return errors.Join(err, folders(k0sData), writeKeys(k0sData+"/standin", keys), os.WriteFile(config, files["k0s.yaml"], 0o600),
-		os.WriteFile(snapshot, files["etcd-snapshot.db"], 0o600), restoreEtcd(ctx, k0sData+"/standin", snapshot, "node", "https://127.0.0.1:2380")) // it stays alone, wherever it listens later
+		os.WriteFile(snapshot, files["etcd-snapshot.db"], 0o600), restoreEtcd(ctx, k0sData+"/standin", snapshot, "node", "https://127.0.0.1:2380")) // it is told where it listens when it starts
 }
 
 // readArchive reads the files of an archive, by name.

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/rand"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -27,6 +26,7 @@ const k0sTokens = k0sData + "/standin/tokens"
 // bootstrapToken is a token until it ends.
 type bootstrapToken struct {
 	Secret string    `json:"secret"`
+	Role   string    `json:"role"`
 	Ends   time.Time `json:"ends"`
 }
 
@@ -51,7 +51,10 @@ type namedUser struct {
 	} `json:"user"`
 }
 
-// createToken prints what a worker joins with, for as long as it was asked for.
+// k0sUsers are the users in tokens, by the role of who joins.
+var k0sUsers = map[string]string{"worker": "kubelet-bootstrap", "controller": "controller-bootstrap"}
+
+// createToken prints what a host joins with, for as long as it was asked for.
 func (k k0s) createToken(ctx context.Context, cmd documented.Command) error {
 	if !running(ctx, filepath.Base(k0sUnits["controller"])) {
 		return errors.New("k0s: is the controller running?")
@@ -70,15 +73,19 @@ func (k k0s) createToken(ctx context.Context, cmd documented.Command) error {
 	}
 	words := strings.ToLower(rand.Text())
 	id, secret := words[:6], words[6:22]
-	kept, err := json.Marshal(bootstrapToken{Secret: secret, Ends: time.Now().Add(life)})
+	role := cmd.Flags["--role"]
+	kept, err := json.Marshal(bootstrapToken{Secret: secret, Role: role, Ends: time.Now().Add(life)})
 	if err != nil {
 		return err
 	}
 	if err := errors.Join(folders(k0sTokens), os.WriteFile(filepath.Join(k0sTokens, id), kept, 0o600)); err != nil {
 		return err
 	}
-	cluster, user := namedCluster{Name: "k0s"}, namedUser{Name: "kubelet-bootstrap"}
-	cluster.Cluster.Server = "https://" + net.JoinHostPort(s.First("spec.api.address"), s.First("spec.api.port"))
+	cluster, user, port := namedCluster{Name: "k0s"}, namedUser{Name: k0sUsers[role]}, s.First("spec.api.port")
+	if role == "controller" {
+		port = k0sJoins
+	}
+	cluster.Cluster.Server = "https://" + net.JoinHostPort(s.First("spec.api.address"), port)
 	if cluster.Cluster.CA, err = os.ReadFile(filepath.Join(k0sLayout.dir, "pki", "ca.crt")); err != nil {
 		return err
 	}
@@ -101,7 +108,7 @@ func printToken(t joinToken) error {
 	return err
 }
 
-func readToken(file string) (t joinToken, err error) {
+func readJoinToken(file, role string) (t joinToken, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return t, err
@@ -117,13 +124,13 @@ func readToken(file string) (t joinToken, err error) {
 	if text, err = io.ReadAll(r); err == nil {
 		err = json.Unmarshal(text, &t)
 	}
-	if err == nil && (len(t.Clusters) != 1 || len(t.Users) != 1 || t.Users[0].Name != "kubelet-bootstrap") {
-		err = errors.New("k0s: wrong token type, expected type: kubelet-bootstrap")
+	if err == nil && (len(t.Clusters) != 1 || len(t.Users) != 1 || t.Users[0].Name != k0sUsers[role]) {
+		err = errors.New("k0s: wrong token type, expected type: " + k0sUsers[role])
 	}
 	return t, err
 }
 
-// bearsToken tells that a node asks whose token has not ended.
+// bearsToken tells as what somebody asks whose token has not ended.
 func bearsToken(r *http.Request) string {
 	id, secret, ok := strings.Cut(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), ".")
 	if !ok {
@@ -134,7 +141,7 @@ func bearsToken(r *http.Request) string {
 	if err != nil || json.Unmarshal(data, &kept) != nil || kept.Secret != secret || !time.Now().Before(kept.Ends) {
 		return ""
 	}
-	return "node"
+	return map[string]string{"worker": "node", "controller": "server"}[kept.Role]
 }
 
 // worker runs a node of a controller's cluster until it is told to end. Pods go on then.
@@ -142,7 +149,7 @@ func (k k0s) worker(ctx context.Context, cmd documented.Command) error {
 	if err := errors.Join(k.places(), k0sLayout.make(), folders(k0sData+"/containerd", k0sData+"/images")); err != nil {
 		return err
 	}
-	token, err := readToken(cmd.Flags["--token-file"]) // also of one that needs it no more
+	token, err := readJoinToken(cmd.Flags["--token-file"], "worker") // also of one that needs it no more
 	if err != nil {
 		return err
 	}
@@ -154,10 +161,7 @@ func (k k0s) worker(ctx context.Context, cmd documented.Command) error {
 		if out == nil {
 			return nil, errors.New("it is in")
 		}
-		pool := x509.NewCertPool()
-		pool.AppendCertsFromPEM(token.Clusters[0].Cluster.CA)
-		return ask(ctx, token.Clusters[0].Cluster.Server+"/v1-standin/join", pool, application{Name: c.cfg.Host, Address: c.cfg.Address},
-			func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token.Users[0].User.Token) })
+		return token.use(ctx, "/v1-standin/join", c.cfg)
 	})
 	if err != nil {
 		return err

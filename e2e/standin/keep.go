@@ -20,14 +20,16 @@ var errRemoved = errors.New("the member has been permanently removed from the cl
 
 // keeper does what each server does for all.
 type keeper struct {
-	name string // of its own node
-	api  api
-	etcd etcd
+	name   string            // of its own node
+	labels map[string]string // of a server's
+	lets   bool              // who deletes a server's node takes its etcd out
+	api    api
+	etcd   etcd
 }
 
-func newKeeper(cfg embedded.Config, a api) (keeper, error) {
+func newKeeper(cfg embedded.Config, a api, labels map[string]string) (keeper, error) {
 	e, err := openEtcd(cfg.Dir)
-	return keeper{name: cfg.Host, api: a, etcd: e}, err
+	return keeper{name: cfg.Host, labels: labels, api: a, etcd: e}, err
 }
 
 // keep takes in who has learned, marks the own node as a server's, and lets go of servers whose nodes are deleted.
@@ -38,8 +40,12 @@ func (k keeper) keep(ctx context.Context, nodes []node) error {
 		switch {
 		case goes && is:
 			errs = append(errs, k.letGo(ctx, n))
-		case n.Metadata.Name == k.name && !goes && (!is || n.Metadata.Labels[serverLabel] == ""):
-			errs = append(errs, k.change(ctx, n, append(n.Metadata.Finalizers, managed)))
+		case n.Metadata.Name == k.name && !goes && (is != k.lets || n.Metadata.Labels[serverLabel] == ""):
+			finalizers := n.Metadata.Finalizers
+			if k.lets {
+				finalizers = append(finalizers, managed)
+			}
+			errs = append(errs, k.change(ctx, n, finalizers))
 		}
 	}
 	return errors.Join(errs...)
@@ -69,7 +75,7 @@ func (k keeper) change(ctx context.Context, n node, finalizers []string) error {
 	slices.Sort(finalizers)
 	return k.api.patch(ctx, "/api/v1/nodes/"+n.Metadata.Name, mergePatch, map[string]any{"metadata": map[string]any{
 		"resourceVersion": n.Metadata.ResourceVersion, "finalizers": slices.Compact(finalizers),
-		"labels": map[string]string{serverLabel: "true", "node-role.kubernetes.io/etcd": "true"},
+		"labels": k.labels,
 	}})
 }
 

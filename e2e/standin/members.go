@@ -99,3 +99,13 @@ func (e etcd) promote(ctx context.Context) error {
 	}
 	return err
 }
+
+// settle has the only member be found where it listens, which one that was restored does not know.
+func (e etcd) settle(ctx context.Context, peer string) error {
+	all, err := e.members(ctx)
+	if err != nil || len(all) != 1 || slices.Contains(all[0].PeerURLs, peer) {
+		return err
+	}
+	_, err = e.ask(ctx, "update", map[string]any{"ID": all[0].ID, "peerURLs": []string{peer}})
+	return err
+}

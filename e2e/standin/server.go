@@ -70,10 +70,11 @@ func (l like) serve(ctx context.Context, s documented.Settings) error {
 	if err != nil {
 		return err
 	}
-	k, err := newKeeper(c.cfg, a)
+	k, err := newKeeper(c.cfg, a, map[string]string{serverLabel: "true", "node-role.kubernetes.io/etcd": "true"})
 	if err != nil {
 		return err
 	}
+	k.lets = true
 	go follow(ctx, a, r.note, k.keep)
 	if err := l.welcome(ctx, s, c.cfg, a); err != nil {
 		return err

@@ -50,8 +50,9 @@ func TestWhatAServerDoesForOthers(t *testing.T) {
 		kubectl("create", "-f", "-", `{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}}`)
 		kubectl("create", "-f", "-", `{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "gone", "finalizers": ["`+managed+`"]}}`)
 		kubectl("delete", "node", "gone", "--wait=false")
-		k, err := newKeeper(cfg, a)
+		k, err := newKeeper(cfg, a, map[string]string{serverLabel: "true"})
 		require.NoError(t, err)
+		k.lets = true
 		ctx, end := context.WithCancel(t.Context())
 		defer end()
 		go follow(ctx, a, k.keep)

@@ -36,6 +36,7 @@ type admission struct {
 	Pods     string            // network of the node's own
 	Cluster  string            // network of all
 	Services string
+	Balanced bool // it is at each of the servers, too
 }
 
 // reception lets nodes of other hosts join a cluster.
@@ -45,6 +46,8 @@ type reception struct {
 	role   func(*http.Request) string               // what who asks may join as: "node", "server" or nothing
 	verify func(context.Context, application) error // refuses nodes that are not who they say; nil: takes each at its word
 	ca     tls.Certificate
+
+	balanced bool // nodes reach whichever server answers
 }
 
 func newReception(cfg embedded.Config, pods string, role func(*http.Request) string) (*reception, error) {
@@ -76,6 +79,7 @@ func (l like) welcome(ctx context.Context, s documented.Settings, cfg embedded.C
 	if err != nil {
 		return err
 	}
+	r.balanced = true
 	r.verify = passwords{api: a, kind: ".node-password." + l.name}.verify
 	if err := l.writeTokens(hashOf(r.authority()), secrets); err != nil {
 		return err
@@ -169,7 +173,7 @@ func (r *reception) admit(_ context.Context, who application) (any, error) {
 		return nil, err
 	}
 	keys, err := r.keys(who)
-	return admission{Keys: keys, API: net.JoinHostPort(r.cfg.Address, forwards), Pods: pods, Cluster: r.pods, Services: r.cfg.ServiceCIDR}, err
+	return admission{Keys: keys, API: net.JoinHostPort(r.cfg.Address, forwards), Pods: pods, Cluster: r.pods, Services: r.cfg.ServiceCIDR, Balanced: r.balanced}, err
 }
 
 // admitServer gives another server the authorities, and its etcd a place among the members.
