@@ -135,25 +135,7 @@ func (k k0s) controller(ctx context.Context, cmd documented.Command) error {
 		link(map[string]string{k0sData + "/kubelet.conf": filepath.Join(c.cfg.Dir, "kubeconfig", "kubelet.json")})); err != nil {
 		return err
 	}
-	a, err := openAPI(c.cfg.Dir, "admin", fmt.Sprintf("https://127.0.0.1:%d", port))
-	if err != nil {
-		return err
-	}
-	keeper, err := newKeeper(c.cfg, a, k0sLabels)
-	if err != nil {
-		return err
-	}
-	if err := keeper.etcd.settle(ctx, embedded.PeerURL(c.cfg.Address)); err != nil {
-		return err
-	}
-	go follow(ctx, a, nodes.note, keeper.keep)
-	r, err := newReception(c.cfg, s.First("spec.network.podCIDR"), bearsToken)
-	if err != nil {
-		return err
-	}
-	r.balanced = s.First("spec.network.nodeLocalLoadBalancing.enabled") == "true"
-	if err := errors.Join(forward(ctx, net.JoinHostPort(c.cfg.Address, forwards), to(a.address())),
-		r.listen(ctx, strconv.Itoa(port), r.proxy(a.url)), r.listen(ctx, k0sJoins, nil)); err != nil {
+	if err := k.welcome(ctx, s, c.cfg, nodes); err != nil {
 		return err
 	}
 	err = c.serve(ctx)
@@ -161,6 +143,29 @@ func (k k0s) controller(ctx context.Context, cmd documented.Command) error {
 		return errRemoved
 	}
 	return err
+}
+
+// welcome lets workers and controllers join from now on.
+func (k0s) welcome(ctx context.Context, s documented.Settings, cfg embedded.Config, nodes roster) error {
+	a, err := openAPI(cfg.Dir, "admin", fmt.Sprintf("https://127.0.0.1:%d", cfg.APIPort))
+	if err != nil {
+		return err
+	}
+	keeper, err := newKeeper(cfg, a, k0sLabels)
+	if err != nil {
+		return err
+	}
+	if err := keeper.etcd.settle(ctx, embedded.PeerURL(cfg.Address)); err != nil {
+		return err
+	}
+	go follow(ctx, a, nodes.note, keeper.keep)
+	r, err := newReception(cfg, s.First("spec.network.podCIDR"), bearsToken)
+	if err != nil {
+		return err
+	}
+	r.balanced = s.First("spec.network.nodeLocalLoadBalancing.enabled") == "true"
+	return errors.Join(forward(ctx, net.JoinHostPort(cfg.Address, forwards), to(a.address())),
+		r.listen(ctx, strconv.Itoa(cfg.APIPort), r.proxy(a.url)), r.listen(ctx, k0sJoins, nil))
 }
 
 // cluster is what a controller and a worker have in common.
