@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/bootstrap/settings"
 	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
@@ -33,24 +32,7 @@ func (soloDriver) Shares() bool { return true }
 
 func (s soloDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 	kind, worker := s.Kind(req.Dir), req.self().Role == fleet.Worker
-	bin, images, err := unpackSolo(ctx, req)
-	var registries containerd.Registries
-	if err == nil {
-		registries, err = registriesOf(req.Distribution.Machine)
-	}
-	if err == nil {
-		err = keepSettings(ctx, req, kind.UnitOf(worker))
-	}
-	if err == nil {
-		d := req.Distribution
-		err = s.soloProgram.Ensure(ctx, solo.Wanted{
-			Dir: req.Dir, Program: filepath.Join(bin, kind.Name), Host: req.Host, Worker: worker,
-			Site: solo.Site{Members: req.Members, Removed: req.Removed, Peers: req.Peers}, Network: system.Network(req.self().Network),
-			Cluster:  solo.Cluster{Version: d.Version, PodCIDR: d.PodCIDR, ServiceCIDR: d.ServiceCIDR, APIPort: d.APIPort},
-			Disable:  d.Disable,
-			Archives: images, Layers: req.Images, Archive: req.Store, Registries: registries, From: req.From, Log: req.Log,
-		})
-	}
+	bin, err := s.bring(ctx, kind, req, worker)
 	if err != nil {
 		return Access{}, fmt.Errorf("bootstrap %s: %w", req.Host, err)
 	}
@@ -59,6 +41,38 @@ func (s soloDriver) Ensure(ctx context.Context, req Request) (Access, error) {
 		access = Access{}
 	}
 	return access, removeOthers(filepath.Dir(bin), filepath.Base(bin))
+}
+
+// bring makes the host what it should be, and returns the folder of its program.
+func (s soloDriver) bring(ctx context.Context, kind solo.Kind, req Request, worker bool) (bin string, err error) {
+	if err := maySolo(ctx, req); err != nil {
+		return "", err
+	}
+	d := req.Distribution
+	want := solo.Wanted{
+		Dir: req.Dir, Host: req.Host, Worker: worker,
+		Site: solo.Site{Members: req.Members, Removed: req.Removed, Peers: req.Peers}, Network: system.Network(req.self().Network),
+		Cluster: solo.Cluster{Version: d.Version, PodCIDR: d.PodCIDR, ServiceCIDR: d.ServiceCIDR, APIPort: d.APIPort},
+		Disable: d.Disable, Layers: req.Images, Archive: req.Store, From: req.From, Log: req.Log,
+	}
+	if err := solo.ChangeRole(ctx, kind, want); err != nil {
+		return "", err
+	}
+	needs := soloNeeds(d)
+	if bin, err = unpack(req.Store, req.Dir, "bin", req.Content[needs[0]]); err != nil {
+		return "", err
+	}
+	want.Program = filepath.Join(bin, kind.Name)
+	if want.Archives, err = unpack(req.Store, req.Dir, "images", req.Content[needs[1]]); err != nil {
+		return "", err
+	}
+	if want.Registries, err = registriesOf(d.Machine); err != nil {
+		return "", err
+	}
+	if err := keepSettings(ctx, req, kind.UnitOf(worker)); err != nil {
+		return "", err
+	}
+	return bin, s.soloProgram.Ensure(ctx, want)
 }
 
 func (s soloDriver) Backup(ctx context.Context, dir, into string) error {
@@ -87,26 +101,18 @@ func soloNeeds(d fleet.Distribution) []string {
 	return []string{"holdfast.dev/" + d.Type + "/programs:" + tag, "holdfast.dev/" + d.Type + "/images:" + tag}
 }
 
-// unpackSolo checks a request, and the host, before anything there changes, and unpacks the content for it.
-func unpackSolo(ctx context.Context, req Request) (programs, images string, err error) {
+// maySolo checks a request, and the host, before anything there changes.
+func maySolo(ctx context.Context, req Request) error {
 	if err := Check(req.Distribution); err != nil {
-		return "", "", err
+		return err
 	}
 	if err := CheckHosts(req.Distribution, len(req.Members)); err != nil {
-		return "", "", err
+		return err
 	}
-	needs := soloNeeds(req.Distribution)
-	for _, ref := range needs {
+	for _, ref := range soloNeeds(req.Distribution) {
 		if req.Content[ref] == "" {
-			return "", "", fmt.Errorf("no digest is locked for %s", ref)
+			return fmt.Errorf("no digest is locked for %s", ref)
 		}
 	}
-	if err := fit(ctx, req); err != nil {
-		return "", "", err
-	}
-	if programs, err = unpack(req.Store, req.Dir, "bin", req.Content[needs[0]]); err != nil {
-		return "", "", err
-	}
-	images, err = unpack(req.Store, req.Dir, "images", req.Content[needs[1]])
-	return programs, images, err
+	return fit(ctx, req)
 }

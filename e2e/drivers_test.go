@@ -34,7 +34,7 @@ func TestEachDriver(t *testing.T) {
 	for _, k := range []kit{kubeadmKit, k3sKit, rke2Kit, k0sKit} {
 		for _, file := range stories {
 			base := filepath.Base(file)
-			if strings.HasPrefix(base, "joins") && k.vars["AGENT"] == "" || strings.HasPrefix(base, "servers") && !k.several {
+			if k.vars["AGENT"] == "" && (strings.HasPrefix(base, "joins") || strings.HasPrefix(base, "servers") || base == "roles.txt") {
 				continue // sites of several hosts of kubeadm are scenarios of their own
 			}
 			t.Run(k.name+"/"+strings.TrimSuffix(base, ".txt"), func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestEachDriver(t *testing.T) {
 }
 
 var k3sKit = kit{
-	name: "k3s", versions: []string{"v1.36.3+k3s1", "v1.36.3+k3s2"}, bad: "v1.36.3+k3s3", several: true, spec: "  disable: [traefik, servicelb]\n",
+	name: "k3s", versions: []string{"v1.36.3+k3s1", "v1.36.3+k3s2"}, bad: "v1.36.3+k3s3", spec: "  disable: [traefik, servicelb]\n",
 	add: func(hq *headquarters) error { return hq.addStandIns("docker.io/rancher/mirrored-pause:3.6") },
 	vars: map[string]string{
 		"UNIT": "k3s", "AGENT": "k3s-agent", "AGENTCTL": "k3s kubectl --kubeconfig=/var/lib/rancher/k3s/agent/kubelet.kubeconfig", "ASWORKER": "grep -c ::node: /var/lib/holdfast/k3s/token", "CONFIG": "/etc/rancher/k3s", "INSTALLED": "/var/lib/holdfast/k3s/record.json", "RESTORING": "/etc/rancher/k3s/config.yaml",
@@ -63,7 +63,7 @@ var k3sKit = kit{
 }
 
 var rke2Kit = kit{
-	name: "rke2", versions: []string{"v1.36.3+rke2r1", "v1.36.3+rke2r2"}, bad: "v1.36.3+rke2r3", several: true, spec: "  disable: [ingress-controller]\n",
+	name: "rke2", versions: []string{"v1.36.3+rke2r1", "v1.36.3+rke2r2"}, bad: "v1.36.3+rke2r3", spec: "  disable: [ingress-controller]\n",
 	add: func(hq *headquarters) error { return hq.addStandIns("docker.io/rancher/mirrored-pause:3.6") },
 	vars: map[string]string{
 		"UNIT": "rke2-server", "AGENT": "rke2-agent", "AGENTCTL": "/var/lib/rancher/rke2/bin/kubectl --kubeconfig=/var/lib/rancher/rke2/agent/kubelet.kubeconfig", "ASWORKER": "grep -c ::node: /var/lib/holdfast/rke2/token", "CONFIG": "/etc/rancher/rke2", "INSTALLED": "/var/lib/holdfast/rke2/record.json", "RESTORING": "/etc/rancher/rke2/config.yaml",
@@ -75,7 +75,7 @@ var rke2Kit = kit{
 }
 
 var k0sKit = kit{
-	name: "k0s", versions: []string{"v1.36.3+k0s.0", "v1.36.3+k0s.1"}, bad: "v1.36.3+k0s.2", several: true, spec: "  disable: [helm, autopilot]\n",
+	name: "k0s", versions: []string{"v1.36.3+k0s.0", "v1.36.3+k0s.1"}, bad: "v1.36.3+k0s.2", spec: "  disable: [helm, autopilot]\n",
 	add: func(hq *headquarters) error { return hq.addStandIns("registry.k8s.io/pause:3.10") },
 	vars: map[string]string{
 		"UNIT": "k0scontroller", "AGENT": "k0sworker", "AGENTCTL": "KUBECONFIG=/var/lib/k0s/kubelet.conf k0s kubectl",

@@ -15,7 +15,6 @@ type kit struct {
 	name     string                    // type of the Distribution
 	versions []string                  // those that headquarters has content of, the oldest first
 	bad      string                    // one whose program does not run
-	several  bool                      // servers of it can share the control plane
 	spec     string                    // more lines of the Distribution
 	add      func(*headquarters) error // puts its content on the disks of new hosts
 

@@ -66,7 +66,7 @@ func (l *Local) asAdmin(ctx context.Context, do func(*node, record, *kubeapi.Ser
 		return err
 	}
 	if n == nil || rec.Step != stepReady || rec.Worker || n.healthy(ctx) != nil {
-		return errNotReady
+		return site.ErrNotReady
 	}
 	server, err := n.localAPI()
 	if err != nil {

@@ -131,7 +131,7 @@ func (n *node) mayJoin(ctx context.Context, through peers.Member) error {
 		return err
 	}
 	if !known.Gives {
-		return fmt.Errorf("%s %w", through.Name, errNotReady)
+		return fmt.Errorf("%s %w", through.Name, site.ErrNotReady)
 	}
 	runs := known.Version
 	if runs == "" {

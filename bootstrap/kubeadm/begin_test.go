@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
@@ -36,7 +37,7 @@ func TestAHostThatHasDoneNothingKnowsOfNoCluster(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, peers.Cluster{}, known)
 	_, err = l.Give(context.Background(), peers.Member{Name: "b", Role: fleet.Worker})
-	require.ErrorIs(t, err, errNotReady)
+	require.ErrorIs(t, err, site.ErrNotReady)
 
 	n := newNode(Config{Dir: l.Dir})
 	for _, rec := range []record{{Step: stepInit}, {Step: stepJoin}, {Step: stepReady, Worker: true}} {
@@ -45,7 +46,7 @@ func TestAHostThatHasDoneNothingKnowsOfNoCluster(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, peers.Cluster{Known: true}, known, "%+v", rec)
 		_, err = l.Give(context.Background(), peers.Member{Name: "b", Role: fleet.Worker})
-		require.ErrorIs(t, err, errNotReady)
+		require.ErrorIs(t, err, site.ErrNotReady)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
@@ -33,9 +33,6 @@ type Local struct {
 
 // joinTime is how long a host of the control plane may take before another may join.
 const joinTime = 5 * time.Minute
-
-// errNotReady tells a peer to ask another, or later.
-var errNotReady = errors.New("is not a control-plane node that others can join through just now")
 
 // Cluster tells what this host knows of the cluster.
 func (l *Local) Cluster(ctx context.Context) (peers.Cluster, error) {
@@ -66,7 +63,7 @@ func (l *Local) Give(ctx context.Context, to peers.Member) (peers.Material, erro
 		return nil, err
 	}
 	if n == nil || rec.Step != stepReady || rec.Worker || n.healthy(ctx) != nil {
-		return nil, errNotReady
+		return nil, site.ErrNotReady
 	}
 	if err := n.letIn(ctx, to.Name); err != nil {
 		return nil, err

@@ -6,8 +6,7 @@ import (
 	"fmt"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
-	"github.com/holdfast-fleet/holdfast/bootstrap/system"
-	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
 
@@ -24,15 +23,14 @@ func ChangeRole(ctx context.Context, cfg Config) error {
 		return err
 	}
 	n := newNode(cfg)
-	err = n.tellControlPlane(ctx, func(ctx context.Context, m peers.Member) error {
+	err = n.site().LeaveFor(ctx, func(ctx context.Context, m peers.Member) error {
 		if err := n.mayJoin(ctx, m); err != nil { // it could not come back
 			return err
 		}
 		return n.Peers.Leave(ctx, m)
 	})
 	if err != nil {
-		return errors.Join(system.Refuse("the role of this host has changed, and it stays what it is until another host of the control plane lets it go",
-			"see that another one is in the control plane already, and answers; or set the role back"), err)
+		return err
 	}
 	n.log.Info("the cluster has let this host go; taking it apart, to join in its new role", "worker", n.Worker)
 	return n.depart(ctx, rec)
@@ -43,13 +41,17 @@ func ChangeRole(ctx context.Context, cfg Config) error {
 // done, it goes on as it was.
 func (l *Local) LetGo(ctx context.Context, who peers.Member) error {
 	return l.asAdmin(ctx, func(n *node, _ record, server *kubeapi.Server) error {
-		ready, err := mayBeLetGo(ctx, server, who)
+		nodes, err := server.Nodes(ctx)
 		if err != nil {
 			return err
 		}
-		if ready { // who does not answer cannot move its pods
-			if err := n.drain(ctx, who.Name); err != nil {
-				return errors.Join(fmt.Errorf("its pods did not move within %s: %w", drainTime, err), n.kubectl(ctx, "uncordon", who.Name))
+		i, err := site.MayBeLetGo(nodes, who)
+		if err != nil {
+			return err
+		}
+		if i >= 0 {
+			if err := n.clear(ctx, nodes[i]); err != nil {
+				return err
 			}
 		}
 		store, err := localEtcd()
@@ -64,19 +66,13 @@ func (l *Local) LetGo(ctx context.Context, who peers.Member) error {
 	})
 }
 
-// mayBeLetGo refuses a member whose node has the role that the fleet says, and tells
-// whether the node is Ready. One whose node is gone already asks once more.
-func mayBeLetGo(ctx context.Context, server *kubeapi.Server, who peers.Member) (ready bool, err error) {
-	var found kubeapi.Node
-	if err := server.Get(ctx, "/api/v1/nodes/"+who.Name, &found); err != nil {
-		if kubeapi.NotFound(err) {
-			return false, nil
-		}
-		return false, err
+// clear moves the pods of a node away. Who does not answer cannot move them.
+func (n *node) clear(ctx context.Context, of kubeapi.Node) error {
+	if ready, _ := of.Ready(); !ready {
+		return nil
 	}
-	if found.ControlPlane() == (who.Role == fleet.ControlPlane) {
-		return false, fmt.Errorf("the role of %s has not changed, as far as this host knows", who.Name)
+	if err := n.drain(ctx, of.Metadata.Name); err != nil {
+		return errors.Join(fmt.Errorf("its pods did not move within %s: %w", drainTime, err), n.kubectl(ctx, "uncordon", of.Metadata.Name))
 	}
-	ready, _ = found.Ready()
-	return ready, nil
+	return nil
 }

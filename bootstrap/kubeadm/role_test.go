@@ -2,12 +2,11 @@ package kubeadm
 
 import (
 	"context"
-	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi/kubeapitest"
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
@@ -45,7 +44,7 @@ func TestAHostStaysWhatItIsUntilItIsLetGo(t *testing.T) {
 			members: []peers.Member{member("b", fleet.ControlPlane)}, want: []string{"b runs v1.35.4, and this host is to join with v1.36.3"}},
 		{name: "etcd would lose its quorum", rec: record{Step: stepReady}, version: "v1.36.3", why: "etcd has too few members",
 			members: []peers.Member{member("b", fleet.ControlPlane), member("c", fleet.ControlPlane)}, asked: []string{"b"}, want: []string{"b: etcd has too few members"}},
-		{name: "who is no node yet sends it on", rec: record{Step: stepReady}, version: "v1.36.3", why: errNotReady.Error(),
+		{name: "who is no node yet sends it on", rec: record{Step: stepReady}, version: "v1.36.3", why: site.ErrNotReady.Error(),
 			members: []peers.Member{member("b", fleet.ControlPlane), member("c", fleet.ControlPlane)}, asked: []string{"b", "c"}, want: []string{"no host of the control plane answers"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -82,34 +81,4 @@ func TestAHostThatNeverWasANodeNeedsNobodyToLetItGo(t *testing.T) {
 	n.Members = []peers.Member{{Name: "b", Role: fleet.ControlPlane, Network: fleet.Network{Address: "127.0.0.1"}}}
 	require.NoError(t, n.isLetGo(t.Context(), record{Step: stepJoin, Worker: true}))
 	require.Error(t, n.isLetGo(t.Context(), record{Step: stepReady, Worker: true}), "its credentials are lost, and it may be one")
-}
-
-// TestWhoIsLetGo has an API server be asked: the role of a node that goes is another
-// than the fleet's, as who lets it go has the fleet.
-func TestWhoIsLetGo(t *testing.T) {
-	t.Parallel()
-	nodes, mux := kubeapitest.Nodes{}.And("a", "v1.36.3", true, true).And("b", "v1.36.3", false, true).And("c", "v1.36.3", true, false), http.NewServeMux()
-	nodes.Handle(mux)
-	server := kubeapitest.Serve(t, mux)
-	for _, tt := range []struct {
-		name, host string
-		role       fleet.Role
-		ready      bool
-		refused    string
-	}{
-		{name: "a control plane becomes a worker", host: "a", role: fleet.Worker, ready: true},
-		{name: "a worker becomes a control plane", host: "b", role: fleet.ControlPlane, ready: true},
-		{name: "one that is off has no pods to move", host: "c", role: fleet.Worker},
-		{name: "one that is gone already asks once more", host: "d", role: fleet.Worker},
-		{name: "a worker that stays one", host: "b", role: fleet.Worker, refused: "the role of b has not changed, as far as this host knows"},
-		{name: "a control plane that stays one", host: "a", role: fleet.ControlPlane, refused: "the role of a has not changed"},
-	} {
-		ready, err := mayBeLetGo(t.Context(), server, peers.Member{Name: tt.host, Role: tt.role})
-		if tt.refused != "" {
-			require.ErrorContains(t, err, tt.refused, tt.name)
-			continue
-		}
-		require.NoError(t, err, tt.name)
-		require.Equal(t, tt.ready, ready, tt.name)
-	}
 }

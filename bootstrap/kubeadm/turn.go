@@ -64,7 +64,7 @@ func (n *node) leave(ctx context.Context, rec *record) error {
 		return err
 	}
 	if n.Worker {
-		return n.tellControlPlane(ctx, func(ctx context.Context, m peers.Member) error {
+		return n.site().Tell(ctx, func(ctx context.Context, m peers.Member) error {
 			if known, err := n.Peers.Cluster(ctx, m); err != nil || older(known.Version, n.Cluster.Version) {
 				return errors.Join(err, site.Wait("%s does not run %s yet", m.Name, n.Cluster.Version))
 			}
@@ -89,7 +89,7 @@ func (n *node) back(ctx context.Context, rec *record) error {
 	}
 	var err error
 	if n.Worker {
-		err = n.tellControlPlane(ctx, n.Peers.Back)
+		err = n.site().Tell(ctx, n.Peers.Back)
 	} else {
 		var server *kubeapi.Server
 		if server, err = n.localAPI(); err == nil {
@@ -102,23 +102,6 @@ func (n *node) back(ctx context.Context, rec *record) error {
 	}
 	rec.Away = false
 	return n.writeRecord(*rec)
-}
-
-// tellControlPlane tells one of its hosts that answers.
-func (n *node) tellControlPlane(ctx context.Context, tell func(context.Context, peers.Member) error) error {
-	errs := []error{errors.New("no host of the control plane answers")}
-	for _, m := range n.others() {
-		if m.Role != fleet.ControlPlane {
-			continue
-		}
-		err := tell(ctx, m)
-		var refused *peers.RefusedError
-		if err == nil || errors.As(err, &refused) && refused.Reason != errNotReady.Error() {
-			return err
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }
 
 // moveAway moves the pods of this host, of the control plane, before its kubelet is

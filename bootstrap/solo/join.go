@@ -26,6 +26,7 @@ type Site struct {
 type Peers interface {
 	Cluster(ctx context.Context, of peers.Member) (peers.Cluster, error)
 	Join(ctx context.Context, through peers.Member) (peers.Material, error)
+	Leave(ctx context.Context, through peers.Member) error
 }
 
 // TokenFile is the name of the file in our own folder that has what a host joins with.

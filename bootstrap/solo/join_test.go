@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
@@ -25,6 +26,7 @@ type others struct {
 	known  map[string]peers.Cluster
 	given  peers.Material
 	joined *int
+	why    string // they let nobody go
 }
 
 func (o others) Cluster(_ context.Context, of peers.Member) (peers.Cluster, error) {
@@ -38,6 +40,10 @@ func (o others) Cluster(_ context.Context, of peers.Member) (peers.Cluster, erro
 func (o others) Join(context.Context, peers.Member) (peers.Material, error) {
 	*o.joined++
 	return o.given, nil
+}
+
+func (o others) Leave(_ context.Context, through peers.Member) error {
+	return &peers.RefusedError{Peer: through.Name, Reason: o.why}
 }
 
 func TestWhatAWorkerMayRun(t *testing.T) {
@@ -241,9 +247,9 @@ func TestWhatAHostTellsOthers(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, peers.Cluster{Known: true}, known, record)
 		_, err = l.Give(t.Context(), members[1])
-		require.ErrorIs(t, err, errNotReady, record)
+		require.ErrorIs(t, err, site.ErrNotReady, record)
+		require.EqualError(t, l.LetGo(t.Context(), members[1]), site.ErrNotReady.Error(), record)
 	}
 	require.Error(t, l.Away(t.Context(), members[1]))
 	require.Error(t, l.Back(t.Context(), members[1]))
-	require.Error(t, l.LetGo(t.Context(), members[1]))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
@@ -15,8 +16,6 @@ type Local struct {
 	Kind
 	Dir string
 }
-
-var errNotReady = errors.New("is not a server that others can join through just now")
 
 // Cluster tells what this host knows of the cluster.
 func (l Local) Cluster(ctx context.Context) (peers.Cluster, error) {
@@ -46,7 +45,7 @@ func (l Local) Cluster(ctx context.Context) (peers.Cluster, error) {
 func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Material, err error) {
 	err = l.asAdmin(func(state State, server *kubeapi.Server) error {
 		if server == nil {
-			return errNotReady
+			return site.ErrNotReady
 		}
 		if err := l.forget(ctx, server, state.Program, to.Name); err != nil {
 			return err
@@ -58,7 +57,7 @@ func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Materi
 		return err
 	})
 	if err == nil && material == nil { // there is no node here at all
-		err = errNotReady
+		err = site.ErrNotReady
 	}
 	return material, err
 }
@@ -70,7 +69,7 @@ func (l Local) forget(ctx context.Context, server *kubeapi.Server, program, name
 	if err := server.Get(ctx, "/api/v1/nodes/"+name, &old); kubeapi.NotFound(err) {
 		return nil
 	} else if err != nil {
-		return errors.Join(errNotReady, err)
+		return errors.Join(site.ErrNotReady, err)
 	}
 	if ready, _ := old.Ready(); ready {
 		return fmt.Errorf("node %s still looks alive; it can join anew once the cluster has noticed that it is not", name)
@@ -78,6 +77,11 @@ func (l Local) forget(ctx context.Context, server *kubeapi.Server, program, name
 	if err := l.remove(ctx, server, program, old); err != nil {
 		return err
 	}
+	return isGone(ctx, server, name)
+}
+
+// isGone says so while a node is being removed.
+func isGone(ctx context.Context, server *kubeapi.Server, name string) error {
 	err := server.Get(ctx, "/api/v1/nodes/"+name, nil)
 	if kubeapi.NotFound(err) {
 		return nil
@@ -103,14 +107,48 @@ func (l Local) asAdmin(ask func(State, *kubeapi.Server) error) error {
 	return ask(state, server)
 }
 
-// errNotHere is what a host answers that asks for more than joining.
-var errNotHere = errors.New("hosts of this distribution keep their roles, and do not drain for an upgrade")
+// LetGo takes the node of a member whose role has changed out of the cluster, once its
+// pods have moved. Where one of these cannot be done, it goes on as it was.
+func (l Local) LetGo(ctx context.Context, who peers.Member) error {
+	done := site.ErrNotReady
+	err := l.asAdmin(func(state State, server *kubeapi.Server) error {
+		if server != nil {
+			done = l.letGo(ctx, server, state.Program, who)
+		}
+		return nil
+	})
+	return errors.Join(err, done)
+}
+
+func (l Local) letGo(ctx context.Context, server *kubeapi.Server, program string, who peers.Member) error {
+	nodes, err := server.Nodes(ctx)
+	if err != nil {
+		return errors.Join(site.ErrNotReady, err)
+	}
+	i, err := site.MayBeLetGo(nodes, who)
+	if err != nil || i < 0 {
+		return err
+	}
+	if err := mayDoWithout(nodes, i); err != nil {
+		return err
+	}
+	if err = l.drain(ctx, program, nodes[i]); err != nil {
+		err = fmt.Errorf("its pods did not move within %s: %w", drainTime, err)
+	} else {
+		err = l.remove(ctx, server, program, nodes[i])
+	}
+	if err != nil {
+		_, failed := Output(ctx, l.Kubectl(program, l.Kubeconfig, "uncordon", who.Name))
+		return errors.Join(err, failed)
+	}
+	return isGone(ctx, server, who.Name)
+}
+
+// errNoDrain is what a worker is answered that asks for an upgrade.
+var errNoDrain = errors.New("hosts of this distribution do not drain for an upgrade")
 
 // Away refuses.
-func (Local) Away(context.Context, peers.Member) error { return errNotHere }
+func (Local) Away(context.Context, peers.Member) error { return errNoDrain }
 
 // Back refuses.
-func (Local) Back(context.Context, peers.Member) error { return errNotHere }
-
-// LetGo refuses.
-func (Local) LetGo(context.Context, peers.Member) error { return errNotHere }
+func (Local) Back(context.Context, peers.Member) error { return errNoDrain }

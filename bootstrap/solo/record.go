@@ -22,6 +22,7 @@ type record struct {
 	Address  string  `json:"address"`            // of the node
 	Through  string  `json:"through,omitempty"`  // address of the server that it joined by; empty for the one that made the cluster
 	Away     bool    `json:"away,omitempty"`     // the others may know it as away
+	Left     bool    `json:"left,omitempty"`     // its cluster has let it go, and it is taken apart
 	Snapshot string  `json:"snapshot,omitempty"` // of the datastore before an upgrade that is not over
 }
 
@@ -77,22 +78,10 @@ func (n *node) mayChange(rec record) error {
 	if err := system.CheckSystemd(); err != nil {
 		return err
 	}
-	if err := n.mayKeepRole(rec); err != nil {
-		return err
-	}
 	if rec.Step == "" || rec.Step == stepInstall {
 		return nil
 	}
 	return mayBecome(rec.Cluster, n.Cluster)
-}
-
-// mayKeepRole refuses another role than the host has.
-func (n *node) mayKeepRole(rec record) error {
-	if rec.Step == "" || rec.Worker == n.Worker {
-		return nil
-	}
-	return system.Refuse("the role of this host has changed: hosts of type "+n.Name+" keep theirs while they are part of a cluster",
-		"set the role back; or take the host out with state: removed, and register it anew")
 }
 
 // mayBecome tells whether a cluster that has data takes other settings.

@@ -53,13 +53,19 @@ func (n *node) takeOut(ctx context.Context, server *kubeapi.Server, name string)
 		return err
 	}
 	n.log.Info("host is removed from the cluster", "host", name)
-	if ready, _ := nodes[i].Ready(); ready { // who does not answer cannot move its pods
-		_, err := Output(ctx, n.Kubectl(n.Program, n.Kubeconfig, "drain", name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+drainTime.String()))
-		if err != nil { // what has not moved in time is ended with the node
-			n.log.Warn("not all pods moved in time", "host", name, "error", err)
-		}
+	if err := n.drain(ctx, n.Program, nodes[i]); err != nil { // what has not moved in time is ended with the node
+		n.log.Warn("not all pods moved in time", "host", name, "error", err)
 	}
 	return n.remove(ctx, server, n.Program, nodes[i])
+}
+
+// drain moves the pods of a node away. Who does not answer cannot move them.
+func (k Kind) drain(ctx context.Context, program string, node kubeapi.Node) error {
+	if ready, _ := node.Ready(); !ready {
+		return nil
+	}
+	_, err := Output(ctx, k.Kubectl(program, k.Kubeconfig, "drain", node.Metadata.Name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+drainTime.String()))
+	return err
 }
 
 // remove deletes a node, and of a server its member of etcd, unless the program does that by itself.

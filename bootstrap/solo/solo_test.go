@@ -120,20 +120,15 @@ func TestArchivesComeAndGo(t *testing.T) {
 	require.Equal(t, "what was imported", string(once))
 }
 
-func TestARoleIsKept(t *testing.T) {
+func TestAWorkerHasAUnitOfItsOwn(t *testing.T) {
 	t.Parallel()
 	n := testNode(t)
 	n.Unit, n.Agent = "holdfast-test", "holdfast-test-agent"
 	require.Equal(t, "holdfast-test", n.unit())
-	was := record{Step: stepReady, Cluster: n.Cluster}
 	n.Worker = true
 	require.Equal(t, "holdfast-test-agent", n.unit())
-	require.ErrorContains(t, n.mayKeepRole(was), "the role of this host has changed")
-	was.Worker = true
-	require.NoError(t, n.mayKeepRole(was))
-	require.NoError(t, n.mayKeepRole(record{}), "it has none yet")
 
-	require.NoError(t, n.writeRecord(was))
+	require.NoError(t, n.writeRecord(record{Step: stepReady, Worker: true, Cluster: n.Cluster}))
 	state, err := Read(n.Kind, n.Dir)
 	require.NoError(t, err)
 	require.Equal(t, State{Known: true, Ready: true, Worker: true, Cluster: n.Cluster}, state)
