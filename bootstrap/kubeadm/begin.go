@@ -3,7 +3,6 @@ package kubeadm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -39,7 +38,7 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 	}
 	through, err := n.findOrigin(ctx)
 	if err == nil && through != nil {
-		err = n.mayJoin(ctx, *through)
+		err = n.site().MayJoin(ctx, *through, n.Cluster.Version)
 	}
 	if err != nil {
 		return err
@@ -122,21 +121,4 @@ func (n *node) initialise(ctx context.Context, address string) error {
 	err = n.kubeadm(ctx, "init", "init", "--config="+config)
 	beside.Wait()
 	return errors.Join(err, imported)
-}
-
-// mayJoin refuses a cluster of another version: it is upgraded first, host by host.
-func (n *node) mayJoin(ctx context.Context, through peers.Member) error {
-	known, err := n.Peers.Cluster(ctx, through)
-	if err != nil || known.Version == n.Cluster.Version {
-		return err
-	}
-	if !known.Gives {
-		return fmt.Errorf("%s %w", through.Name, site.ErrNotReady)
-	}
-	runs := known.Version
-	if runs == "" {
-		runs = "another version just now"
-	}
-	return system.Refuse(fmt.Sprintf("%s runs %s, and this host is to join with %s", through.Name, runs, n.Cluster.Version),
-		"it joins by itself once the control plane is upgraded; look there: holdfast status")
 }

@@ -63,25 +63,6 @@ func TestRoutesAreToAddressesAlone(t *testing.T) {
 	require.Equal(t, map[string]string{"10.244.1.0/24": "10.0.0.12"}, routes)
 }
 
-// TestAHostJoinsAClusterOfItsVersion: kubeadm joins with the images of its own.
-func TestAHostJoinsAClusterOfItsVersion(t *testing.T) {
-	t.Parallel()
-	n := testNode(t)
-	for version, want := range map[string]string{
-		"v1.36.3": "",
-		"v1.35.4": "a runs v1.35.4, and this host is to join with v1.36.3",
-		"":        "a runs another version just now", // it is being upgraded
-	} {
-		n.Peers = oneVersion{version}
-		err := n.mayJoin(t.Context(), peers.Member{Name: "a"})
-		if want == "" {
-			require.NoError(t, err)
-		} else {
-			require.ErrorContains(t, err, want)
-		}
-	}
-}
-
 // oneVersion is a site whose cluster is of one.
 type oneVersion struct{ version string }
 

@@ -23,12 +23,7 @@ func ChangeRole(ctx context.Context, cfg Config) error {
 		return err
 	}
 	n := newNode(cfg)
-	err = n.site().LeaveFor(ctx, func(ctx context.Context, m peers.Member) error {
-		if err := n.mayJoin(ctx, m); err != nil { // it could not come back
-			return err
-		}
-		return n.Peers.Leave(ctx, m)
-	})
+	err = n.site().LeaveFor(ctx, n.Cluster.Version, func(m peers.Member) error { return n.Peers.Leave(ctx, m) })
 	if err != nil {
 		return err
 	}

@@ -29,10 +29,32 @@ func (h Hosts) Tell(ctx context.Context, tell func(context.Context, peers.Member
 	return errors.Join(errs...)
 }
 
-// LeaveFor asks the others to let this host go, whose role has changed, with leave.
-// Where none does it stays as it is.
-func (h Hosts) LeaveFor(ctx context.Context, leave func(context.Context, peers.Member) error) error {
-	err := h.Tell(ctx, leave)
+// MayJoin refuses a member whose cluster is of another version: it is upgraded first, host by host.
+func (h Hosts) MayJoin(ctx context.Context, through peers.Member, version string) error {
+	known, err := h.Peers.Cluster(ctx, through)
+	if err != nil || known.Version == version {
+		return err
+	}
+	if !known.Gives {
+		return fmt.Errorf("%s %w", through.Name, ErrNotReady)
+	}
+	runs := known.Version
+	if runs == "" {
+		runs = "another version just now"
+	}
+	return system.Refuse(fmt.Sprintf("%s runs %s, and this host is to join with %s", through.Name, runs, version),
+		"it joins by itself once the control plane is upgraded; look there: holdfast status")
+}
+
+// LeaveFor asks the others, with leave, to let this host go, whose role has changed, and
+// which is to join the cluster of a version anew. Where none does it stays as it is.
+func (h Hosts) LeaveFor(ctx context.Context, version string, leave func(peers.Member) error) error {
+	err := h.Tell(ctx, func(ctx context.Context, m peers.Member) error {
+		if err := h.MayJoin(ctx, m, version); err != nil { // it could not come back
+			return err
+		}
+		return leave(m)
+	})
 	if err == nil {
 		return nil
 	}

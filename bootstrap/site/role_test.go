@@ -69,3 +69,31 @@ func TestOneServerThatAnswersIsTold(t *testing.T) {
 		require.EqualError(t, err, tt.want, tt.name)
 	}
 }
+
+// one is a site whose hosts all answer the same.
+type one peers.Cluster
+
+func (o one) Cluster(context.Context, peers.Member) (peers.Cluster, error) {
+	return peers.Cluster(o), nil
+}
+
+// TestAHostJoinsAClusterOfItsVersion: the others are upgraded first.
+func TestAHostJoinsAClusterOfItsVersion(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		known peers.Cluster
+		want  string
+	}{
+		{peers.Cluster{Known: true, Gives: true, Version: "v1.36.3"}, ""},
+		{peers.Cluster{Known: true, Gives: true, Version: "v1.35.4"}, "a runs v1.35.4, and this host is to join with v1.36.3"},
+		{peers.Cluster{Known: true, Gives: true}, "a runs another version just now"}, // it is being upgraded
+		{peers.Cluster{Known: true}, "a " + ErrNotReady.Error()},
+	} {
+		err := Hosts{Peers: one(tt.known)}.MayJoin(t.Context(), peers.Member{Name: "a"}, "v1.36.3")
+		if tt.want == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, tt.want)
+		}
+	}
+}

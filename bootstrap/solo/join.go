@@ -61,7 +61,7 @@ func (n *node) join(ctx context.Context, made bool) error {
 	if n.Worker {
 		through, err = n.mayRun(ctx, made)
 	} else if through, err = n.Hosts().Origin(ctx, n.log); err == nil && through != nil {
-		err = n.mayJoin(ctx, *through)
+		err = n.Hosts().MayJoin(ctx, *through, n.Cluster.Version)
 	}
 	if err != nil || made {
 		return err
@@ -117,17 +117,6 @@ func (n *node) drop(ctx context.Context) error {
 		}
 	}
 	return os.RemoveAll(n.recordFile())
-}
-
-// mayJoin refuses a server that would be of another version than the cluster: that is
-// upgraded first, host by host.
-func (n *node) mayJoin(ctx context.Context, through peers.Member) error {
-	known, err := n.Peers.Cluster(ctx, through)
-	if err != nil || known.Version == n.Cluster.Version {
-		return err
-	}
-	return system.Refuse(fmt.Sprintf("%s runs %s, and this host is to join with %s", through.Name, known.Version, n.Cluster.Version),
-		"it joins by itself once the control plane is upgraded; look there: holdfast status")
 }
 
 // mayRun returns the server that lets a worker become a node of its version, or go to
