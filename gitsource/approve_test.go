@@ -43,7 +43,7 @@ func newTeam(t *testing.T) *team {
 
 func newTeamWith(t *testing.T, policy string) *team {
 	t.Helper()
-	key := func(email string) *gitsourcetest.Key { return gitsourcetest.NewSSHKey(t, email, "ed25519") }
+	key := func(email string) *gitsourcetest.Key { return gitsourcetest.SharedSSHKey(t, email) }
 	g := &team{
 		fleet: newFleet(t), home: key("alice@home.example.com"), bob: key("bob@example.com"), carol: key("carol@example.com"),
 		dave: key("dave@example.com"), stranger: key("stranger@example.com"),

@@ -23,7 +23,7 @@ type fleet struct {
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	return newFleetOf(t, gitsourcetest.NewSSHKey(t, "alice@example.com", "ed25519"))
+	return newFleetOf(t, gitsourcetest.SharedSSHKey(t, "alice@example.com"))
 }
 
 func newFleetOf(t *testing.T, key *gitsourcetest.Key) *fleet {

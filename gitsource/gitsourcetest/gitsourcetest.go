@@ -44,7 +44,8 @@ func InitRepo(t T, dir string) *Repo {
 		t.Fatalf("make repository: %v", err)
 	}
 	r.Git("init", "-q", "-b", "main")
-	r.Git("config", "gc.auto", "0")
+	config := filepath.Join(dir, ".git", "config")
+	writeFile(t, config, append(readFile(t, config), "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"...))
 	return r
 }
 
@@ -63,7 +64,19 @@ func (r *Repo) git(env []string, args ...string) string {
 }
 
 // Head is the commit that the branch points to, in hex.
-func (r *Repo) Head() string { r.t.Helper(); return r.Git("rev-parse", "HEAD") }
+func (r *Repo) Head() string {
+	r.t.Helper()
+	// Asked for at each commit: reading the two files spares as many processes.
+	read := func(name string) string {
+		data, _ := os.ReadFile(filepath.Join(r.Dir, ".git", filepath.FromSlash(name))) // else git tells
+		return strings.TrimSpace(string(data))
+	}
+	branch, found := strings.CutPrefix(read("HEAD"), "ref: ")
+	if commit := read(branch); found && len(commit) == 40 {
+		return commit
+	}
+	return r.Git("rev-parse", "HEAD")
+}
 
 // Commit describes one commit. Its zero value is an unsigned commit of nothing, now.
 type Commit struct {

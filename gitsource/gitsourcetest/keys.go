@@ -1,11 +1,13 @@
 package gitsourcetest
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -27,14 +29,47 @@ type Key struct {
 func NewSSHKey(t T, email, algorithm string) *Key {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "key")
-	args := []string{"-q", "-N", "", "-C", email, "-f", file}
+	args := []string{"-N", "", "-C", email, "-f", file}
 	kind, bits, sized := strings.Cut(algorithm, "-")
 	if sized {
 		args = append(args, "-b", bits)
 	}
-	run(t, exec.Command("ssh-keygen", append(args, "-t", kind)...))
-	fields := strings.Fields(run(t, exec.Command("ssh-keygen", "-l", "-E", "sha256", "-f", file)))
-	return &Key{Email: email, Fingerprint: fields[1], t: t, ssh: file}
+	said := run(t, exec.Command("ssh-keygen", append(args, "-t", kind)...))
+	_, after, found := strings.Cut(said, "The key fingerprint is:\n")
+	if !found {
+		t.Fatalf("ssh-keygen tells no fingerprint: %s", said)
+	}
+	fingerprint, _, _ := strings.Cut(after, " ")
+	return &Key{Email: email, Fingerprint: fingerprint, t: t, ssh: file}
+}
+
+// sharedKey is what ssh-keygen made and said.
+type sharedKey struct {
+	fingerprint     string
+	private, public []byte
+}
+
+var shared = struct {
+	sync.Mutex
+	keys map[string]sharedKey // by e-mail address
+}{keys: make(map[string]sharedKey)}
+
+// SharedSSHKey is an ed25519 key that is made once for all tests of a program that
+// name its e-mail address, in files of this test.
+func SharedSSHKey(t T, email string) *Key {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	made, found := shared.keys[email]
+	if !found {
+		k := NewSSHKey(t, email, "ed25519")
+		made = sharedKey{k.Fingerprint, readFile(t, k.ssh), readFile(t, k.ssh+".pub")}
+		shared.keys[email] = made
+	}
+	k := &Key{Email: email, Fingerprint: made.fingerprint, t: t, ssh: filepath.Join(t.TempDir(), "key")}
+	writeFile(t, k.ssh, made.private)
+	writeFile(t, k.ssh+".pub", made.public)
+	return k
 }
 
 // OpenPGP describes a key to make with gpg.
@@ -110,15 +145,10 @@ func fakedTime(at time.Time) []string {
 // Revoke puts the revocation that gpg made beside an OpenPGP key into effect.
 func (k *Key) Revoke() {
 	k.t.Helper()
-	data, err := os.ReadFile(filepath.Join(k.home, "openpgp-revocs.d", k.Fingerprint+".rev"))
-	if err != nil {
-		k.t.Fatalf("read revocation: %v", err)
-	}
+	data := readFile(k.t, filepath.Join(k.home, "openpgp-revocs.d", k.Fingerprint+".rev"))
 	// gpg puts a colon before the armor so that it is not imported by mistake.
 	file := filepath.Join(k.home, "revocation.asc")
-	if err := os.WriteFile(file, []byte(strings.Replace(string(data), ":-----BEGIN", "-----BEGIN", 1)), 0o600); err != nil {
-		k.t.Fatalf("write revocation: %v", err)
-	}
+	writeFile(k.t, file, bytes.Replace(data, []byte(":-----BEGIN"), []byte("-----BEGIN"), 1))
 	k.gpg("--import", file)
 }
 
@@ -138,9 +168,7 @@ func (k *Key) Retire(at time.Time) {
 func (k *Key) RevokePublic() {
 	k.t.Helper()
 	backup := filepath.Join(k.home, "before.asc")
-	if err := os.WriteFile(backup, []byte(k.gpg("--armor", "--export-secret-keys", k.Fingerprint)+"\n"), 0o600); err != nil {
-		k.t.Fatalf("write %s: %v", backup, err)
-	}
+	writeFile(k.t, backup, []byte(k.gpg("--armor", "--export-secret-keys", k.Fingerprint)+"\n"))
 	k.Revoke()
 	k.public = k.gpg("--armor", "--export", k.Fingerprint) + "\n"
 	k.gpg("--yes", "--delete-secret-and-public-key", k.Fingerprint)
@@ -163,10 +191,7 @@ func (k *Key) Public() string {
 // namespaces="git"; for SSH keys only.
 func (k *Key) AllowedSigner(options string) string {
 	k.t.Helper()
-	data, err := os.ReadFile(k.ssh + ".pub")
-	if err != nil {
-		k.t.Fatalf("read public key: %v", err)
-	}
+	data := readFile(k.t, k.ssh+".pub")
 	if options != "" {
 		options += " "
 	}
@@ -189,9 +214,7 @@ func (k *Key) PrivateFile() string { return k.ssh }
 func (k *Key) Sign(data []byte, namespace string) []byte {
 	k.t.Helper()
 	file := filepath.Join(k.t.TempDir(), "data")
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		k.t.Fatalf("write %s: %v", file, err)
-	}
+	writeFile(k.t, file, data)
 	if k.ssh != "" {
 		run(k.t, exec.Command("ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", k.ssh, file))
 	} else {
@@ -203,11 +226,7 @@ func (k *Key) Sign(data []byte, namespace string) []byte {
 		cmd.Env = append(os.Environ(), k.env()...)
 		run(k.t, cmd)
 	}
-	sig, err := os.ReadFile(file + ".sig")
-	if err != nil {
-		k.t.Fatalf("read signature: %v", err)
-	}
-	return sig
+	return readFile(k.t, file+".sig")
 }
 
 func (k *Key) config() []string {
@@ -233,4 +252,20 @@ func (k *Key) gpg(args ...string) string {
 	cmd := exec.Command("gpg", append([]string{"--batch", "--no-tty", "--pinentry-mode", "loopback"}, args...)...)
 	cmd.Env = append(os.Environ(), k.env()...)
 	return run(k.t, cmd)
+}
+
+func readFile(t T, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return data
+}
+
+func writeFile(t T, name string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatalf("%v", err)
+	}
 }
