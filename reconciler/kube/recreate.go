@@ -55,7 +55,7 @@ func (c *Cluster) Recreate(ctx context.Context, site string, layer render.Layer,
 func (c *Cluster) vanish(ctx context.Context, site string, o reconciler.Object) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, vanishing)
 	defer cancel()
-	there := false
+	there, why := false, ""
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		s, err := c.session()
 		if err != nil {
@@ -63,6 +63,8 @@ func (c *Cluster) vanish(ctx context.Context, site string, o reconciler.Object) 
 		}
 		change, err := c.deleteOne(ctx, s, site, o)
 		switch {
+		case err != nil && there && ctx.Err() != nil: // time was up while it was asked for
+			return there, errors.New(why)
 		case err != nil:
 			return there, err
 		case change.Action == reconciler.LeftAlone:
@@ -72,9 +74,9 @@ func (c *Cluster) vanish(ctx context.Context, site string, o reconciler.Object) 
 		case change.Action == reconciler.Deleted:
 			return true, nil
 		}
-		there = true
+		there, why = true, change.Why
 		if !sleep(ctx, pause) {
-			return there, fmt.Errorf("%s", change.Why)
+			return there, errors.New(why)
 		}
 	}
 }
