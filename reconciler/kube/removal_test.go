@@ -132,6 +132,21 @@ func job(name, version string) string {
   restartPolicy: Never, containers: [{name: app, image: "holdfast.dev/app:%s"}]}}}}`, name, version)
 }
 
+// endsWhileAsked lets the API server answer once, and then time is up.
+type endsWhileAsked struct {
+	next  http.RoundTripper
+	end   context.CancelFunc
+	asked atomic.Int64
+}
+
+func (e *endsWhileAsked) RoundTrip(req *http.Request) (*http.Response, error) {
+	if e.asked.Add(1) == 1 {
+		return e.next.RoundTrip(req)
+	}
+	e.end()
+	return nil, context.Cause(req.Context())
+}
+
 func testRecreate(t *testing.T, s *stand) {
 	jobs := func(version string) []string {
 		return []string{job("a", version), job("b", version), configMap("c", "x", version)}
@@ -160,6 +175,12 @@ func testRecreate(t *testing.T, s *stand) {
 	defer cancel()
 	_, err = s.Recreate(ctx, s.site, next, immutable.Names()[1:])
 	require.ErrorContains(t, err, "held by example.com/hold")
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	s.http.Transport = &endsWhileAsked{next: s.http.Transport, end: cancel}
+	_, err = s.Recreate(ctx, s.site, next, immutable.Names()[1:])
+	require.ErrorContains(t, err, "held by example.com/hold", "also when time is up while it is asked for")
+	s.http.Transport = s.http.Transport.(*endsWhileAsked).next
 	_, err = s.Recreate(t.Context(), s.site, next, []reconciler.Object{s.configMapName("elsewhere")})
 	require.ErrorContains(t, err, "layer l has no ConfigMap "+s.site+"/elsewhere")
 }
