@@ -20,8 +20,10 @@ func ChangeRole(ctx context.Context, kind Kind, want Wanted) error {
 		return Reset(ctx, kind, n.Dir)
 	case rec.Step == "", rec.Worker == n.Worker:
 		return nil
+	case !rec.made() && !rec.Worker && rec.Through != "": // it may be in etcd already
+		return system.Refuse("the role of this host has changed while it was becoming a server", "set the role back until it is one")
 	case !rec.made():
-		return n.becomeAnother(ctx, rec)
+		return Reset(ctx, kind, n.Dir)
 	}
 	err = n.Hosts().LeaveFor(ctx, n.Cluster.Version, func(m peers.Member) error { return n.Peers.Leave(ctx, m) })
 	if err != nil {
@@ -33,13 +35,4 @@ func ChangeRole(ctx context.Context, kind Kind, want Wanted) error {
 		return err
 	}
 	return Reset(ctx, kind, n.Dir)
-}
-
-// becomeAnother drops an attempt that was to have another role. A server that joins a
-// cluster may be in its etcd already, and ends that first.
-func (n *node) becomeAnother(ctx context.Context, rec record) error {
-	if !rec.Worker && rec.Through != "" {
-		return system.Refuse("the role of this host has changed while it was becoming a server", "set the role back until it is one")
-	}
-	return Reset(ctx, n.Kind, n.Dir)
 }
