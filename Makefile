@@ -1,8 +1,11 @@
 # make alone lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+# One way to compile: what programs, tests and the linter import alike is compiled once.
+export CGO_ENABLED ?= 0
+export GOFLAGS := $(GOFLAGS) -trimpath
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+GO_BUILD := go build -ldflags '-s -w -X main.version=$(VERSION)'
 PREVIOUS := v1.35.4
 KUBE_VERSION := $(foreach package,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
 	-X $(package).gitVersion=$(PREVIOUS) -X $(package).gitMajor=1 -X $(package).gitMinor=35 -X $(package).gitTreeState=clean)
@@ -29,14 +32,14 @@ embedded: ## build upstream Kubernetes for demo and tests (minutes the first tim
 	@bootstrap/embedded/kube/build.sh build/embedded
 
 kustomize: ## build the stock kustomize that tests compare with
-	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../build/kustomize sigs.k8s.io/kustomize/kustomize/v5
+	@cd tools && go build -o ../build/kustomize sigs.k8s.io/kustomize/kustomize/v5
 
 helm: ## build the stock helm that tests compare with
-	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../build/helm helm.sh/helm/v4/cmd/helm
+	@cd tools && go build -o ../build/helm helm.sh/helm/v4/cmd/helm
 
 demo: root deps build embedded ## show a fleet live, on a real cluster (root; KEEP=1 leaves it running)
-	@CGO_ENABLED=0 go build -o build/demo ./demo
-	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/web ./fleet-example/app
+	@go build -o build/demo ./demo
+	@go build -ldflags '-s -w' -o build/web ./fleet-example/app
 	@build/demo $(if $(KEEP),--keep)
 
 root:
@@ -193,16 +196,16 @@ kill-hosts: hosts ## pull the power of whole hosts at random moments (KILLS=50 S
 	KILLS=$(or $(KILLS),50) SEED=$(SEED) go test -tags e2e -count=1 -v -timeout 0 -run '^TestKills$$' ./e2e
 
 hosts: root deps build embedded # what the stories of e2e put on the disks of their hosts
-	@cd e2e/images && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../build/e2e/coredns github.com/coredns/coredns
-	@cd e2e/images && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../build/e2e/etcdutl go.etcd.io/etcd/etcdutl/v3
-	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/web ./fleet-example/app
-	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/e2e/standin ./e2e/standin
-	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/e2e/pause ./e2e/pause
+	@cd e2e/images && go build -ldflags '-s -w' -o ../../build/e2e/coredns github.com/coredns/coredns
+	@cd e2e/images && go build -ldflags '-s -w' -o ../../build/e2e/etcdutl go.etcd.io/etcd/etcdutl/v3
+	@go build -ldflags '-s -w' -o build/web ./fleet-example/app
+	@go build -ldflags '-s -w' -o build/e2e/standin ./e2e/standin
+	@go build -ldflags '-s -w' -o build/e2e/pause ./e2e/pause
 
 previous: # the Kubernetes that sagas of upgrades begin at
 	@echo "building Kubernetes $(PREVIOUS), which upgrades begin at; the first time takes minutes"
-	@cd e2e/images && CGO_ENABLED=0 go build -buildvcs=false -modfile v1.13.mod -trimpath -ldflags '-s -w' -o ../../build/e2e/previous/coredns github.com/coredns/coredns
-	@cd bootstrap/embedded/kube && CGO_ENABLED=0 go build -buildvcs=false -modfile v1.35.mod -trimpath -ldflags '-s -w $(KUBE_VERSION)' -o ../../../build/e2e/previous/kube .
+	@cd e2e/images && go build -buildvcs=false -modfile v1.13.mod -ldflags '-s -w' -o ../../build/e2e/previous/coredns github.com/coredns/coredns
+	@cd bootstrap/embedded/kube && go build -buildvcs=false -modfile v1.35.mod -ldflags '-s -w $(KUBE_VERSION)' -o ../../../build/e2e/previous/kube .
 
 clean: ## remove what was built
 	rm -rf build
