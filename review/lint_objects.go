@@ -97,12 +97,8 @@ func (c *objectChecker) site(site *fleet.Site) ([]fleet.Problem, error) {
 }
 
 func noLock(p *fleet.Profile, refs []string) fleet.Problem {
-	what := strings.Join(refs, ", ")
-	if len(refs) > 3 {
-		what = fmt.Sprintf("%s and %d more", strings.Join(refs[:3], ", "), len(refs)-3)
-	}
 	return fleet.Problem{File: p.Dir + "/profile.yaml", Rule: fleet.RuleUnlockedImage,
-		Msg: "content.lock has no digest of the profile's images: " + what, Tip: lockTip(p)}
+		Msg: "content.lock has no digest of the profile's images: " + some(refs, 3), Tip: lockTip(p)}
 }
 
 func lockTip(p *fleet.Profile) string {

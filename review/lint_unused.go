@@ -46,6 +46,7 @@ func (l *linter) unused(used usage) error {
 		}
 		if of := used.of[p]; of != nil {
 			l.unusedVariables(p, of)
+			l.unlockedDistribution(p, of)
 			l.unusedLocks(p, of)
 		}
 	}
@@ -118,6 +119,21 @@ func (l *linter) unusedVariables(p *fleet.Profile, of *profileUsage) {
 			l.report(fleet.Problem{File: v.File, Line: v.Line, Rule: fleet.RuleVariableUnused, Msg: fmt.Sprintf("no layer of profile %s uses variable %s", p.Name, v.Name),
 				Tip: fmt.Sprintf("write ${%s} where it belongs, or drop it", v.Name)})
 		}
+	}
+}
+
+// unlockedDistribution finds what hosts would not bootstrap with: they take nothing
+// of a distribution whose digest is not in the content.lock.
+func (l *linter) unlockedDistribution(p *fleet.Profile, of *profileUsage) {
+	var missing []string
+	for _, ref := range slices.Sorted(maps.Keys(of.content)) {
+		if p.Lock.Distribution[ref] == "" {
+			missing = append(missing, ref)
+		}
+	}
+	if len(missing) > 0 {
+		l.report(fleet.Problem{File: p.Dir + "/profile.yaml", Rule: fleet.RuleUnlockedDistribution,
+			Msg: "content.lock has no digest of what the distribution is made of: " + some(missing, 3), Tip: lockTip(p)})
 	}
 }
 
