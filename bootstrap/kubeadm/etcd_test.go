@@ -108,11 +108,17 @@ func (f *fakeEtcd) serve(t *testing.T, pki string) (address string) {
 		f.members, f.removed = left, append(f.removed, r.TLS.PeerCertificates[0].Subject.CommonName)
 		fmt.Fprint(w, "{}")
 	})
+	return serveEtcd(t, pki, mux)
+}
+
+// serveEtcd serves who shows a certificate of the authority of etcd below pki.
+func serveEtcd(t *testing.T, pki string, handler http.Handler) (address string) {
+	t.Helper()
 	pair, err := tls.LoadX509KeyPair(filepath.Join(pki, "etcd/ca.crt"), filepath.Join(pki, "etcd/ca.key"))
 	require.NoError(t, err)
 	known, err := authorityOf(filepath.Join(pki, "etcd/ca.crt"))
 	require.NoError(t, err)
-	s := httptest.NewUnstartedServer(mux)
+	s := httptest.NewUnstartedServer(handler)
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: known, ClientAuth: tls.RequireAndVerifyClientCert}
 	s.StartTLS()
 	t.Cleanup(s.Close)

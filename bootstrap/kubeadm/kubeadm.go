@@ -171,7 +171,10 @@ func (n *node) runs(ctx context.Context) error {
 	if err := n.kubeletRuns(ctx); err != nil {
 		return fmt.Errorf("start the kubelet: %w", err)
 	}
-	return n.await(ctx, n.healthy)
+	if err := n.survives(ctx); err != nil {
+		return err
+	}
+	return os.RemoveAll(restoredData) // of a restore that was cut off
 }
 
 type node struct {

@@ -8,11 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
@@ -154,26 +157,32 @@ func (n *node) restoreSnapshot(ctx context.Context, file, address string) error 
 	return n.replaceData(ctx, file, address)
 }
 
-// replaceData does so where no control plane runs.
-func (n *node) replaceData(ctx context.Context, file, address string) error {
-	fresh := filepath.Join(etcdData, ".restored")
-	if err := n.unpackSnapshot(ctx, file, address, fresh); err != nil {
+// replaceData does so where no control plane runs, by more flags of etcdutl.
+func (n *node) replaceData(ctx context.Context, file, address string, flags ...string) error {
+	if err := n.unpackSnapshot(ctx, file, address, restoredData, flags...); err != nil {
 		return fmt.Errorf("restore etcd from %s: %w", file, err)
 	}
-	return errors.Join(replaceMember(etcdData, fresh), os.RemoveAll(fresh))
+	return errors.Join(replaceMember(etcdData, restoredData), os.RemoveAll(restoredData))
 }
 
-// replaceMember puts the member of a data folder of etcd in place of another's.
+// restoredData is where data is made, to be put in place of etcd's.
+const restoredData = etcdData + "/.restored"
+
+// replaceMember puts the member of a data folder of etcd in place of another's. A power cut
+// leaves the one or the other: of a folder without any, etcd would make an empty cluster.
 func replaceMember(dir, fresh string) error {
-	var disk durable.Disk
-	member := filepath.Join(dir, "member")
-	if err := disk.RemoveAll(member); err != nil {
-		return err
+	from, to := filepath.Join(fresh, "member"), filepath.Join(dir, "member")
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // there is none in its place
+		err = os.Rename(from, to)
+	case errors.Is(err, unix.EINVAL): // a file system that cannot exchange
+		err = errors.Join(os.Rename(to, filepath.Join(fresh, "replaced")), os.Rename(from, to))
 	}
-	if err := disk.Rename(filepath.Join(fresh, "member"), member); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("put %s in place of %s: %w", from, to, err)
 	}
-	return disk.SyncDir(dir)
+	return errors.Join(durable.SyncDir(fresh), durable.SyncDir(dir))
 }
 
 func (n *node) stopControlPlane(ctx context.Context) error {
@@ -192,7 +201,7 @@ func (n *node) stopControlPlane(ctx context.Context) error {
 // The image is mounted for that program alone, so it does not stay mounted if that is killed;
 // where it sees what containerd mounts meanwhile, for that is what it gets; and each time
 // elsewhere, for containerd remembers for an hour what it has mounted where.
-func (n *node) unpackSnapshot(ctx context.Context, file, address, dir string) error {
+func (n *node) unpackSnapshot(ctx context.Context, file, address, dir string, flags ...string) error {
 	const script = `ctr=$1 image=$2 root=$(mktemp -d "$3.XXXXXX") data=$4; shift 4
 rm -rf "$data"
 "$ctr" images mount "$image" "$root" >/dev/null
@@ -201,10 +210,11 @@ sync -f "$data"
 "$ctr" images unmount --rm "$root" >/dev/null
 rmdir "$root"`
 	peer := "https://" + net.JoinHostPort(address, "2380")
+	args := []string{"unshare", "--mount", "--propagation=slave", "sh", "-ec", script, "sh",
+		filepath.Join(n.Bin, "ctr"), etcdImage(n.Cluster), "/run/holdfast-etcd", dir, file, "--name=" + n.Host,
+		"--initial-cluster=" + n.Host + "=" + peer, "--initial-advertise-peer-urls=" + peer, "--bump-revision=1000000000", "--mark-compacted"}
 	_, err := system.Run(ctx, "holdfast-kubeadm-restore", []string{"PATH=" + system.Path, "CONTAINERD_ADDRESS=" + socket, "CONTAINERD_NAMESPACE=k8s.io"},
-		"unshare", "--mount", "--propagation=slave", "sh", "-ec", script, "sh",
-		filepath.Join(n.Bin, "ctr"), etcdImage(n.Cluster), "/run/holdfast-etcd", dir, file, "--name="+n.Host,
-		"--initial-cluster="+n.Host+"="+peer, "--initial-advertise-peer-urls="+peer, "--bump-revision=1000000000", "--mark-compacted")
+		append(args, flags...)...)
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/embedded/embeddedtest"
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
 // realEtcd is that of a cluster which ends with the test.
@@ -66,10 +67,10 @@ func TestASnapshotIsWholeOrNotThere(t *testing.T) {
 	require.Empty(t, left)
 }
 
-// TestTheMemberIsReplaced also when that was cut off before.
+// TestTheMemberIsReplaced with nothing in between: what is replaced is at the other's place.
 func TestTheMemberIsReplaced(t *testing.T) {
 	t.Parallel()
-	for name, had := range map[string]bool{"another member is there": true, "it was taken away before a power cut": false} {
+	for name, had := range map[string]bool{"another member is there": true, "none is": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -81,6 +82,10 @@ func TestTheMemberIsReplaced(t *testing.T) {
 			require.NoError(t, replaceMember(dir, fresh))
 			require.DirExists(t, filepath.Join(dir, "member/snap"))
 			require.NoDirExists(t, filepath.Join(dir, "member/wal"))
+			require.Equal(t, had, system.Exists(filepath.Join(fresh, "member/wal")))
+
+			require.ErrorContains(t, replaceMember(dir, t.TempDir()), "put ")
+			require.DirExists(t, filepath.Join(dir, "member/snap"), "nothing to put in its place: it stays")
 		})
 	}
 }
