@@ -45,8 +45,12 @@ func etcdAt(address, pki string, own tls.Certificate) (*etcd, error) {
 }
 
 func newEtcd(address string, authority *x509.CertPool, own tls.Certificate) *etcd {
+	return &etcd{etcdClient(authority, own), "https://" + address + "/v3/"}
+}
+
+func etcdClient(authority *x509.CertPool, own tls.Certificate) http.Client {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authority, Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS12}}
-	return &etcd{http.Client{Timeout: 10 * time.Second, Transport: transport}, "https://" + address + "/v3/"}
+	return http.Client{Timeout: 10 * time.Second, Transport: transport}
 }
 
 // quit takes a host whose attempt to join was cut off out of the etcd that it may have

@@ -2,6 +2,7 @@ package kubeadm
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -51,7 +52,7 @@ func (n *node) survives(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		return system.Refuse("etcd has lost its majority: "+strings.Join(names(lost), " and ")+" do not answer",
+		return system.Refuse("etcd has lost its majority: no answer from "+strings.Join(names(lost), " and "),
 			"switch them on; or, where they are lost for good, see to it that they stay off, and take them out with state: removed, or register new machines "+
 				"in their place: "+n.Host+" goes on alone then, and lets others join")
 	}
@@ -78,7 +79,9 @@ func (n *node) lost(ctx context.Context) ([]fellow, error) {
 	if err != nil {
 		return nil, err
 	}
-	return n.lostBy(ctx, "http://"+etcdMetrics, newEtcd(net.JoinHostPort(n.address, "2380"), authority, own))
+	asPeer := etcdClient(authority, own)
+	defer asPeer.CloseIdleConnections()
+	return n.lostBy(ctx, "http://"+etcdMetrics, &asPeer, "https://"+net.JoinHostPort(n.address, "2380"))
 }
 
 // etcdMetrics is where kubeadm has etcd answer for them, over HTTP.
@@ -86,13 +89,12 @@ const etcdMetrics = "127.0.0.1:2381"
 
 // lostBy asks etcd for its metrics, and as another member would: clients are not heard as long
 // as there has been no leader since it started.
-func (n *node) lostBy(ctx context.Context, metrics string, peer *etcd) ([]fellow, error) {
-	defer peer.CloseIdleConnections()
+func (n *node) lostBy(ctx context.Context, metrics string, asPeer *http.Client, peer string) ([]fellow, error) {
 	if has, err := hasLeader(ctx, metrics); err != nil || has {
 		return nil, err
 	}
 	var members []fellow
-	if err := kubeapi.Get(ctx, &peer.Client, strings.TrimSuffix(peer.base, "/v3/")+"/members", &members); err != nil {
+	if err := kubeapi.Get(ctx, asPeer, peer+"/members", &members); err != nil {
 		return nil, err
 	}
 	others := slices.DeleteFunc(members, func(m fellow) bool { return m.Name == n.Host })
@@ -172,9 +174,10 @@ func (n *node) goOnAlone(ctx context.Context) error {
 	return n.await(ctx, n.healthy)
 }
 
+// names are those of members, sorted; one that has not started yet has none but its address.
 func names(of []fellow) (list []string) {
 	for _, m := range of {
-		list = append(list, m.Name)
+		list = append(list, cmp.Or(m.Name, strings.Join(m.Peers, ",")))
 	}
 	slices.Sort(list)
 	return list

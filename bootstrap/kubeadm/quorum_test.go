@@ -37,6 +37,7 @@ func TestEtcdHasLostItsMajority(t *testing.T) {
 		"the others are off":                 {0, []fellow{self, {"store-042-b", off}, {"store-042-a", off}}, []string{"store-042-a", "store-042-b"}},
 		"there is a leader":                  {1, []fellow{self, {"store-042-a", off}}, nil},
 		"one of the others is there":         {0, []fellow{self, {"store-042-a", off}, {"store-042-b", alive}}, nil},
+		"one has never started":              {0, []fellow{self, {"", off}}, off},
 		"one of the others is anywhere":      {0, []fellow{self, {"store-042-a", []string{"%"}}}, nil},
 		"it is the only one, and starts yet": {0, []fellow{self}, nil},
 	} {
@@ -49,11 +50,13 @@ func TestEtcdHasLostItsMajority(t *testing.T) {
 			pki := writeAuthority(t)
 			own, err := tls.LoadX509KeyPair(filepath.Join(pki, "etcd/ca.crt"), filepath.Join(pki, "etcd/ca.key"))
 			require.NoError(t, err)
-			peer, err := etcdAt(serveEtcd(t, pki, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				_ = json.NewEncoder(w).Encode(map[string]any{"/members": test.members}[r.URL.Path])
-			})), pki, own)
+			authority, err := authorityOf(filepath.Join(pki, "etcd/ca.crt"))
 			require.NoError(t, err)
-			lost, err := newNode(Config{Host: "store-042-c"}).lostBy(t.Context(), metrics.URL, peer)
+			asPeer := etcdClient(authority, own)
+			peer := serveEtcd(t, pki, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_ = json.NewEncoder(w).Encode(map[string]any{"/members": test.members}[r.URL.Path])
+			}))
+			lost, err := newNode(Config{Host: "store-042-c"}).lostBy(t.Context(), metrics.URL, &asPeer, "https://"+peer)
 			require.NoError(t, err)
 			require.Equal(t, test.lost, names(lost))
 		})
@@ -83,11 +86,12 @@ func TestARealEtcdSaysWhomItMisses(t *testing.T) {
 
 	own, err := tls.LoadX509KeyPair(crt, key)
 	require.NoError(t, err)
-	peer, err := etcdAt(at[1], pki, own)
+	authority, err := authorityOf(crt)
 	require.NoError(t, err)
+	asPeer := etcdClient(authority, own)
 	n := newNode(Config{Host: "store-042-c"})
 	require.NoError(t, n.await(t.Context(), func(ctx context.Context) error {
-		lost, err := n.lostBy(ctx, metrics, peer)
+		lost, err := n.lostBy(ctx, metrics, &asPeer, peers)
 		if err == nil {
 			require.Equal(t, []fellow{{"store-042-a", []string{missing}}}, lost)
 		}
