@@ -162,7 +162,10 @@ func (n *node) replaceData(ctx context.Context, file, address string, flags ...s
 	if err := n.unpackSnapshot(ctx, file, address, restoredData, flags...); err != nil {
 		return fmt.Errorf("restore etcd from %s: %w", file, err)
 	}
-	return errors.Join(replaceMember(etcdData, restoredData), os.RemoveAll(restoredData))
+	if err := replaceMember(etcdData, restoredData); err != nil {
+		return err
+	}
+	return os.RemoveAll(restoredData)
 }
 
 // restoredData is where data is made, to be put in place of etcd's.
@@ -173,11 +176,8 @@ const restoredData = etcdData + "/.restored"
 func replaceMember(dir, fresh string) error {
 	from, to := filepath.Join(fresh, "member"), filepath.Join(dir, "member")
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE)
-	switch {
-	case errors.Is(err, fs.ErrNotExist): // there is none in its place
+	if errors.Is(err, fs.ErrNotExist) { // there is none in its place
 		err = os.Rename(from, to)
-	case errors.Is(err, unix.EINVAL): // a file system that cannot exchange
-		err = errors.Join(os.Rename(to, filepath.Join(fresh, "replaced")), os.Rename(from, to))
 	}
 	if err != nil {
 		return fmt.Errorf("put %s in place of %s: %w", from, to, err)
