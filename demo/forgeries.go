@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/reconciler"
@@ -150,8 +149,8 @@ func (s *story) refusedBundle(ctx context.Context, name string, put func(ctx con
 		return "", err
 	}
 	var reason string
-	st, err := s.host.until(ctx, 30*time.Second, func(st reconciler.Status) bool {
-		reason = failure(st, reconciler.PhaseSource, name) + failure(st, reconciler.PhaseVerify, name)
+	st, err := s.host.until(ctx, 30*time.Second, func(reconciler.Status) bool {
+		reason = s.host.refusal(name)
 		return reason != ""
 	})
 	if err != nil {
@@ -160,7 +159,7 @@ func (s *story) refusedBundle(ctx context.Context, name string, put func(ctx con
 	if st.Confirmed.Revision != s.good {
 		return "", errNotRefused
 	}
-	return lineWith(reason, name), errors.Join(os.Remove(filepath.Join(s.host.stick, name)), s.answers(ctx, s.greeting, 5*time.Second))
+	return reason, errors.Join(os.Remove(filepath.Join(s.host.stick, name)), s.answers(ctx, s.greeting, 5*time.Second))
 }
 
 // truncated writes the first half of a bundle with a newer commit, which is
@@ -181,13 +180,4 @@ func (s *story) truncated(ctx context.Context, name string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(s.host.stick, name), data[:len(data)/2], 0o644)
-}
-
-func lineWith(text, words string) string {
-	for line := range strings.Lines(text) {
-		if strings.Contains(line, words) {
-			return strings.TrimSpace(line)
-		}
-	}
-	return text
 }

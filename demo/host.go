@@ -106,6 +106,17 @@ func failure(st reconciler.Status, phase reconciler.Phase, why string) string {
 	return ""
 }
 
+// refusal is why the agent's log says that a bundle is not taken. Of an older one the status
+// says so only until the next look at its sources, which may follow at once.
+func (h *host) refusal(bundle string) string {
+	log, _ := os.ReadFile(h.log) // until it is there, nothing was said
+	_, after, _ := strings.Cut(string(log), bundle+": ")
+	if end := strings.IndexAny(after, "\"\\\n"); end > 0 {
+		return bundle + ": " + after[:end]
+	}
+	return ""
+}
+
 func (h *host) kubeconfig() string {
 	return filepath.Join(h.data, "embedded", "kubeconfig", "admin.json")
 }
