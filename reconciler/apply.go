@@ -72,7 +72,8 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 		}
 	}
 	r.mu.Lock()
-	unchanged := r.applied[l.Name] == l.Digest
+	was := r.applied[l.Name]
+	unchanged := was == l.Digest
 	if !unchanged {
 		delete(r.applied, l.Name) // from now on it is something between the two
 	}
@@ -84,7 +85,11 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 	}
 	slots <- struct{}{}
 	r.report(l, LayerApplying, "")
-	changes, err := r.applyLayer(ctx, r.target.Desired.Site, l)
+	write := r.cluster.Apply
+	if was != "" {
+		write = r.cluster.Update
+	}
+	changes, err := r.applyLayer(ctx, r.target.Desired.Site, l, write)
 	<-slots
 	if err != nil {
 		r.fail(ctx, l, err, false)

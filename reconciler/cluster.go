@@ -68,6 +68,9 @@ type Cluster interface {
 	// error joins an [*ObjectError] for each, and an [*ImmutableError] for those
 	// that would have to be made anew. Nothing is ever deleted.
 	Apply(ctx context.Context, site string, layer render.Layer) ([]Change, error)
+	// Update is Apply for a layer of which this process applied another version: what
+	// the watches show to be in place, as the layer still has it, is not sent again.
+	Update(ctx context.Context, site string, layer render.Layer) ([]Change, error)
 	// Repair is Apply for those objects of the layer alone that are named.
 	Repair(ctx context.Context, site string, layer render.Layer, objects []Object) ([]Change, error)
 	// Recreate makes objects of the layer anew that cannot be changed: it deletes

@@ -76,17 +76,19 @@ func TestWhatIsKeptIsOnDiskBeforeTheClusterIsTouched(t *testing.T) {
 		readKept(t, dir, "verdicts.json", &verdicts)
 		readKept(t, dir, "attempts.json", &attempts)
 		switch m.call {
-		case "apply base":
+		case "apply base", "update base":
 			applied++
 			require.True(t, names["text"], "what is applied is in the inventory before")
 			switch applied {
 			case 1:
 				require.Empty(t, attempts, "there is nothing to put the first back to")
 			case 2:
+				require.Equal(t, "update base", m.call)
 				require.True(t, names["worse"])
 				require.Len(t, attempts, 1, "a change is noted before it is tried")
 				require.Equal(t, first, last.Commit.Revision)
 			case 3:
+				require.Equal(t, "apply base", m.call, "what failed may be there in part, so all of it is sent")
 				require.Len(t, verdicts, 1, "the verdict is kept before the layer is put back")
 				require.Equal(t, "base", verdicts[0].Layer)
 			}

@@ -112,6 +112,10 @@ func (c *fakeCluster) led(l reconciler.Leader) {
 	c.leaderChanged = make(chan struct{})
 }
 
+func (c *fakeCluster) Update(_ context.Context, _ string, l render.Layer) ([]reconciler.Change, error) {
+	return c.write("update", l)
+}
+
 // Repair applies the layer.
 func (c *fakeCluster) Repair(ctx context.Context, site string, l render.Layer, _ []reconciler.Object) ([]reconciler.Change, error) {
 	return c.Apply(ctx, site, l)
@@ -138,6 +142,10 @@ func (c *fakeCluster) Event(e reconciler.Event) {
 }
 
 func (c *fakeCluster) Apply(_ context.Context, _ string, l render.Layer) ([]reconciler.Change, error) {
+	return c.write("apply", l)
+}
+
+func (c *fakeCluster) write(how string, l render.Layer) ([]reconciler.Change, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.failing[l.Name]; err != nil {
@@ -146,7 +154,7 @@ func (c *fakeCluster) Apply(_ context.Context, _ string, l render.Layer) ([]reco
 	if c.guarded == l.Name && c.objects["ValidatingWebhookConfiguration/guard"] != nil {
 		return nil, fmt.Errorf("the webhook says no: %w", reconciler.ErrGuarded)
 	}
-	c.note("apply %s", l.Name)
+	c.note("%s %s", how, l.Name)
 	var changes []reconciler.Change
 	for _, raw := range l.Objects {
 		key, object := name(raw)

@@ -370,7 +370,7 @@ func TestACommitAppliesOnlyTheLayersThatItChanges(t *testing.T) {
 	before := len(s.cluster.said())
 	second := s.commit(s.layers(map[string]string{"base": "|text", "shop": "|page more"}))
 	s.until("runs", runs(second))
-	require.Equal(t, []string{"inventory [base shop]", "apply shop", "inventory [base shop]"}, s.cluster.said()[before:])
+	require.Equal(t, []string{"inventory [base shop]", "update shop", "inventory [base shop]"}, s.cluster.said()[before:])
 }
 
 func TestDriftIsRepaired(t *testing.T) {

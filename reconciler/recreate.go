@@ -9,10 +9,11 @@ import (
 	"github.com/holdfast-fleet/holdfast/render"
 )
 
-// applyLayer applies a layer. Objects that cannot be changed while they live are
+// applyLayer writes a layer. Objects that cannot be changed while they live are
 // made anew if a commit names each of them.
-func (s *session) applyLayer(ctx context.Context, site string, l render.Layer) ([]Change, error) {
-	changes, err := s.cluster.Apply(ctx, site, l)
+func (s *session) applyLayer(ctx context.Context, site string, l render.Layer,
+	write func(context.Context, string, render.Layer) ([]Change, error)) ([]Change, error) {
+	changes, err := write(ctx, site, l)
 	immutable := new(ImmutableError)
 	if !errors.As(err, &immutable) {
 		return changes, err

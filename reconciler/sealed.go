@@ -20,6 +20,10 @@ func (o opening) Apply(ctx context.Context, site string, l render.Layer) ([]Chan
 	return o.opened(l, func(l render.Layer) ([]Change, error) { return o.Cluster.Apply(ctx, site, l) })
 }
 
+func (o opening) Update(ctx context.Context, site string, l render.Layer) ([]Change, error) {
+	return o.opened(l, func(l render.Layer) ([]Change, error) { return o.Cluster.Update(ctx, site, l) })
+}
+
 func (o opening) Repair(ctx context.Context, site string, l render.Layer, objects []Object) ([]Change, error) {
 	return o.opened(l, func(l render.Layer) ([]Change, error) { return o.Cluster.Repair(ctx, site, l, objects) })
 }

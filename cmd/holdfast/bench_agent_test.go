@@ -128,7 +128,12 @@ type gate struct {
 	mu    sync.Mutex
 	first time.Time // request since it was last closed
 	count int
+
+	answers sync.Mutex
+	given   []answer // since then
 }
+
+type answer struct{ began, ended time.Time }
 
 func newGate(tb testing.TB, root string) *gate {
 	tb.Helper()
@@ -150,7 +155,11 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		g.count++
 	}
+	began := time.Now()
 	g.backend.ServeHTTP(w, r)
+	g.answers.Lock()
+	defer g.answers.Unlock()
+	g.given = append(g.given, answer{began, time.Now()})
 }
 
 // closed runs f while nobody is served.
@@ -158,6 +167,9 @@ func (g *gate) closed(f func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.first = time.Time{}
+	g.answers.Lock()
+	g.given = nil
+	g.answers.Unlock()
 	f()
 }
 
@@ -165,6 +177,19 @@ func (g *gate) asked() time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.first
+}
+
+// busy is how long it answered, from when it was last closed to some time.
+func (g *gate) busy(until time.Time) time.Duration {
+	g.answers.Lock()
+	defer g.answers.Unlock()
+	var busy time.Duration
+	for _, s := range g.given {
+		if s.ended.Before(until) {
+			busy += s.ended.Sub(s.began)
+		}
+	}
+	return busy
 }
 
 func (g *gate) polls() int {

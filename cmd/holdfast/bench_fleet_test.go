@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"crypto/tls"
@@ -8,9 +9,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -182,30 +186,38 @@ func (s *bareServer) patch(path string, body []byte) error {
 	return err
 }
 
-// settle waits until the controllers have dealt with all Deployments, so that
-// their work is not measured with what comes next.
+// settle waits until nothing was written for a second but Leases and events, so that
+// what controllers do after one change is not measured with the next.
 func (s *bareServer) settle(tb testing.TB) {
 	tb.Helper()
+	before := math.NaN()
 	require.Eventually(tb, func() bool {
-		resp, err := s.client.Get(s.url + "/apis/apps/v1/deployments")
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		var list struct {
-			Items []struct {
-				Metadata struct{ Generation int64 }
-				Status   struct{ ObservedGeneration int64 }
-			}
-		}
-		if json.NewDecoder(resp.Body).Decode(&list) != nil {
-			return false
-		}
-		for _, d := range list.Items {
-			if d.Metadata.Generation != d.Status.ObservedGeneration {
-				return false
-			}
-		}
-		return true
-	}, time.Minute, 250*time.Millisecond)
+		now, err := s.writes()
+		calm := err == nil && now == before
+		before = now
+		return calm
+	}, time.Minute, time.Second)
 }
+
+// writes counts the requests that changed objects, from the server's metrics.
+func (s *bareServer) writes() (sum float64, err error) {
+	resp, err := s.client.Get(s.url + "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		m := written.FindStringSubmatch(lines.Text())
+		if m == nil || m[1] == "leases" || m[1] == "events" {
+			continue
+		}
+		count, err := strconv.ParseFloat(m[2], 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += count
+	}
+	return sum, nil
+}
+
+var written = regexp.MustCompile(`^apiserver_request_total\{.*resource="([a-z]*)".*verb="(?:APPLY|DELETE|DELETECOLLECTION|PATCH|POST|PUT)".*\} (\S+)$`)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,7 +19,7 @@ import (
 
 const (
 	benchLayers = 100
-	benchRounds = 3 // of which the median is reported
+	benchRounds = 5 // of which the one with the median ratio is reported
 )
 
 // BenchmarkLine measures from the moment a commit is there to be fetched to the
@@ -109,6 +110,7 @@ type sample struct {
 	bare                 time.Duration // of equal objects, without Holdfast
 	total                time.Duration // from the agent's first question after the commit to its confirmation
 	fetch, render, apply time.Duration // parts of total: until accepted, rendered, confirmed
+	git                  time.Duration // part of fetch: what the Git server took to answer
 	cpu                  time.Duration // of the agent, from before the commit until it had nothing left to do
 }
 
@@ -116,28 +118,30 @@ type samples []sample
 
 func (s *samples) add(one sample) { *s = append(*s, one) }
 
+// ratio is that of a sample to its floor, which may be slower or faster in the next
+// round as the machine is; of one without a floor, its seconds.
+func (s sample) ratio() float64 {
+	return s.total.Seconds() / cmp.Or(s.bare, time.Second).Seconds()
+}
+
 func (s samples) report(b *testing.B, name string) {
-	median := func(of func(sample) time.Duration) time.Duration {
-		all := make([]time.Duration, len(s))
-		for i, one := range s {
-			all[i] = of(one)
-		}
-		slices.Sort(all)
-		return all[len(all)/2]
+	slices.SortFunc(s, func(one, other sample) int { return cmp.Compare(one.ratio(), other.ratio()) })
+	of := s[len(s)/2]
+	ms := func(unit string, d time.Duration) {
+		b.ReportMetric(float64(d.Microseconds())/1000, name+"-"+unit)
 	}
-	ms := func(unit string, of func(sample) time.Duration) {
-		b.ReportMetric(float64(median(of).Microseconds())/1000, name+"-"+unit)
-	}
-	ms("ms", func(s sample) time.Duration { return s.total })
-	ms("fetch-ms", func(s sample) time.Duration { return s.fetch })
-	ms("render-ms", func(s sample) time.Duration { return s.render })
-	ms("apply-ms", func(s sample) time.Duration { return s.apply })
-	ms("after-fetch-ms", func(s sample) time.Duration { return s.render + s.apply })
-	ms("cpu-ms", func(s sample) time.Duration { return s.cpu })
-	if bare := median(func(s sample) time.Duration { return s.bare }); bare > 0 {
-		ms("bare-ms", func(s sample) time.Duration { return s.bare })
-		total := median(func(s sample) time.Duration { return s.total })
-		b.ReportMetric(float64(total)/float64(bare), name+"-ratio")
+	ms("ms", of.total)
+	ms("fetch-ms", of.fetch)
+	ms("git-ms", of.git)
+	ms("render-ms", of.render)
+	ms("apply-ms", of.apply)
+	ms("after-fetch-ms", of.render+of.apply)
+	ms("cpu-ms", of.cpu)
+	if of.bare > 0 {
+		ms("bare-ms", of.bare)
+		b.ReportMetric(of.ratio(), name+"-ratio")
+		b.ReportMetric(s[0].ratio(), name+"-ratio-least")
+		b.ReportMetric(s[len(s)-1].ratio(), name+"-ratio-most")
 	}
 }
 
@@ -197,7 +201,7 @@ func (l *benchLine) push(server *bareServer, f benchFleet) sample {
 	asked, accepted, rendered, confirmed := l.gate.asked(), when("revision accepted"), when("revision rendered"), when("revision confirmed")
 	return sample{
 		total: confirmed.Sub(asked), fetch: accepted.Sub(asked), render: rendered.Sub(accepted), apply: confirmed.Sub(rendered),
-		cpu: l.agent.cpu(l.t) - cpu,
+		git: l.gate.busy(accepted), cpu: l.agent.cpu(l.t) - cpu,
 	}
 }
 

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,13 +33,16 @@ func (c *Cluster) Apply(ctx context.Context, site string, layer render.Layer) ([
 	if err != nil {
 		return nil, err
 	}
-	c.events.hold()
-	changes, err := run.apply(ctx)
-	if c.events.release() {
-		go c.sendEvents()
+	return run.whole(ctx, run.items)
+}
+
+// Update implements [reconciler.Cluster].
+func (c *Cluster) Update(ctx context.Context, site string, layer render.Layer) ([]reconciler.Change, error) {
+	run, err := c.newRun(site, layer)
+	if err != nil {
+		return nil, err
 	}
-	c.record.retain(layer.Name, run.items)
-	return changes, err
+	return run.whole(ctx, slices.DeleteFunc(slices.Clone(run.items), run.inPlace))
 }
 
 // Repair implements [reconciler.Cluster].
@@ -59,6 +63,7 @@ type applyRun struct {
 	layer   string
 	labels  map[string]string
 	ignore  []fleet.Ignore
+	setting [sha256.Size]byte // digest of what an object is sent with, besides itself
 	items   []item
 	actions []reconciler.Action
 	errs    []error
@@ -79,15 +84,51 @@ func (c *Cluster) newRun(site string, layer render.Layer) (*applyRun, error) {
 	if err != nil {
 		return nil, err
 	}
+	ignore := slices.Concat(layer.Ignore, theirs)
 	return &applyRun{
 		cluster: c,
 		layer:   layer.Name,
 		labels:  map[string]string{fleet.SiteLabel: site, fleet.LayerLabel: layer.Name},
-		ignore:  slices.Concat(layer.Ignore, theirs),
+		ignore:  ignore,
+		setting: sha256.Sum256(fmt.Appendf(nil, "%q %q %q", site, layer.Name, ignore)),
 		items:   items,
 		actions: make([]reconciler.Action, len(items)),
 		errs:    make([]error, len(items)),
 	}, nil
+}
+
+// whole applies some objects of a layer, of which the others are in place.
+func (r *applyRun) whole(ctx context.Context, items []item) ([]reconciler.Change, error) {
+	declared := r.items
+	r.narrow(items)
+	r.cluster.events.hold()
+	changes, err := r.apply(ctx)
+	if r.cluster.events.release() {
+		go r.cluster.sendEvents()
+	}
+	r.cluster.record.retain(r.layer, declared)
+	return changes, err
+}
+
+// inPlace tells whether an object is in the cluster as this process applied it last,
+// and would be sent as it was then. It is so only as far as watches know for certain.
+func (r *applyRun) inPlace(it item) bool {
+	k := keyOf(it.object)
+	a, known := r.cluster.record.get(k)
+	return known && a.sent == r.digest(it) && r.cluster.eyes.certain(k).shows(a)
+}
+
+// digest is of an object as the run sends it.
+func (r *applyRun) digest(it item) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	_, _ = h.Write(r.setting[:])
+	_, _ = h.Write(it.raw)
+	h.Sum(sum[:0])
+	return sum
+}
+
+func (r *applyRun) narrow(items []item) {
+	r.items, r.actions, r.errs = items, r.actions[:len(items)], r.errs[:len(items)]
 }
 
 // only leaves no other objects in the run than those, of which each must be in it.
@@ -106,7 +147,7 @@ func (r *applyRun) only(objects []reconciler.Object) error {
 	for k := range wanted {
 		return fmt.Errorf("layer %s has no %s %s/%s", r.layer, k.kind, k.namespace, k.name)
 	}
-	r.items, r.actions, r.errs = items, r.actions[:len(items)], r.errs[:len(items)]
+	r.narrow(items)
 	return nil
 }
 

@@ -52,6 +52,8 @@ func TestCluster(t *testing.T) {
 		"a big ConfigMap":                                            testBigConfigMap,
 		"a layer of five thousand objects":                           testLargeLayer,
 		"stringData of a Secret":                                     testStringData,
+		"an update sends what is not in place":                       testUpdate,
+		"an update after one that failed":                            testUpdateAfterFailure,
 		"sealed Secrets":                                             testSealedSecrets,
 		"a namespace on a cluster-wide object":                       testClusterWide,
 		"an object moves to another version":                         testVersionMove,

@@ -50,6 +50,7 @@ type objectDrift struct {
 type sight struct {
 	state  sightState
 	print  uint64 // as in owned
+	place  place
 	by     string // who changed it, if it differs from what was applied
 	fields []string
 }
@@ -139,15 +140,22 @@ func (d *drift) drifted(k key) bool {
 	return s.print != a.owned.print && !d.objects[k].once
 }
 
-// sight looks for an object as declared, and as one of a kind without namespaces.
-func (d *drift) sight(k key) sight {
-	s := d.look(k)
+func (d *drift) sight(k key) sight { return eitherWay(d.look, k) }
+
+// eitherWay looks for an object as declared, and as one of a kind without namespaces.
+func eitherWay(look func(key) sight, k key) sight {
+	s := look(k)
 	if s.state == gone {
-		if wide := d.look(key{k.group, k.kind, "", k.name}); wide.state == there {
+		if wide := look(key{k.group, k.kind, "", k.name}); wide.state == there {
 			return wide
 		}
 	}
 	return s
+}
+
+// shows tells whether an object is as it was after an apply.
+func (s sight) shows(a applied) bool {
+	return s.state == there && s.print == a.owned.print && s.place.holds(a)
 }
 
 // take returns drift of one layer to report now, or how long to wait for some; a

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
 )
 
 // eyes are the watches of a site's objects: one a kind, of those objects that
@@ -97,10 +98,60 @@ func (e *eyes) look(k key) sight {
 	if s, ok := e.seen[k]; ok {
 		return s
 	}
-	if watch := e.kinds[schema.GroupKind{Group: k.group, Kind: k.kind}]; watch == nil || !watch.listed {
+	if of := e.kinds[schema.GroupKind{Group: k.group, Kind: k.kind}]; of == nil || !of.listed {
 		return sight{}
 	}
 	return sight{state: gone}
+}
+
+// certain is look, where it is certain that nothing happened that was not seen but
+// in the last moment: unseen is what was last known of a kind whose watch broke.
+func (e *eyes) certain(k key) sight {
+	return eitherWay(func(k key) sight {
+		e.mu.Lock()
+		of := e.kinds[schema.GroupKind{Group: k.group, Kind: k.kind}]
+		sure := of != nil && of.open != nil && of.whole
+		e.mu.Unlock()
+		if !sure {
+			return sight{}
+		}
+		return e.look(k)
+	}, k)
+}
+
+// opens notes that a watch has a stream of changes; what was listed last is whole, unless
+// a stream went before that broke since.
+func (e *eyes) opens(from *kindWatch, s watch.Interface) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	from.whole = from.whole && from.open == nil
+	from.open = s
+}
+
+// catches notes that a stream has told all there was when it began.
+func (e *eyes) catches(from *kindWatch, s watch.Interface) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	from.whole = from.whole || from.open == s
+}
+
+// ends notes that a stream tells nothing any more.
+func (e *eyes) ends(from *kindWatch, s watch.Interface) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if from.open == s {
+		from.open, from.whole = nil, false
+	}
+}
+
+// leaves notes that an object is on its way out: it can only be made anew once it is gone.
+func (e *eyes) leaves(from *kindWatch, k key) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s, known := e.seen[k]; known && e.kinds[from.gvk.GroupKind()] == from {
+		s.place.leaving = true
+		e.seen[k] = s
+	}
 }
 
 // take returns the objects of which something was seen since the last time, or
@@ -127,9 +178,11 @@ func (e *eyes) saw(from *kindWatch, k key, s sight) {
 	case s.state == gone:
 		delete(e.seen, k)
 		e.tell(k)
-	case !known || old.print != s.print:
+	default:
 		e.seen[k] = s
-		e.tell(k)
+		if !known || old.print != s.print {
+			e.tell(k)
+		}
 	}
 }
 
@@ -140,7 +193,7 @@ func (e *eyes) sawAll(from *kindWatch, seen map[key]sight) {
 	if e.kinds[from.gvk.GroupKind()] != from {
 		return
 	}
-	from.listed = true
+	from.listed, from.whole = true, true
 	for k := range e.seen {
 		if k.group == from.gvk.Group && k.kind == from.gvk.Kind {
 			delete(e.seen, k)

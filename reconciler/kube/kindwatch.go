@@ -23,7 +23,11 @@ type kindWatch struct {
 	gvk     schema.GroupVersionKind
 	site    string
 	stop    context.CancelFunc
-	listed  bool // the eyes know all there is; guarded by their lock
+
+	// Guarded by the lock of the eyes:
+	listed bool            // they know all there is
+	open   watch.Interface // streams what changes to them
+	whole  bool            // they know all there was when that began
 }
 
 // run watches until ctx ends. While the kind is not served, it looks for it again.
@@ -69,7 +73,10 @@ func (k *kindWatch) follow(ctx context.Context, s *session, mapping *meta.RESTMa
 			if isNoMatch(err) {
 				cancel()
 			}
-			return w, err
+			if err != nil {
+				return nil, err
+			}
+			return k.stream(w, o.SendInitialEvents != nil && *o.SendInitialEvents), nil
 		},
 	}
 	r := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(lw, s.meta), &metav1.PartialObjectMetadata{}, k,
@@ -82,6 +89,39 @@ func (k *kindWatch) follow(ctx context.Context, s *session, mapping *meta.RESTMa
 	r.RunWithContext(ctx)
 }
 
+// stream passes a watch on, and tells the eyes when it begins, when it has come up to
+// that time, and when it ends. One that lists all at first comes up by Replace, any
+// other by a bookmark.
+func (k *kindWatch) stream(from watch.Interface, lists bool) watch.Interface {
+	out := make(chan watch.Event)
+	to := watch.NewProxyWatcher(out)
+	k.cluster.eyes.opens(k, to)
+	go func() {
+		defer close(out)
+		defer k.cluster.eyes.ends(k, to)
+		defer from.Stop()
+		for {
+			select {
+			case e, more := <-from.ResultChan():
+				if !more {
+					return
+				}
+				select {
+				case out <- e:
+				case <-to.StopChan():
+					return
+				}
+				if e.Type == watch.Bookmark && !lists {
+					k.cluster.eyes.catches(k, to)
+				}
+			case <-to.StopChan():
+				return
+			}
+		}
+	}()
+	return to
+}
+
 // Add implements cache.ReflectorStore.
 func (k *kindWatch) Add(obj any) error { return k.Update(obj) }
 
@@ -91,9 +131,11 @@ func (k *kindWatch) Update(obj any) error {
 	if err != nil {
 		return err
 	}
-	if m.GetDeletionTimestamp() == nil { // else it can only be made anew once it is gone
-		k.cluster.eyes.saw(k, k.key(m), k.sight(m))
+	if m.GetDeletionTimestamp() != nil {
+		k.cluster.eyes.leaves(k, k.key(m))
+		return nil
 	}
+	k.cluster.eyes.saw(k, k.key(m), k.sight(m))
 	return nil
 }
 
@@ -129,7 +171,7 @@ func (k *kindWatch) key(m metav1.Object) key {
 }
 
 func (k *kindWatch) sight(m metav1.Object) sight {
-	s := sight{state: there, print: ownedOf(m).print}
+	s := sight{state: there, print: ownedOf(m).print, place: placeOf(m)}
 	at := k.key(m)
 	if at.namespace == "" {
 		at.namespace = "default"

@@ -1,7 +1,8 @@
 // Package kube makes a site's Kubernetes cluster equal its rendered layers.
 //
 // Objects are written by server-side apply, one PATCH each and no read before
-// it; what a PATCH did is told from its answer. Drift is seen by metadata
+// it; what a PATCH did is told from its answer. What watches show to be as it was
+// left is not written again with the rest of a layer that changes. Drift is seen by metadata
 // watches: it is drift when fields that Holdfast applied are no longer its own.
 package kube
 

@@ -34,11 +34,12 @@ func (r *applyRun) applyOne(ctx context.Context, s *session, it item) (reconcile
 	if err != nil {
 		return "", err
 	}
+	k := keyOf(it.object)
+	c.record.sending(k)
 	live, ans, err := c.patch(ctx, s, it, serverSideApply(body))
 	if err != nil {
 		return "", err
 	}
-	k := keyOf(it.object)
 	before, known := c.record.get(k)
 	action := told(live, ans, before, known)
 	if was != "" && live.ResourceVersion == was {
@@ -56,7 +57,7 @@ func (r *applyRun) applyOne(ctx context.Context, s *session, it item) (reconcile
 			action = reconciler.Updated
 		}
 	}
-	c.record.set(k, appliedAs(settled, r.layer))
+	c.record.set(k, appliedAs(settled, r.layer, r.digest(it)))
 	if live.DeletionTimestamp != nil {
 		return "", errDeleting{*live.DeletionTimestamp, live.Finalizers}
 	}
@@ -86,7 +87,7 @@ func (r *applyRun) leaveToOthers(ctx context.Context, s *session, it item, value
 		return leave, "", nil
 	}
 	if once {
-		r.cluster.record.set(keyOf(it.object), appliedAs(live, r.layer))
+		r.cluster.record.set(keyOf(it.object), appliedAs(live, r.layer, r.digest(it)))
 		return nil, "", nil
 	}
 	if live, _, err = r.cluster.settle(ctx, s, it, live, leave); err != nil {

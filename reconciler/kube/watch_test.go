@@ -136,7 +136,11 @@ func TestWatchThroughRestart(t *testing.T) {
 	require.NotEmpty(t, watching(t, s.site))
 	never(t, drifting, 500*time.Millisecond)
 
+	a := keyOf(s.configMapName("a"))
+	require.Equal(t, there, s.eyes.certain(a).state)
 	server.stop()
+	within(t, "nothing is certain without a stream", func() bool { return s.eyes.certain(a).state == unseen })
+	require.Equal(t, there, s.eyes.look(a).state)
 	server.start()
 	within(t, "the object is edited", func() bool {
 		u := &unstructured.Unstructured{}
