@@ -155,7 +155,7 @@ func eitherWay(look func(key) sight, k key) sight {
 
 // shows tells whether an object is as it was after an apply.
 func (s sight) shows(a applied) bool {
-	return s.state == there && s.print == a.owned.print && s.place.holds(a)
+	return s.state == there && s.print == a.owned.print && s.place.stays(a.place)
 }
 
 // take returns drift of one layer to report now, or how long to wait for some; a

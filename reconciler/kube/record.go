@@ -16,40 +16,34 @@ type record struct {
 
 // applied is an object after an apply.
 type applied struct {
-	layer      string
+	place
+	layer   string
+	written int64 // when fields of ours last changed: seconds of the server's clock
+	owned   owned
+	sent    [sha256.Size]byte // digest of what was sent
+}
+
+// place is which object it is, and how far whatever was done to it has come.
+type place struct {
 	uid        types.UID
 	version    string // resourceVersion
 	generation int64  // 0 for kinds that have none
-	written    int64  // when fields of ours last changed: seconds of the server's clock
-	owned      owned
-	sent       [sha256.Size]byte // digest of what was sent
-}
-
-// place is which object it is that somebody saw, and what may have been done to it.
-type place struct {
-	uid        types.UID
-	version    string
-	generation int64
-	leaving    bool
+	leaving    bool   // somebody deleted it
 }
 
 func placeOf(m metav1.Object) place {
 	return place{m.GetUID(), m.GetResourceVersion(), m.GetGeneration(), m.GetDeletionTimestamp() != nil}
 }
 
-// holds tells whether the object at that place is as it was after an apply. A
-// version that moved says nothing where a generation tells the status from the rest.
-func (p place) holds(a applied) bool {
-	return !p.leaving && p.uid == a.uid && p.generation == a.generation && (p.generation > 0 || p.version == a.version)
+// stays tells whether nothing but the status may have changed since.
+func (p place) stays(since place) bool {
+	return !p.leaving && p.uid == since.uid && p.generation == since.generation && (p.generation > 0 || p.version == since.version)
 }
 
 func newRecord() *record { return &record{applied: make(map[key]applied)} }
 
 func appliedAs(live *metav1.PartialObjectMetadata, layer string, sent [sha256.Size]byte) applied {
-	return applied{
-		layer: layer, sent: sent, uid: live.UID, version: live.ResourceVersion, generation: live.Generation,
-		written: written(live), owned: ownedOf(live),
-	}
+	return applied{place: placeOf(live), layer: layer, written: written(live), owned: ownedOf(live), sent: sent}
 }
 
 func (r *record) get(k key) (applied, bool) {
