@@ -27,16 +27,22 @@ func (s *session) apply(ctx context.Context, t target, layers []render.Layer, ke
 			st.layer(p.Layer, LayerPaused, p.String(), now)
 		}
 	})
-	run := layerRun{session: s, target: t, kept: kept, done: map[string]chan struct{}{}, failed: map[string]error{}, written: map[string]bool{}}
+	run := layerRun{
+		session: s, target: t, kept: kept, done: map[string]chan struct{}{}, failed: map[string]error{},
+		written: map[string]bool{}, stands: map[string]bool{},
+	}
 	for _, l := range layers {
 		run.done[l.Name] = make(chan struct{})
 	}
+	end := func() {}
+	run.tend = sync.OnceFunc(func() { end = s.tend(ctx, t.Desired.Site, layers, run.standing) })
 	var g sync.WaitGroup
 	slots := make(chan struct{}, layersAtOnce)
 	for _, l := range layers {
 		g.Go(func() { run.layer(ctx, l, slots) })
 	}
 	g.Wait()
+	end()
 	held := slices.DeleteFunc(slices.Clone(layers), func(l render.Layer) bool { return !run.written[l.Name] && !s.isConfirmed(l) })
 	return held, run.err(layers)
 }
@@ -60,6 +66,8 @@ type layerRun struct {
 	done    map[string]chan struct{}
 	failed  map[string]error
 	written map[string]bool // layer → its objects were, or most of them
+	stands  map[string]bool // layer → all of them were, so that it is repaired while others are waited for
+	tend    func()          // begins with that, once
 }
 
 func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{}) {
@@ -77,7 +85,7 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 	if !unchanged {
 		delete(r.applied, l.Name) // from now on it is something between the two
 	}
-	r.written[l.Name] = true
+	r.written[l.Name], r.stands[l.Name] = true, unchanged
 	r.mu.Unlock()
 	if unchanged {
 		r.end(l, LayerReady, nil)
@@ -99,7 +107,11 @@ func (r *layerRun) layer(ctx context.Context, l render.Layer, slots chan struct{
 		r.tellApplied(r.target, l, changes)
 		r.Log.Info("layer applied", "layer", l.Name, "changes", len(changes), "objects", len(l.Objects))
 	}
+	r.mu.Lock()
+	r.stands[l.Name] = true
+	r.mu.Unlock()
 	if l.Wait {
+		r.tend()
 		r.report(l, LayerWaiting, "")
 		r.pulse.beat(loopHold, patience+l.Timeout)
 		waiting, cancel := context.WithTimeout(ctx, l.Timeout)
@@ -144,6 +156,12 @@ func (r *layerRun) nodesReady(ctx context.Context, l render.Layer) bool {
 		r.Log.Warn("layer is not judged", "layer", l.Name, "error", err)
 	}
 	return err == nil
+}
+
+func (r *layerRun) standing(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stands[name]
 }
 
 func (r *layerRun) failure(name string) error {

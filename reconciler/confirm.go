@@ -46,6 +46,8 @@ func (s *session) watch(ctx context.Context, t target) error {
 	s.repair(ctx, &t, lasts)
 	s.pulse.beat(loopHold, patience+lasts)
 	rest(ctx, time.Until(over))
+	end := s.tend(ctx, t.Desired.Site, t.Desired.Cluster.Layers, func(string) bool { return true })
+	defer end()
 	run := layerRun{session: s, target: t, failed: map[string]error{}}
 	for _, l := range t.Desired.Cluster.Layers {
 		if ctx.Err() != nil {

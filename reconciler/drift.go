@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/render"
@@ -15,10 +16,7 @@ func (s *session) repair(ctx context.Context, t *target, wait time.Duration) {
 		<-ctx.Done()
 		return
 	}
-	layers := map[string]render.Layer{}
-	for _, l := range t.Desired.Cluster.Layers {
-		layers[l.Name] = l
-	}
+	layers := byName(t.Desired.Cluster.Layers)
 	drifted, err := s.cluster.Watch(ctx, t.Desired.Site, t.Desired.Cluster.Layers)
 	if err != nil {
 		s.Log.Warn("drift is not watched, only looked for", "error", err)
@@ -45,6 +43,38 @@ func (s *session) repair(ctx context.Context, t *target, wait time.Duration) {
 			s.repairLayer(ctx, t.Desired.Site, layers[found.Layer], found)
 		}
 	}
+}
+
+// tend puts drifted layers right beside other work, those that may be, until end is
+// called.
+func (s *session) tend(ctx context.Context, site string, layers []render.Layer, may func(layer string) bool) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	drifted, err := s.cluster.Watch(ctx, site, layers)
+	if err != nil {
+		s.Log.Warn("drift is not watched while layers are waited for", "error", err)
+		return cancel
+	}
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		named := byName(layers)
+		for found := range drifted {
+			if may(found.Layer) { // else it is written soon, or reported again
+				s.repairLayer(ctx, site, named[found.Layer], found)
+			}
+		}
+	})
+	return func() {
+		cancel()
+		ended.Wait()
+	}
+}
+
+func byName(layers []render.Layer) map[string]render.Layer {
+	named := make(map[string]render.Layer, len(layers))
+	for _, l := range layers {
+		named[l.Name] = l
+	}
+	return named
 }
 
 func (s *session) repairLayer(ctx context.Context, site string, layer render.Layer, found Drift) {

@@ -116,9 +116,9 @@ func (c *fakeCluster) Update(_ context.Context, _ string, l render.Layer) ([]rec
 	return c.write("update", l)
 }
 
-// Repair applies the layer.
-func (c *fakeCluster) Repair(ctx context.Context, site string, l render.Layer, _ []reconciler.Object) ([]reconciler.Change, error) {
-	return c.Apply(ctx, site, l)
+// Repair writes all of the layer.
+func (c *fakeCluster) Repair(_ context.Context, _ string, l render.Layer, _ []reconciler.Object) ([]reconciler.Change, error) {
+	return c.write("repair", l)
 }
 
 func (c *fakeCluster) Recreate(ctx context.Context, site string, l render.Layer, objects []reconciler.Object) ([]reconciler.Change, error) {

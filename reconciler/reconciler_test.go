@@ -385,6 +385,24 @@ func TestDriftIsRepaired(t *testing.T) {
 	require.True(t, s.cluster.has("ConfigMap/text"))
 }
 
+func TestDriftIsRepairedWhileALayerIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.cluster.unhealthy["shop"] = true
+	s.begin(map[string]string{"base": "|text", "later": ", dependsOn: [shop]|page", "shop": "|slow"})
+	s.start()
+	s.until("waits for health", func(st reconciler.Status) bool {
+		return len(st.Layers) == 3 && st.Layers[0].State == reconciler.LayerReady && st.Layers[1].State == reconciler.LayerWaiting
+	})
+	for _, l := range []string{"later", "base", "shop"} {
+		s.cluster.drift <- reconciler.Drift{Layer: l}
+	}
+	st := s.until("counts the repairs", func(st reconciler.Status) bool { return slices.Contains(s.cluster.said(), "repair shop") })
+	require.Equal(t, reconciler.LayerWaiting, st.Layers[1].State)
+	require.Contains(t, s.cluster.said(), "repair base")
+	require.NotContains(t, s.cluster.said(), "repair later", "it is not to be there before what it depends on")
+}
+
 func TestAHostAloneKeepsItsLastConfirmedRevision(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
