@@ -57,9 +57,17 @@ func (s *session) tend(ctx context.Context, site string, layers []render.Layer, 
 	var ended sync.WaitGroup
 	ended.Go(func() {
 		named := byName(layers)
-		for found := range drifted {
-			if may(found.Layer) { // else it is written soon, or reported again
-				s.repairLayer(ctx, site, named[found.Layer], found)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case found, open := <-drifted:
+				if !open {
+					return
+				}
+				if may(found.Layer) { // else it is written soon, or reported again
+					s.repairLayer(ctx, site, named[found.Layer], found)
+				}
 			}
 		}
 	})
