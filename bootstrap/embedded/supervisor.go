@@ -108,7 +108,7 @@ func stopSupervisor(ctx context.Context, dir string) error {
 			return fmt.Errorf("stop supervisor %d: %w", pid, err)
 		}
 	}
-	for holder(dir) != 0 {
+	for holder(dir) != 0 || isOf(pid, dir) { // it lets go of the lock a little before it has ended
 		if err := pause(ctx); err != nil {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			return fmt.Errorf("wait for supervisor %d to end: %w", pid, err)
@@ -139,9 +139,10 @@ func endOrphans(ctx context.Context, dir string) error {
 	return nil
 }
 
-// belongs tells whether the process of a pid file lives and is one of dir's: its command line names dir.
-func belongs(file, dir string) bool {
-	pid := readPID(file)
+func belongs(file, dir string) bool { return isOf(readPID(file), dir) }
+
+// isOf tells whether a process lives and is one of dir's: its command line names dir.
+func isOf(pid int, dir string) bool {
 	if pid <= 0 {
 		return false
 	}
