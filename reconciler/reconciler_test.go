@@ -397,7 +397,7 @@ func TestDriftIsRepairedWhileALayerIsWaitedFor(t *testing.T) {
 	for _, l := range []string{"later", "base", "shop"} {
 		s.cluster.drift <- reconciler.Drift{Layer: l}
 	}
-	st := s.until("counts the repairs", func(st reconciler.Status) bool { return slices.Contains(s.cluster.said(), "repair shop") })
+	st := s.until("repairs what is written", func(reconciler.Status) bool { return slices.Contains(s.cluster.said(), "repair shop") })
 	require.Equal(t, reconciler.LayerWaiting, st.Layers[1].State)
 	require.Contains(t, s.cluster.said(), "repair base")
 	require.NotContains(t, s.cluster.said(), "repair later", "it is not to be there before what it depends on")

@@ -184,9 +184,9 @@ func (g *gate) busy(until time.Time) time.Duration {
 	g.answers.Lock()
 	defer g.answers.Unlock()
 	var busy time.Duration
-	for _, s := range g.given {
-		if s.ended.Before(until) {
-			busy += s.ended.Sub(s.began)
+	for _, a := range g.given {
+		if a.ended.Before(until) {
+			busy += a.ended.Sub(a.began)
 		}
 	}
 	return busy
