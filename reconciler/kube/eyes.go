@@ -95,28 +95,29 @@ func (e *eyes) shut(gk schema.GroupKind, k *kindWatch) {
 func (e *eyes) look(k key) sight {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if s, ok := e.seen[k]; ok {
-		return s
-	}
-	if of := e.kinds[schema.GroupKind{Group: k.group, Kind: k.kind}]; of == nil || !of.listed {
-		return sight{}
-	}
-	return sight{state: gone}
+	return e.lookAs(k, func(of *kindWatch) bool { return of.listed })
 }
 
 // certain is look, where it is certain that nothing happened that was not seen but
 // in the last moment: unseen is what was last known of a kind whose watch broke.
 func (e *eyes) certain(k key) sight {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	return eitherWay(func(k key) sight {
-		e.mu.Lock()
-		of := e.kinds[schema.GroupKind{Group: k.group, Kind: k.kind}]
-		sure := of != nil && of.open != nil && of.whole
-		e.mu.Unlock()
-		if !sure {
-			return sight{}
-		}
-		return e.look(k)
+		return e.lookAs(k, func(of *kindWatch) bool { return of.open != nil && of.whole })
 	}, k)
+}
+
+func (e *eyes) lookAs(k key, knows func(*kindWatch) bool) sight {
+	of := e.kinds[schema.GroupKind{Group: k.group, Kind: k.kind}]
+	s, known := e.seen[k]
+	switch {
+	case of == nil || !knows(of):
+		return sight{}
+	case known:
+		return s
+	}
+	return sight{state: gone}
 }
 
 // opens notes that a watch has a stream of changes; what was listed last is whole, unless
