@@ -92,6 +92,9 @@ func testUpdate(t *testing.T, s *stand) {
 	a := s.live(t, "v1", "ConfigMap", "a")
 	a.SetFinalizers([]string{"example.com/hold"})
 	require.NoError(t, s.other.Update(t.Context(), a))
+	_, _, err = update(moved)
+	require.NoError(t, err)
+	certain(moved)
 	require.NoError(t, s.other.Delete(t.Context(), a))
 	within(t, "the watches have seen that it goes", func() bool { return s.eyes.look(keyOf(s.configMapName("a"))).place.leaving })
 	for range 2 {
