@@ -2,11 +2,14 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 
+	"github.com/holdfast-fleet/holdfast/backup"
 	"github.com/holdfast-fleet/holdfast/bootstrap/k0s"
 	"github.com/holdfast-fleet/holdfast/bootstrap/k3s"
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeadm"
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
@@ -16,6 +19,7 @@ import (
 // agent's data folder.
 func Local(dataDir string) peers.Local {
 	return &local{
+		dataDir: dataDir,
 		kubeadm: &kubeadm.Local{Dir: filepath.Join(dataDir, fleet.Kubeadm)},
 		others:  []peers.Local{soloLocal(k3s.K3s, dataDir, fleet.K3s), soloLocal(k3s.RKE2, dataDir, fleet.RKE2), soloLocal(k0s.Program{}, dataDir, fleet.K0s)},
 	}
@@ -28,6 +32,7 @@ func soloLocal(program soloProgram, dataDir, name string) solo.Local {
 
 // local hands questions to the distribution that knows of a cluster.
 type local struct {
+	dataDir string
 	kubeadm peers.Local
 	others  []peers.Local
 }
@@ -41,9 +46,20 @@ func (l *local) which(ctx context.Context) peers.Local {
 	return l.kubeadm
 }
 
-func (l *local) Cluster(ctx context.Context) (peers.Cluster, error) { return l.which(ctx).Cluster(ctx) }
+// Cluster tells what this host knows of the cluster. One that is to be made of a backup
+// knows of that from when it is ordered, and nobody joins before it is done: until then it
+// may be made anew.
+func (l *local) Cluster(ctx context.Context) (peers.Cluster, error) {
+	if ordered, err := backup.Ordered(l.dataDir); err != nil || ordered != nil {
+		return peers.Cluster{Known: true}, err
+	}
+	return l.which(ctx).Cluster(ctx)
+}
 
 func (l *local) Give(ctx context.Context, to peers.Member) (peers.Material, error) {
+	if ordered, err := backup.Ordered(l.dataDir); err != nil || ordered != nil {
+		return nil, errors.Join(site.ErrNotReady, err)
+	}
 	return l.which(ctx).Give(ctx, to)
 }
 

@@ -37,7 +37,7 @@ func (s *session) expect(ctx context.Context, rev gitsource.Revision, t target, 
 		settled = s.inventory.Revision
 	}
 	s.intents = s.intend(rev, t, settled)
-	desired, err := inventoryOf(t)
+	desired, err := s.inventoryOf(t)
 	if err != nil {
 		return err
 	}
@@ -60,22 +60,38 @@ func (s *session) expect(ctx context.Context, rev gitsource.Revision, t target, 
 	return nil
 }
 
-func inventoryOf(t target) (Inventory, error) {
+// inventoryOf lists what t is to have in the cluster.
+func (s *session) inventoryOf(t target) (Inventory, error) {
 	inv := Inventory{Site: t.Desired.Site, Revision: t.Commit.Revision, Layers: map[string][]Object{}}
+	lists := map[string][]Object{}
 	for _, l := range t.Desired.Cluster.Layers {
 		if !l.Prune {
 			inv.Kept = append(inv.Kept, l.Name)
 		}
-		inv.Layers[l.Name] = nil // it is in the profile, whatever it renders
-		for _, raw := range l.Objects {
-			o, err := objectOf(raw)
-			if err != nil {
+		list, known := s.lists[l.Digest]
+		if !known {
+			var err error
+			if list, err = objectsOf(l); err != nil {
 				return Inventory{}, fmt.Errorf("layer %s: %w", l.Name, err)
 			}
-			inv.Layers[l.Name] = append(inv.Layers[l.Name], o)
 		}
+		lists[l.Digest] = list
+		inv.Layers[l.Name] = list // it is in the profile, whatever it renders
 	}
+	s.lists = lists
 	return inv, nil
+}
+
+func objectsOf(l render.Layer) ([]Object, error) {
+	var list []Object
+	for _, raw := range l.Objects {
+		o, err := objectOf(raw)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, o)
+	}
+	return list, nil
 }
 
 func objectOf(raw json.RawMessage) (Object, error) {

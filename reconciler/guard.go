@@ -23,8 +23,8 @@ func (s *session) unguard(ctx context.Context, t target, planned []render.Layer,
 	t.Intents = s.intents
 	now := t
 	now.Desired.Cluster.Layers = planned
-	desired, bad := inventoryOf(t)
-	stays, worse := inventoryOf(now)
+	desired, bad := s.inventoryOf(t)
+	stays, worse := s.inventoryOf(now)
 	if bad != nil || worse != nil { // of the same layers, it would have failed before
 		return
 	}

@@ -66,6 +66,9 @@ func (i Inventory) same(other Inventory) bool {
 
 func (i Inventory) within(other Inventory) bool {
 	for name, objects := range i.Layers {
+		if slices.Equal(objects, other.Layers[name]) {
+			continue
+		}
 		known := map[Object]bool{}
 		for _, o := range other.Layers[name] {
 			known[o] = true

@@ -132,7 +132,7 @@ func named(o Object) string {
 // prune deletes what is left over of former revisions, but for what takes
 // intent, and settles the inventories. It comes after the confirmation.
 func (s *session) prune(ctx context.Context, t target) error {
-	desired, err := inventoryOf(t)
+	desired, err := s.inventoryOf(t)
 	if err != nil {
 		return err
 	}

@@ -118,6 +118,7 @@ type session struct {
 	mayGoBack    []string             // versions of Kubernetes, as commits up to it allow
 	tryAnew      bool                 // what the node has undone, as somebody ordered
 	inventory    Inventory            // what may be in the cluster
+	lists        map[string][]Object  // digest of a layer → what is in it, as of the last listing
 	going        bool                 // this round deleted something that finalizers hold
 	pauses       []orders.Order       // that stand, as of the last look
 	pausesOnDisk []orders.Order       // as of the last order

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/durable"
@@ -61,6 +60,9 @@ func writePKI(dir string, material peers.Material) error {
 // restoreBackup makes the host's cluster that of the backup, whether it has one or not.
 func (n *node) restoreBackup(ctx context.Context, rec *record) error {
 	if err := n.mayRestoreBackup(*rec); err != nil {
+		return err
+	}
+	if err := n.site().MayRestore(ctx); err != nil {
 		return err
 	}
 	if rec.Step == stepReady {
@@ -121,19 +123,12 @@ func (n *node) backedUp() (Cluster, error) {
 	return rec.Cluster, nil
 }
 
-// findOrigin returns the member to join through, or nil where this host makes the
-// cluster. It refuses to make one again beside the one that hosts of the site run.
+// findOrigin returns the member to join through, or nil where this host makes the cluster.
 func (n *node) findOrigin(ctx context.Context) (*peers.Member, error) {
-	if n.From == "" {
-		return n.site().Origin(ctx, n.log)
+	if n.From != "" {
+		return nil, nil
 	}
-	for name, a := range n.site().Ask(ctx) {
-		if a.Err == nil && a.Gives {
-			return nil, system.Refuse(name+" runs the cluster of the site: restoring it here would make two",
-				"if that one is to go, run holdfast reset there first; or drop the backup here: holdfast restore --forget")
-		}
-	}
-	return nil, nil
+	return n.site().Origin(ctx, n.log)
 }
 
 // rebuild makes the cluster of the backup: what kubeadm would make first is there
@@ -171,9 +166,7 @@ func (n *node) dropStrangers(ctx context.Context) error {
 		return err
 	}
 	defer server.Close()
-	gone, err := server.KeepNodes(ctx, func(name string) bool {
-		return name == n.Host || slices.ContainsFunc(n.Members, func(m peers.Member) bool { return m.Name == name })
-	})
+	gone, err := server.KeepNodes(ctx, n.site().Has)
 	for _, name := range gone {
 		n.log.Info("node of a host that is not of the site is removed", "host", name)
 	}

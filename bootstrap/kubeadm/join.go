@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/peers"
@@ -31,7 +31,7 @@ func (n *node) join(ctx context.Context, address string, through peers.Member) e
 	if err := n.importImages(ctx); err != nil {
 		return err
 	}
-	material, err := n.ask(ctx, through)
+	material, err := site.Joined(ctx, n.log, through, n.Peers.Join)
 	if err != nil {
 		return err
 	}
@@ -43,31 +43,6 @@ func (n *node) join(ctx context.Context, address string, through peers.Member) e
 		return n.joinAsWorker(ctx, address, material)
 	}
 	return n.joinControlPlane(ctx, address, through, material)
-}
-
-// ask is given what joining takes, once the member gives it: another may be first.
-func (n *node) ask(ctx context.Context, through peers.Member) (peers.Material, error) {
-	ctx, cancel := context.WithTimeout(ctx, joinTime)
-	defer cancel()
-	tick := time.NewTicker(2 * time.Second)
-	defer tick.Stop()
-	said := ""
-	for {
-		material, err := n.Peers.Join(ctx, through)
-		var refused *peers.RefusedError
-		if !errors.As(err, &refused) {
-			return material, err
-		}
-		if refused.Reason != said {
-			n.log.Info("waits to join", "through", through.Name, "why", refused.Reason)
-			said = refused.Reason
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-tick.C:
-		}
-	}
 }
 
 func (n *node) joinAsWorker(ctx context.Context, address string, material peers.Material) error {
@@ -97,7 +72,7 @@ func (n *node) introduceAnew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	material, err := n.ask(ctx, *through)
+	material, err := site.Joined(ctx, n.log, *through, n.Peers.Join)
 	if err == nil {
 		err = has(material, workerFiles)
 	}

@@ -39,6 +39,11 @@ func (h Hosts) Others() []peers.Member {
 	return list
 }
 
+// Has tells whether a host of that name is this one, or a member.
+func (h Hosts) Has(name string) bool {
+	return name == h.Host || slices.ContainsFunc(h.Members, func(m peers.Member) bool { return m.Name == name })
+}
+
 // Servers are the others that are of the control plane.
 func (h Hosts) Servers() []peers.Member {
 	return slices.DeleteFunc(h.Others(), func(m peers.Member) bool { return m.Role != fleet.ControlPlane })
@@ -154,6 +159,20 @@ func (h Hosts) choose(answers map[string]Answer) (*peers.Member, error) {
 		}
 	}
 	return nil, nil
+}
+
+// MayRestore refuses to make the cluster of a backup while another host of the control
+// plane is part of the one that the site has, or had: that would make two. One that does
+// not answer is taken for lost.
+func (h Hosts) MayRestore(ctx context.Context) error {
+	answers := h.Ask(ctx)
+	for _, m := range h.Servers() {
+		if a := answers[m.Name]; a.Err == nil && a.Known {
+			return system.Refuse(m.Name+" is part of a cluster of the site: restoring it here would make two",
+				"if that one is to go, run holdfast reset there first; or drop the backup here: holdfast restore --forget")
+		}
+	}
+	return nil
 }
 
 func why(err error) string {

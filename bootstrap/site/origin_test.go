@@ -1,6 +1,7 @@
 package site
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -53,6 +54,45 @@ func TestWhoMakesTheClusterAndWhoJoins(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, tt.joins, through.Name)
 			}
+		})
+	}
+}
+
+// said are members by what they say.
+type said map[string]Answer
+
+func (s said) Cluster(_ context.Context, of peers.Member) (peers.Cluster, error) {
+	return s[of.Name].Cluster, s[of.Name].Err
+}
+
+// TestNoClusterIsRestoredBesideAnother goes through what the hosts of a site may say to one
+// that makes its cluster of a backup.
+func TestNoClusterIsRestoredBesideAnother(t *testing.T) {
+	t.Parallel()
+	members := []peers.Member{{Name: "a", Role: fleet.Worker}, {Name: "b", Role: fleet.ControlPlane}, {Name: "c", Role: fleet.ControlPlane}, {Name: "d", Role: fleet.ControlPlane}}
+	lost := Answer{Err: errors.New("no route to host")}
+	none, known, gives := Answer{}, Answer{Cluster: peers.Cluster{Known: true}}, Answer{Cluster: peers.Cluster{Known: true, Gives: true}}
+	for _, tt := range []struct {
+		name string
+		said said
+		want string
+	}{
+		{"all are new", said{"a": none, "b": none, "d": none}, ""},
+		{"the others are lost, but for a worker", said{"a": known, "b": lost, "d": lost}, ""},
+		{"one of them runs the cluster", said{"a": known, "b": lost, "d": gives}, "d is part of a cluster of the site"},
+		{"one has its data, and may run it once it has a quorum", said{"a": known, "b": known, "d": lost}, "b is part of a cluster of the site"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			err := Hosts{Host: "c", Members: members, Peers: tt.said}.MayRestore(t.Context())
+			if tt.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tt.want)
+			var hinted interface{ Hint() string }
+			require.ErrorAs(t, err, &hinted)
+			require.Contains(t, hinted.Hint(), "holdfast reset")
 		})
 	}
 }

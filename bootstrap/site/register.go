@@ -130,7 +130,18 @@ func (e WaitError) Unwrap() error { return e.error }
 func (WaitError) Hint() string { return "it goes on by itself once that is over" }
 
 // Poll is how often it is worth to ask whether that is over.
-func (WaitError) Poll() time.Duration { return 10 * time.Second }
+func (WaitError) Poll() time.Duration { return poll }
+
+const poll = 10 * time.Second
+
+// Soon marks an error that other hosts end by themselves: it is worth to ask them often.
+func Soon(err error) error { return soonError{err} }
+
+type soonError struct{ error }
+
+func (e soonError) Unwrap() error { return e.error }
+
+func (soonError) Poll() time.Duration { return poll }
 
 // mayLeave tells whether a host may be away.
 func mayLeave(name, version string, away map[string]string, nodes []kubeapi.Node, limit int) error {

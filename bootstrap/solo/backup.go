@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
@@ -44,15 +46,28 @@ func Backup(ctx context.Context, kind Kind, dir, into string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range n.Keeps {
-		if err := copyFile(filepath.Join(n.Dir, name), filepath.Join(into, backupKept, name)); err != nil {
-			return err
-		}
+	if err := n.keep(n.Dir, filepath.Join(into, backupKept)); err != nil {
+		return err
 	}
 	if err := n.save(ctx, filepath.Join(into, backupData)); err != nil {
 		return err
 	}
 	return durable.WriteFile(filepath.Join(into, backupRecord), data, 0o600)
+}
+
+// keep copies the files that belong to the datastore. Those that servers share are there
+// once the site has several hosts.
+func (n *node) keep(from, to string) error {
+	for _, name := range slices.Concat(n.Keeps, n.Shared) {
+		err := copyFile(filepath.Join(from, name), filepath.Join(to, name))
+		if slices.Contains(n.Shared, name) && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // save has the program keep the datastore in a new folder.
@@ -106,14 +121,15 @@ func (n *node) restore(ctx context.Context, rec *record, address string) error {
 	if err := n.mayRestore(*rec); err != nil {
 		return err
 	}
+	if err := n.Hosts().MayRestore(ctx); err != nil {
+		return err
+	}
 	n.log.Info("cluster is made of a backup", "version", n.Cluster.Version)
 	if err := n.makeRoom(ctx, rec, address); err != nil {
 		return err
 	}
-	for _, name := range n.Keeps {
-		if err := copyFile(filepath.Join(n.From, backupKept, name), filepath.Join(n.Dir, name)); err != nil {
-			return err
-		}
+	if err := n.keep(filepath.Join(n.From, backupKept), n.Dir); err != nil {
+		return err
 	}
 	if !n.Afresh { // it reads its configuration, and may need its images
 		if err := n.placeArchives(); err != nil {
@@ -149,9 +165,8 @@ func (n *node) makeRoom(ctx context.Context, rec *record, address string) error 
 
 // mayRestore refuses a backup that this host's cluster cannot become, as it is.
 func (n *node) mayRestore(rec record) error {
-	if len(n.Members) > 1 {
-		return system.Refuse("a site of several hosts of type "+n.Name+" is not made of a backup",
-			"take the others out with state: removed, restore, and register them anew")
+	if n.Worker {
+		return system.Refuse("a worker is made of no backup", "restore it on a host of the control plane; or drop it: holdfast restore --forget")
 	}
 	if rec.Step == stepUpgrade || rec.Step == stepReady && rec.Cluster.Version != n.Cluster.Version {
 		return system.Refuse("a cluster goes back to a backup only while its version stays", "let the upgrade end, or set the version back; or drop the backup: holdfast restore --forget")
@@ -183,14 +198,14 @@ func (n *node) mayRestore(rec record) error {
 	return err
 }
 
-// dropStrangers removes the nodes of hosts that the cluster had before: the site has this one.
+// dropStrangers removes nodes of hosts that the site does not have.
 func (n *node) dropStrangers(ctx context.Context) error {
 	server, err := kubeapi.Open(n.Kubeconfig, n.Cluster.APIPort)
 	if err != nil {
 		return err
 	}
 	defer server.Close()
-	gone, err := server.KeepNodes(ctx, func(name string) bool { return name == n.Host })
+	gone, err := server.KeepNodes(ctx, n.Hosts().Has)
 	for _, name := range gone {
 		n.log.Info("node of a host that is not of the site is removed", "host", name)
 	}

@@ -37,9 +37,13 @@ func (w Wanted) Hosts() site.Hosts {
 	return site.Hosts{Host: w.Host, Members: w.Members, Peers: w.Peers}
 }
 
-// joinedBy is the address of the server that a node was made by. A worker whose server
-// is gone looks for the cluster at another: a server knows where it is.
+// joinedBy is the address of the server that a node was made by, if any: one that is made
+// of a backup is made by none. A worker whose server is gone looks for the cluster at
+// another: a server knows where it is.
 func (n *node) joinedBy(rec record) string {
+	if n.From != "" {
+		return ""
+	}
 	servers := n.Hosts().Servers()
 	if !n.Worker || len(servers) == 0 || slices.ContainsFunc(servers, func(m peers.Member) bool { return m.Network.Address == rec.Through }) {
 		return rec.Through
@@ -79,7 +83,7 @@ func (n *node) join(ctx context.Context, made bool) error {
 
 // take gets what joining takes, which may hold for a while only.
 func (n *node) take(ctx context.Context, through peers.Member) error {
-	material, err := n.Peers.Join(ctx, through)
+	material, err := site.Joined(ctx, n.log, through, n.Peers.Join)
 	if err != nil {
 		return fmt.Errorf("join through %s: %w", through.Name, err)
 	}
@@ -144,7 +148,7 @@ func (n *node) mayRun(ctx context.Context, made bool) (through *peers.Member, er
 		}
 	}
 	if len(missing) > 0 && (made || through == nil) {
-		return nil, missing[0]
+		return nil, site.Soon(missing[0])
 	}
 	return through, nil
 }

@@ -198,15 +198,6 @@ func TestAServerMakesTheClusterOrJoinsIt(t *testing.T) {
 	}
 }
 
-// TestNoSecondClusterOfABackup: the others would be left with the first.
-func TestNoSecondClusterOfABackup(t *testing.T) {
-	t.Parallel()
-	n := testNode(t)
-	n.From, n.Members = "backup", members
-	require.ErrorContains(t, n.mayRestore(record{}), "is not made of a backup")
-	require.ErrorContains(t, n.mayRestore(record{Step: stepReady, Cluster: n.Cluster}), "is not made of a backup", "whatever it was before")
-}
-
 // TestWhatWasCutOffBecomesSomethingElse: it begins anew, with nothing of before.
 func TestWhatWasCutOffBecomesSomethingElse(t *testing.T) {
 	t.Parallel()

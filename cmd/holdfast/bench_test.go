@@ -29,7 +29,7 @@ const (
 // server by bare server-side apply. The wait for the next poll is not counted.
 func BenchmarkLine(b *testing.B) {
 	l := newBenchLine(b)
-	l.opts.interval = 500 * time.Millisecond
+	l.opts.interval = 2 * time.Second
 	l.startProcess()
 	server := l.server()
 	server.apply(b, benchFleet{namespace: "bare-warm", layers: benchLayers})

@@ -108,6 +108,9 @@ func (l like) forget(_ context.Context, cmd documented.Command) error {
 
 // clusterReset makes this server's the only member of its datastore, that of a snapshot where there is one, and ends.
 func (l like) clusterReset(ctx context.Context, s documented.Settings, file string) error {
+	if s.First("server") != "" {
+		return fmt.Errorf("%s: cannot perform cluster-reset while server URL is set", l.name)
+	}
 	flag := l.data("server/db/reset-flag")
 	if _, err := os.Stat(flag); err == nil {
 		return fmt.Errorf("%s: cluster-reset was performed; to perform another, first delete %s", l.name, flag)
