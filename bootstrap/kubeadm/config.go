@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -115,13 +116,17 @@ func (n *node) registration(m machine) string {
 `, n.Host, criSocket, skip)
 }
 
+// etcdTime is how long a new member of etcd has to catch up, within its turn to join: on
+// a slow disk kubeadm's own two minutes are too few, and all is then done again.
+const etcdTime = joinTime - time.Minute
+
 // joinConfig is kubeadm's for a host that joins a cluster, which it finds, and is
 // let in by, through the kubeconfig. The cluster's kubelets are configured alike
 // but for what depends on the machine.
 func (n *node) joinConfig(m machine, address, kubeconfig string) string {
 	control := ""
 	if !n.Worker {
-		control = fmt.Sprintf("controlPlane:\n  localAPIEndpoint: {advertiseAddress: %s, bindPort: %d}\n", address, n.Cluster.APIPort)
+		control = fmt.Sprintf("controlPlane:\n  localAPIEndpoint: {advertiseAddress: %s, bindPort: %d}\ntimeouts: {etcdAPICall: %s}\n", address, n.Cluster.APIPort, etcdTime)
 	}
 	return fmt.Sprintf(`apiVersion: kubeadm.k8s.io/v1beta4
 kind: JoinConfiguration

@@ -31,7 +31,7 @@ func (n *node) join(ctx context.Context, address string, through peers.Member) e
 	if err := n.importImages(ctx); err != nil {
 		return err
 	}
-	material, err := site.Joined(ctx, n.log, through, n.Peers.Join)
+	material, err := site.AskToJoin(ctx, n.log, through, n.Peers.Join)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (n *node) introduceAnew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	material, err := site.Joined(ctx, n.log, *through, n.Peers.Join)
+	material, err := site.AskToJoin(ctx, n.log, *through, n.Peers.Join)
 	if err == nil {
 		err = has(material, workerFiles)
 	}

@@ -12,9 +12,9 @@ import (
 // joinTime is how long a host asks for what joining takes before it looks around again.
 const joinTime = 5 * time.Minute
 
-// Joined asks a member for what joining takes until it gives that: another host may be
+// AskToJoin asks a member for what joining takes until it gives that: another host may be
 // first, or what this one was before may have to be removed.
-func Joined(ctx context.Context, log *slog.Logger, through peers.Member, ask func(context.Context, peers.Member) (peers.Material, error)) (peers.Material, error) {
+func AskToJoin(ctx context.Context, log *slog.Logger, through peers.Member, ask func(context.Context, peers.Member) (peers.Material, error)) (peers.Material, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTime)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Second)

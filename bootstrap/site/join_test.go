@@ -35,7 +35,7 @@ func TestAHostAsksUntilItIsGivenWhatJoiningTakes(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				began, asked := time.Now(), 0
-				material, err := Joined(t.Context(), slog.New(slog.DiscardHandler), through, func(_ context.Context, of peers.Member) (peers.Material, error) {
+				material, err := AskToJoin(t.Context(), slog.New(slog.DiscardHandler), through, func(_ context.Context, of peers.Member) (peers.Material, error) {
 					require.Equal(t, through, of)
 					if asked++; asked <= tt.refuses {
 						return nil, &peers.RefusedError{Peer: of.Name, Reason: "its node is being taken out"}

@@ -168,8 +168,8 @@ func (h Hosts) MayRestore(ctx context.Context) error {
 	answers := h.Ask(ctx)
 	for _, m := range h.Servers() {
 		if a := answers[m.Name]; a.Err == nil && a.Known {
-			return system.Refuse(m.Name+" is part of a cluster of the site: restoring it here would make two",
-				"if that one is to go, run holdfast reset there first; or drop the backup here: holdfast restore --forget")
+			return Soon(system.Refuse(m.Name+" is part of a cluster of the site: restoring it here would make two",
+				"if that one is to go, run holdfast reset there first; or drop the backup here: holdfast restore --forget"))
 		}
 	}
 	return nil

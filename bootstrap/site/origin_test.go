@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -58,6 +59,14 @@ func TestWhoMakesTheClusterAndWhoJoins(t *testing.T) {
 	}
 }
 
+func TestTheHostItselfIsOfItsSite(t *testing.T) {
+	t.Parallel()
+	h := Hosts{Host: "b", Members: []peers.Member{{Name: "a"}}}
+	for name, has := range map[string]bool{"a": true, "b": true, "c": false} {
+		require.Equal(t, has, h.Has(name), name)
+	}
+}
+
 // said are members by what they say.
 type said map[string]Answer
 
@@ -93,6 +102,8 @@ func TestNoClusterIsRestoredBesideAnother(t *testing.T) {
 			var hinted interface{ Hint() string }
 			require.ErrorAs(t, err, &hinted)
 			require.Contains(t, hinted.Hint(), "holdfast reset")
+			var soon interface{ Poll() time.Duration }
+			require.ErrorAs(t, err, &soon)
 		})
 	}
 }

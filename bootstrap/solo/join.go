@@ -83,7 +83,7 @@ func (n *node) join(ctx context.Context, made bool) error {
 
 // take gets what joining takes, which may hold for a while only.
 func (n *node) take(ctx context.Context, through peers.Member) error {
-	material, err := site.Joined(ctx, n.log, through, n.Peers.Join)
+	material, err := site.AskToJoin(ctx, n.log, through, n.Peers.Join)
 	if err != nil {
 		return fmt.Errorf("join through %s: %w", through.Name, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -26,6 +27,7 @@ type others struct {
 	known  map[string]peers.Cluster
 	given  peers.Material
 	joined *int
+	busy   int    // how often they refuse before they give
 	why    string // they let nobody go
 }
 
@@ -37,8 +39,10 @@ func (o others) Cluster(_ context.Context, of peers.Member) (peers.Cluster, erro
 	return known, nil
 }
 
-func (o others) Join(context.Context, peers.Member) (peers.Material, error) {
-	*o.joined++
+func (o others) Join(_ context.Context, through peers.Member) (peers.Material, error) {
+	if *o.joined++; *o.joined <= o.busy {
+		return nil, &peers.RefusedError{Peer: through.Name, Reason: "its old node is being taken out"}
+	}
 	return o.given, nil
 }
 
@@ -90,6 +94,18 @@ func TestWhatAWorkerMayRun(t *testing.T) {
 			require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 		})
 	}
+}
+
+// TestAHostWaitsForItsOldNodeToBeTakenOut before it joins anew, and not for its next try.
+func TestAHostWaitsForItsOldNodeToBeTakenOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked, n := 0, testNode(t)
+		n.Peers = others{given: peers.Material{TokenFile: []byte("K10abc::server:secret\n")}, joined: &asked, busy: 2}
+		require.NoError(t, n.take(t.Context(), members[0]))
+		require.Equal(t, 3, asked)
+		require.FileExists(t, filepath.Join(n.Dir, TokenFile))
+	})
 }
 
 // TestAWorkerIsGivenATokenUntilItHasJoined: what one was given may have ended before it was used.

@@ -40,7 +40,8 @@ func newRestoreCmd() *cobra.Command {
 		Long: `Make this host's cluster of a backup. The backup is opened and kept, and the agent
 does the rest: at once, or as soon as this host is registered at the site. On new
 hardware, restore first and register then. Hosts that the site does not have any
-more are taken out of the cluster, and the others join it anew.
+more are taken out of the cluster, and the others join it anew. While another host
+of the control plane is part of a cluster it waits: there are never two.
 
 It asks for the site's name. The key is one that the backup was encrypted to: the
 host's own, or --identity, of which nothing is kept.
