@@ -9,7 +9,6 @@ package k0s
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -34,9 +33,6 @@ func (Program) Minors() []string { return []string{"v1.35", "v1.36"} }
 
 // Ensure makes the host a cluster, or one of its workers, as wanted: see [solo.Ensure].
 func (p Program) Ensure(ctx context.Context, want solo.Wanted) error {
-	if err := os.MkdirAll(backups(want.Dir), 0o700); err != nil {
-		return err
-	}
 	if err := want.Registries.Forget(registryHosts); err != nil { // containerd reads them at each pull
 		return err
 	}
@@ -46,9 +42,6 @@ func (p Program) Ensure(ctx context.Context, want solo.Wanted) error {
 		Install: func(address, through string) []string { return install(want, address, through) },
 	})
 }
-
-// backups have the cluster's keys in them, so nobody else looks into their folder.
-func backups(dir string) string { return filepath.Join(dir, "backups") }
 
 // Kind is what k0s calls its things.
 func (Program) Kind(dir string) solo.Kind {

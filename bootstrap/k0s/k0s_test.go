@@ -57,7 +57,6 @@ func TestCommands(t *testing.T) {
 	table, err := documented.Load("k0s")
 	require.NoError(t, err)
 	dir := t.TempDir()
-	require.NoError(t, os.Mkdir(backups(dir), 0o700))
 	kind := Program{}.Kind(dir)
 	worker := solo.Wanted{Dir: dir, Host: "store-042-b", Worker: true}
 	_, err = table.Command(install(worker, "10.0.0.43", "10.0.0.42"))
@@ -67,7 +66,7 @@ func TestCommands(t *testing.T) {
 	for _, words := range [][]string{
 		install(solo.Wanted{Host: "store-042-a", Disable: []string{"helm", "autopilot"}}, "10.0.0.42", ""), install(solo.Wanted{Host: "store-042-a"}, "10.0.0.42", ""),
 		install(server, "10.0.0.44", "10.0.0.42"), install(worker, "10.0.0.43", "10.0.0.42"), newToken(true), newToken(false), kind.Etcd.Members, kind.Etcd.Leave("10.0.0.43"), kind.Kubectl("/opt/bin/k0s", kind.Kubelet, "get", "node")[3:],
-		kind.Snapshot("holdfast-before-v1.36.4-k0s.0", backups(dir)), kind.Restore("/backup.tar.gz"), kind.List("/opt/bin/k0s")[1:], kind.Reset,
+		kind.Snapshot("holdfast-backup", dir), kind.Restore("/backup.tar.gz"), kind.List("/opt/bin/k0s")[1:], kind.Reset,
 	} {
 		_, err := table.Command(words)
 		require.NoError(t, err, "%q", words)

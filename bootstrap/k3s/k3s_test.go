@@ -42,7 +42,7 @@ func TestFiles(t *testing.T) {
 			cfg.Host, cfg.Worker = "store-042-b", true
 			written(t, table, "agent-", "agent key", f.files(cfg, "10.0.0.43", "10.0.0.42"), dir)
 			kind := f.Kind(dir)
-			for _, words := range [][]string{kind.Snapshot("holdfast-before-v1.36.4-k3s1", ""), kind.Forget("holdfast-backup-store-042-a-1764166800"), kind.Restore("/snapshot")} {
+			for _, words := range [][]string{kind.Snapshot("holdfast-backup", ""), kind.Forget("holdfast-backup-store-042-a-1764166800"), kind.Restore("/snapshot")} {
 				_, err = table.Command(words)
 				require.NoError(t, err, "%q", words)
 			}

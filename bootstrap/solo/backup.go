@@ -38,6 +38,10 @@ func Backup(ctx context.Context, kind Kind, dir, into string) error {
 	if n == nil || rec.Step != stepReady {
 		return errors.New("this host has no cluster that could be backed up")
 	}
+	return n.backup(ctx, rec, into)
+}
+
+func (n *node) backup(ctx context.Context, rec record, into string) (err error) {
 	of := origin{Cluster: rec.Cluster}
 	if of.Authority, err = kubeapi.Authority(n.Kubeconfig); err != nil {
 		return err
@@ -77,8 +81,14 @@ func (n *node) save(ctx context.Context, folder string) error {
 		return err
 	}
 	if n.Snapshots == "" {
-		_, err := n.call(ctx, "backup", append([]string{n.Program}, n.Snapshot(name, folder)...))
-		return err
+		if _, err := n.call(ctx, "backup", append([]string{n.Program}, n.Snapshot(name, folder)...)); err != nil {
+			return err
+		}
+		file, err := only(filepath.Join(folder, "*"))
+		if err != nil {
+			return err
+		}
+		return errors.Join(durable.Disk{}.SyncFile(file), durable.SyncDir(folder))
 	}
 	if err := n.forget(ctx, name); err != nil { // of one that was cut off
 		return err
@@ -149,14 +159,18 @@ func (n *node) restore(ctx context.Context, rec *record, address string) error {
 
 // makeRoom leaves nothing running, and of the data what the kind takes a backup beside.
 func (n *node) makeRoom(ctx context.Context, rec *record, address string) error {
-	if rec.Step == stepReady && !n.Afresh {
-		if err := system.Systemctl(ctx, "stop", n.unit()+".service"); err != nil {
+	if rec.made() && !n.Afresh {
+		stop := n.stop
+		if rec.Back == "" { // pods go on
+			stop = func(ctx context.Context) error { return system.Systemctl(ctx, "stop", n.unit()+".service") }
+		}
+		if err := stop(ctx); err != nil {
 			return err
 		}
 		return os.RemoveAll(n.Lock)
 	}
 	begun := rec.Step != ""
-	*rec = record{Step: stepInstall, Cluster: n.Cluster, Program: n.Program, Address: address}
+	*rec = record{Step: stepInstall, Cluster: n.Cluster, Program: n.Program, Address: address, Back: rec.Back}
 	if err := n.writeRecord(*rec); err != nil || !begun {
 		return err
 	}
@@ -168,7 +182,7 @@ func (n *node) mayRestore(rec record) error {
 	if n.Worker {
 		return system.Refuse("a worker is made of no backup", "restore it on a host of the control plane; or drop it: holdfast restore --forget")
 	}
-	if rec.Step == stepUpgrade || rec.Step == stepReady && rec.Cluster.Version != n.Cluster.Version {
+	if rec.Back == "" && (rec.Step == stepUpgrade || rec.Step == stepReady && rec.Cluster.Version != n.Cluster.Version) {
 		return system.Refuse("a cluster goes back to a backup only while its version stays", "let the upgrade end, or set the version back; or drop the backup: holdfast restore --forget")
 	}
 	var of origin

@@ -27,7 +27,7 @@ type Kind struct {
 	Shared []string                                                                       // names of files that servers are given beside [TokenFile], and keep in our own folder
 
 	List      func(program string) []string      // a command that prints the names of the images that there are
-	Snapshot  func(name, folder string) []string // words after the program: keep the datastore as it is; the folder is there,
+	Snapshot  func(name, folder string) []string // words after the program: keep the datastore as it is; the folder is there, and empty,
 	Snapshots string                             // or else the program keeps all in this one, in files that begin with the name,
 	Forget    func(file string) []string         // until it is told to remove one
 	Restore   func(file string) []string         // words after the program: make the datastore that of such a file, while nothing runs
@@ -75,6 +75,7 @@ type Wanted struct {
 
 	Registries containerd.Registries
 	From       string       // folder that [Backup] wrote, which the cluster is to be made of; mostly empty
+	Downgrade  bool         // a commit allows to go back to the version
 	Log        *slog.Logger // nil discards
 }
 

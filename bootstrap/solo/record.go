@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/durable"
+	"github.com/holdfast-fleet/holdfast/fleet"
 )
 
 // record is what this package did on the host: the difference between a
@@ -23,7 +24,8 @@ type record struct {
 	Through  string  `json:"through,omitempty"`  // address of the server that it joined by; empty for the one that made the cluster
 	Away     bool    `json:"away,omitempty"`     // the others may know it as away
 	Left     bool    `json:"left,omitempty"`     // its cluster has let it go, and it is taken apart
-	Snapshot string  `json:"snapshot,omitempty"` // of the datastore before an upgrade that is not over
+	Snapshot string  `json:"snapshot,omitempty"` // what is kept of it, before an upgrade that is not over
+	Back     string  `json:"back,omitempty"`     // version that it goes back to, whose data it is to have again
 }
 
 type step string
@@ -74,12 +76,12 @@ func (n *node) writeRecord(rec record) error {
 }
 
 // mayChange refuses what would harm a cluster that is there.
-func (n *node) mayChange(rec record) error {
+func (n *node) mayChange(rec *record) error {
 	if err := system.CheckSystemd(); err != nil {
 		return err
 	}
-	if rec.Step == "" || rec.Step == stepInstall {
-		return nil
+	if err := n.goBack(rec); err != nil || !rec.made() || rec.Back != "" {
+		return err
 	}
 	return mayBecome(rec.Cluster, n.Cluster)
 }
@@ -90,16 +92,10 @@ func mayBecome(was, is Cluster) error {
 		return system.Refuse(fmt.Sprintf("networks and port of a cluster cannot change: it was made with pods in %s, services in %s, port %d", was.PodCIDR, was.ServiceCIDR, was.APIPort),
 			"set them back, or make the cluster anew")
 	}
-	before, after := minor(was.Version), minor(is.Version)
-	switch {
-	case after < before:
-		return system.Refuse(fmt.Sprintf("the cluster runs %s and the fleet says %s: what is in its datastore may be unreadable to an older minor version", was.Version, is.Version),
-			"set the version back to v1."+strconv.Itoa(before)+", or restore a snapshot by hand")
-	case after > before+1:
-		return system.Refuse(fmt.Sprintf("the cluster runs %s and the fleet says %s: Kubernetes goes up one minor version at a time", was.Version, is.Version),
-			"let the fleet say a version of v1."+strconv.Itoa(before+1)+" first")
+	if minor(was.Version) == minor(is.Version) { // in whichever direction
+		return nil
 	}
-	return nil
+	return fleet.CheckUpgrade(was.Version, is.Version)
 }
 
 // minor is the second number of a version that was checked when it was loaded.

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
@@ -40,7 +39,7 @@ func (n *node) ensure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.mayChange(rec); err != nil {
+	if err := n.mayChange(&rec); err != nil {
 		return err
 	}
 	address, err := n.address(rec)
@@ -96,7 +95,7 @@ func (n *node) bring(ctx context.Context, rec record, address string) error {
 	if err != nil {
 		return err
 	}
-	rec.Step, rec.Snapshot = stepReady, ""
+	rec.Step, rec.Snapshot, rec.Back = stepReady, "", ""
 	if err := errors.Join(n.writeRecord(rec), n.dropArchives()); err != nil {
 		return err
 	}
@@ -201,8 +200,8 @@ func (n *node) begin(ctx context.Context, rec record, address string) (record, e
 	case rec.Step == stepInstall:
 		n.log.Info("an installation was cut off; going on with it")
 	case !n.Worker && rec.Snapshot == "" && rec.Cluster.Version != n.Cluster.Version:
-		if err := n.snapshot(ctx, &rec); err != nil {
-			return rec, fmt.Errorf("keep the datastore before an upgrade to %s: %w", n.Cluster.Version, err)
+		if err := n.keepBefore(ctx, &rec); err != nil {
+			return rec, fmt.Errorf("keep the cluster as it is before an upgrade to %s: %w", n.Cluster.Version, err)
 		}
 	}
 	rec.Cluster, rec.Program, rec.Through = n.Cluster, n.Program, n.through
@@ -231,23 +230,6 @@ func (n *node) takePart(ctx context.Context, rec record, address string) (record
 		return n.takePart(ctx, record{}, address)
 	}
 	return rec, n.configuration(address)
-}
-
-// snapshot has the program that runs keep the datastore.
-func (n *node) snapshot(ctx context.Context, rec *record) error {
-	if err := system.Systemctl(ctx, "start", n.unit()+".service"); err != nil {
-		return err
-	}
-	if err := n.await(ctx); err != nil {
-		return err
-	}
-	name := "holdfast-before-" + tag(n.Cluster.Version)
-	if _, err := n.call(ctx, "snapshot", append([]string{rec.Program}, n.Snapshot(name, filepath.Join(n.Dir, "backups"))...)); err != nil {
-		return err
-	}
-	n.log.Info("datastore is kept", "snapshot", name, "from", rec.Cluster.Version, "to", n.Cluster.Version)
-	rec.Step, rec.Snapshot = stepUpgrade, name
-	return nil
 }
 
 // call runs a command of the distribution as a unit of its own.

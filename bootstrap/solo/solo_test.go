@@ -33,7 +33,7 @@ func TestWhatAClusterMayBecome(t *testing.T) {
 		{"an older patch", func(c *Cluster) { c.Version = "v1.36.1+k3s1" }, ""},
 		{"the next minor", func(c *Cluster) { c.Version = "v1.37.0+k3s1" }, ""},
 		{"one minor left out", func(c *Cluster) { c.Version = "v1.38.0+k3s1" }, "goes up one minor version at a time"},
-		{"an older minor", func(c *Cluster) { c.Version = "v1.35.9+k3s1" }, "may be unreadable to an older minor version"},
+		{"an older minor", func(c *Cluster) { c.Version = "v1.35.9+k3s1" }, "does not go back from v1.36.3+k3s1 to v1.35.9+k3s1"},
 		{"other pods", func(c *Cluster) { c.PodCIDR = "10.44.0.0/16" }, "networks and port of a cluster cannot change"},
 		{"another port", func(c *Cluster) { c.APIPort = 6444 }, "networks and port of a cluster cannot change"},
 	} {

@@ -1,0 +1,89 @@
+package solo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
+	"github.com/holdfast-fleet/holdfast/durable"
+)
+
+// before is the folder of what the cluster was with a version, before it went to
+// another: as [Backup] writes it.
+func (n *node) before(version string) string { return filepath.Join(n.befores(), tag(version)) }
+
+// befores is the folder of these. There is one, but for a power cut.
+func (n *node) befores() string { return filepath.Join(n.Dir, "before") }
+
+// keepBefore has the program that runs keep the cluster as it is, for it to go back to.
+func (n *node) keepBefore(ctx context.Context, rec *record) error {
+	if err := system.Systemctl(ctx, "start", n.unit()+".service"); err != nil {
+		return err
+	}
+	if err := n.await(ctx); err != nil {
+		return err
+	}
+	old := *n
+	old.Program = rec.Program
+	folder := n.before(rec.Cluster.Version)
+	fresh := folder + ".partial"
+	if err := os.RemoveAll(n.befores()); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(fresh, 0o700); err != nil {
+		return err
+	}
+	if err := old.backup(ctx, *rec, fresh); err != nil {
+		return err
+	}
+	var disk durable.Disk
+	if err := errors.Join(disk.Rename(fresh, folder), disk.SyncDir(n.befores())); err != nil {
+		return err
+	}
+	n.log.Info("cluster is kept as it is", "in", folder, "from", rec.Cluster.Version, "to", n.Cluster.Version)
+	rec.Step, rec.Snapshot = stepUpgrade, filepath.Base(folder)
+	return nil
+}
+
+// goBack has the node made of what the cluster was before an upgrade, where a commit
+// allows that: Kubernetes does not read what a newer minor version wrote. What was cut
+// off is done again, until the node is ready.
+func (n *node) goBack(rec *record) error {
+	older := rec.made() && minor(n.Cluster.Version) < minor(rec.Cluster.Version)
+	switch {
+	case n.From != "", rec.Back == "" && !older:
+		return nil
+	case rec.Back == "":
+		if err := n.mayGoBack(*rec); err != nil {
+			return err
+		}
+		rec.Back = n.Cluster.Version
+		if err := n.writeRecord(*rec); err != nil {
+			return err
+		}
+	case rec.Back != n.Cluster.Version:
+		return system.Refuse(fmt.Sprintf("the cluster was going back to %s when that was cut off, and the fleet says %s", rec.Back, n.Cluster.Version),
+			"let the fleet say "+rec.Back+" until the host runs it")
+	}
+	n.From = n.before(rec.Back)
+	return nil
+}
+
+// mayGoBack refuses to where nothing is there to go back to.
+func (n *node) mayGoBack(rec record) error {
+	refused := mayBecome(rec.Cluster, n.Cluster)
+	switch {
+	case !n.Downgrade:
+		return refused
+	case n.Worker || len(n.Members) > 1:
+		return system.Refuse(refused.Error()+", and this site has several hosts",
+			"set the version back; or take the site apart with holdfast reset, and make it anew with the older version, of a backup")
+	case !system.Exists(n.before(n.Cluster.Version)):
+		return system.Refuse(fmt.Sprintf("%s, and nothing is left of what it was with %s", refused, n.Cluster.Version),
+			"set the version back; or restore a backup on a cluster that is made anew")
+	}
+	return nil
+}
