@@ -72,3 +72,15 @@ func TestWhenAClusterGoesBack(t *testing.T) {
 		})
 	}
 }
+
+// TestWhoGoesBackNeverForgetsThat: a host whose data is gone by then would make an empty cluster.
+func TestWhoGoesBackNeverForgetsThat(t *testing.T) {
+	t.Parallel()
+	n := testNode(t)
+	n.Afresh = true
+	require.NoError(t, n.makeRoom(t.Context(), &record{Back: "v1.35.9+k3s1"}, "10.0.0.42"))
+	rec, err := n.readRecord()
+	require.NoError(t, err)
+	require.Equal(t, stepInstall, rec.Step)
+	require.Equal(t, "v1.35.9+k3s1", rec.Back)
+}
