@@ -123,14 +123,6 @@ func (n *node) backedUp() (Cluster, error) {
 	return rec.Cluster, nil
 }
 
-// findOrigin returns the member to join through, or nil where this host makes the cluster.
-func (n *node) findOrigin(ctx context.Context) (*peers.Member, error) {
-	if n.From != "" {
-		return nil, nil
-	}
-	return n.site().Origin(ctx, n.log)
-}
-
 // rebuild makes the cluster of the backup: what kubeadm would make first is there
 // already, and what it writes into the cluster it finds.
 func (n *node) rebuild(ctx context.Context, address string) error {

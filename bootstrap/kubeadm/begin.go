@@ -36,7 +36,11 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 			return err
 		}
 	}
-	through, err := n.findOrigin(ctx)
+	var through *peers.Member // nil where this host makes the cluster
+	var err error
+	if n.From == "" {
+		through, err = n.site().Origin(ctx, n.log)
+	}
 	if err == nil && through != nil {
 		err = n.site().MayJoin(ctx, *through, n.Cluster.Version)
 	}

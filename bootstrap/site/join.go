@@ -9,13 +9,13 @@ import (
 	"github.com/holdfast-fleet/holdfast/peers"
 )
 
-// joinTime is how long a host asks for what joining takes before it looks around again.
-const joinTime = 5 * time.Minute
+// askTime is how long a host asks for what joining takes before it looks around again.
+const askTime = 5 * time.Minute
 
 // AskToJoin asks a member for what joining takes until it gives that: another host may be
 // first, or what this one was before may have to be removed.
 func AskToJoin(ctx context.Context, log *slog.Logger, through peers.Member, ask func(context.Context, peers.Member) (peers.Material, error)) (peers.Material, error) {
-	ctx, cancel := context.WithTimeout(ctx, joinTime)
+	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()

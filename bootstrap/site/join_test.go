@@ -29,7 +29,7 @@ func TestAHostAsksUntilItIsGivenWhatJoiningTakes(t *testing.T) {
 		{name: "at once"},
 		{name: "once its old node is gone", refuses: 3, takes: 6 * time.Second},
 		{name: "not of one that does not answer", fails: errors.New("no route to host"), want: "no route to host"},
-		{name: "nor of one that refuses for good", refuses: 1 << 20, takes: joinTime, want: "is being taken out"},
+		{name: "nor of one that refuses for good", refuses: 1 << 20, takes: askTime, want: "is being taken out"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -122,17 +122,12 @@ func indexOf(nodes []kubeapi.Node, name string) int {
 type WaitError struct{ error }
 
 // Wait makes one.
-func Wait(format string, args ...any) error { return WaitError{fmt.Errorf(format, args...)} }
+func Wait(format string, args ...any) error { return WaitError{Soon(fmt.Errorf(format, args...))} }
 
 func (e WaitError) Unwrap() error { return e.error }
 
 // Hint says that this is no fault.
 func (WaitError) Hint() string { return "it goes on by itself once that is over" }
-
-// Poll is how often it is worth to ask whether that is over.
-func (WaitError) Poll() time.Duration { return poll }
-
-const poll = 10 * time.Second
 
 // Soon marks an error that other hosts end by themselves: it is worth to ask them often.
 func Soon(err error) error { return soonError{err} }
@@ -141,7 +136,8 @@ type soonError struct{ error }
 
 func (e soonError) Unwrap() error { return e.error }
 
-func (soonError) Poll() time.Duration { return poll }
+// Poll is how often it is worth to ask.
+func (soonError) Poll() time.Duration { return 10 * time.Second }
 
 // mayLeave tells whether a host may be away.
 func mayLeave(name, version string, away map[string]string, nodes []kubeapi.Node, limit int) error {
