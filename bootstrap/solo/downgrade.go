@@ -44,7 +44,7 @@ func (n *node) keepBefore(ctx context.Context, rec *record) error {
 		return err
 	}
 	n.log.Info("cluster is kept as it is", "in", folder, "from", rec.Cluster.Version, "to", n.Cluster.Version)
-	rec.Step, rec.Snapshot = stepUpgrade, filepath.Base(folder)
+	rec.Step = stepUpgrade
 	return nil
 }
 

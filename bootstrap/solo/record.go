@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
@@ -16,23 +15,22 @@ import (
 // record is what this package did on the host: the difference between a
 // cluster of ours and one that must not be touched.
 type record struct {
-	Step     step    `json:"step"`
-	Worker   bool    `json:"worker,omitempty"` // not of the control plane
-	Cluster  Cluster `json:"cluster"`
-	Program  string  `json:"program"`            // that runs it, or will
-	Address  string  `json:"address"`            // of the node
-	Through  string  `json:"through,omitempty"`  // address of the server that it joined by; empty for the one that made the cluster
-	Away     bool    `json:"away,omitempty"`     // the others may know it as away
-	Left     bool    `json:"left,omitempty"`     // its cluster has let it go, and it is taken apart
-	Snapshot string  `json:"snapshot,omitempty"` // what is kept of it, before an upgrade that is not over
-	Back     string  `json:"back,omitempty"`     // version that it goes back to, whose data it is to have again
+	Step    step    `json:"step"`
+	Worker  bool    `json:"worker,omitempty"` // not of the control plane
+	Cluster Cluster `json:"cluster"`
+	Program string  `json:"program"`           // that runs it, or will
+	Address string  `json:"address"`           // of the node
+	Through string  `json:"through,omitempty"` // address of the server that it joined by; empty for the one that made the cluster
+	Away    bool    `json:"away,omitempty"`    // the others may know it as away
+	Left    bool    `json:"left,omitempty"`    // its cluster has let it go, and it is taken apart
+	Back    string  `json:"back,omitempty"`    // version that it goes back to, whose data it is to have again
 }
 
 type step string
 
 const (
 	stepInstall step = "install" // begun, never ready
-	stepUpgrade step = "upgrade" // begun, and the datastore is kept
+	stepUpgrade step = "upgrade" // begun, and the cluster is kept as it was
 	stepReady   step = "ready"
 )
 
@@ -98,18 +96,7 @@ func mayBecome(was, is Cluster) error {
 	return fleet.CheckUpgrade(was.Version, is.Version)
 }
 
-// minor is the second number of a version that was checked when it was loaded.
-func minor(version string) int {
-	parts := strings.SplitN(version, ".", 3)
-	if len(parts) < 2 {
-		return 0
-	}
-	number, err := strconv.Atoi(parts[1])
-	if err != nil {
-		return 0
-	}
-	return number
-}
+func minor(version string) int { return fleet.VersionOf(version)[1] }
 
 // tag writes a version as tags of images do, and file names better do, too.
 func tag(version string) string { return strings.ReplaceAll(version, "+", "-") }

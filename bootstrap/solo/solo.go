@@ -95,7 +95,7 @@ func (n *node) bring(ctx context.Context, rec record, address string) error {
 	if err != nil {
 		return err
 	}
-	rec.Step, rec.Snapshot, rec.Back = stepReady, "", ""
+	rec.Step, rec.Back = stepReady, ""
 	if err := errors.Join(n.writeRecord(rec), n.dropArchives()); err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (n *node) begin(ctx context.Context, rec record, address string) (record, e
 	case n.From != "":
 	case rec.Step == stepInstall:
 		n.log.Info("an installation was cut off; going on with it")
-	case !n.Worker && rec.Snapshot == "" && rec.Cluster.Version != n.Cluster.Version:
+	case !n.Worker && rec.Step == stepReady && rec.Cluster.Version != n.Cluster.Version:
 		if err := n.keepBefore(ctx, &rec); err != nil {
 			return rec, fmt.Errorf("keep the cluster as it is before an upgrade to %s: %w", n.Cluster.Version, err)
 		}

@@ -59,10 +59,10 @@ func TestADamagedRecordIsNoLicence(t *testing.T) {
 	rec, err := n.readRecord()
 	require.NoError(t, err)
 	require.Empty(t, rec)
-	require.NoError(t, n.writeRecord(record{Step: stepUpgrade, Cluster: n.Cluster, Snapshot: "a"}))
+	require.NoError(t, n.writeRecord(record{Step: stepUpgrade, Cluster: n.Cluster, Back: "v1.35.9+k3s1"}))
 	rec, err = n.readRecord()
 	require.NoError(t, err)
-	require.Equal(t, record{Step: stepUpgrade, Cluster: n.Cluster, Snapshot: "a"}, rec)
+	require.Equal(t, record{Step: stepUpgrade, Cluster: n.Cluster, Back: "v1.35.9+k3s1"}, rec)
 	for _, text := range []string{"", "{", `{"step":"removed"}`, "null"} {
 		require.NoError(t, os.WriteFile(n.recordFile(), []byte(text), 0o600))
 		_, err := n.readRecord()
