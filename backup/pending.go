@@ -2,7 +2,6 @@ package backup
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
 
@@ -50,13 +49,22 @@ func Ordered(dataDir string) (*Pending, error) {
 	p := Pending{Files: filepath.Join(pendingDir(dataDir), filesDir)}
 	found, err := durable.ReadJSON(filepath.Join(pendingDir(dataDir), manifestName), &p.Manifest)
 	if err != nil {
-		return nil, fmt.Errorf("the backup that is to be restored: %w", err)
+		return nil, &damagedError{err}
 	}
 	if !found {
 		return nil, nil
 	}
 	return &p, nil
 }
+
+// damagedError reports an order that cannot be read.
+type damagedError struct{ err error }
+
+func (e *damagedError) Error() string { return "the backup that is to be restored: " + e.err.Error() }
+func (e *damagedError) Unwrap() error { return e.err }
+
+// Hint says how to be rid of it.
+func (*damagedError) Hint() string { return "drop it, and order it again: holdfast restore --forget" }
 
 // Done says that the cluster was made of it, or that it is not to be any more.
 func Done(disk durable.Disk, dataDir string) error {

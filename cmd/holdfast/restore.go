@@ -74,17 +74,13 @@ was ordered and not restored yet.`,
 }
 
 func (o restoreOptions) drop(w io.Writer) error {
-	p, err := backup.Ordered(o.dataDir)
-	if err == nil && p == nil {
-		err = errors.New("no backup is ordered to be restored")
-	}
-	if err != nil {
-		return err
+	if p, err := backup.Ordered(o.dataDir); err == nil && p == nil { // a damaged order is dropped, too
+		return errors.New("no backup is ordered to be restored")
 	}
 	if err := backup.Done(durable.Disk{}, o.dataDir); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(w, "dropped")
+	_, err := fmt.Fprintln(w, "dropped")
 	return err
 }
 
@@ -105,7 +101,7 @@ func (o restoreOptions) run(cmd *cobra.Command, file string) error {
 	defer in.Close()
 	m, err := backup.Peek(in, ids...)
 	if err != nil {
-		return &tipError{err, "name the private key of one of its recipients with --identity"}
+		return &tipError{fmt.Errorf("%s: %w", file, err), "name the private key of one of its recipients with --identity"}
 	}
 	if err := o.confirm(cmd, m); err != nil {
 		return err

@@ -175,3 +175,23 @@ func TestStatusSaysHowBackupsAre(t *testing.T) {
 		require.Contains(t, s.String(), want)
 	}
 }
+
+// TestADamagedOrderCanBeDropped: as long as it stands no host of the site makes a cluster.
+func TestADamagedOrderCanBeDropped(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	order := filepath.Join(dir, "restore", "backup.json")
+	require.NoError(t, os.Mkdir(filepath.Dir(order), 0o700))
+	require.NoError(t, os.WriteFile(order, []byte("{"), 0o600))
+	_, err := backup.Ordered(dir)
+	require.ErrorContains(t, err, order+" is damaged")
+	var hinted interface{ Hint() string }
+	require.ErrorAs(t, err, &hinted)
+	require.Contains(t, hinted.Hint(), "holdfast restore --forget")
+
+	var out strings.Builder
+	require.NoError(t, restoreOptions{dataDir: dir}.drop(&out))
+	require.Equal(t, "dropped\n", out.String())
+	require.NoFileExists(t, order)
+	require.ErrorContains(t, restoreOptions{dataDir: dir}.drop(&out), "no backup is ordered")
+}
