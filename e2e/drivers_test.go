@@ -60,8 +60,7 @@ var k3sKit = kit{
 	vars: map[string]string{
 		"UNIT": "k3s", "AGENT": "k3s-agent", "AGENTCTL": "k3s kubectl --kubeconfig=/var/lib/rancher/k3s/agent/kubelet.kubeconfig", "ASWORKER": "grep -c ::node: /var/lib/holdfast/k3s/token", "CONFIG": "/etc/rancher/k3s", "INSTALLED": "/var/lib/holdfast/k3s/record.json", "RESTORING": "/etc/rancher/k3s/config.yaml",
 		"DATASTORE": "/var/lib/rancher/k3s/standin/data/etcd", "ENDS": "/etc/systemd/system/k3s.service", "BEGUN": "/etc/rancher/k3s/config.yaml", "VERSIONS": "k3s --version", "MARK": "'standin v1.36.3+k3s1'", "KUBECTL": "k3s kubectl",
-		"SNAPSHOTS": "/var/lib/rancher/k3s/server/db/snapshots/holdfast-before-v1.36.3-k3s2-*",
-		"LEAVES":    "/etc/rancher/* /var/lib/rancher/* /run/k3s /var/lib/kubelet/* /usr/local/bin/k3s /etc/systemd/system/k3s.service",
+		"LEAVES": "/etc/rancher/* /var/lib/rancher/* /run/k3s /var/lib/kubelet/* /usr/local/bin/k3s /etc/systemd/system/k3s.service",
 	},
 }
 
@@ -71,9 +70,8 @@ var rke2Kit = kit{
 	vars: map[string]string{
 		"UNIT": "rke2-server", "AGENT": "rke2-agent", "AGENTCTL": "/var/lib/rancher/rke2/bin/kubectl --kubeconfig=/var/lib/rancher/rke2/agent/kubelet.kubeconfig", "ASWORKER": "grep -c ::node: /var/lib/holdfast/rke2/token", "CONFIG": "/etc/rancher/rke2", "INSTALLED": "/var/lib/holdfast/rke2/record.json", "RESTORING": "/etc/rancher/rke2/config.yaml",
 		"DATASTORE": "/var/lib/rancher/rke2/standin/data/etcd", "ENDS": "/etc/systemd/system/rke2-server.service", "BEGUN": "/etc/rancher/rke2/config.yaml", "VERSIONS": "rke2 --version", "MARK": "'standin v1.36.3+rke2r1'",
-		"KUBECTL":   "/var/lib/rancher/rke2/bin/kubectl --kubeconfig /etc/rancher/rke2/rke2.yaml",
-		"SNAPSHOTS": "/var/lib/rancher/rke2/server/db/snapshots/holdfast-before-v1.36.3-rke2r2-*",
-		"LEAVES":    "/etc/rancher/* /var/lib/rancher/* /run/k3s /var/lib/kubelet/* /usr/local/bin/rke2 /etc/systemd/system/rke2-server.service",
+		"KUBECTL": "/var/lib/rancher/rke2/bin/kubectl --kubeconfig /etc/rancher/rke2/rke2.yaml",
+		"LEAVES":  "/etc/rancher/* /var/lib/rancher/* /run/k3s /var/lib/kubelet/* /usr/local/bin/rke2 /etc/systemd/system/rke2-server.service",
 	},
 }
 
@@ -85,8 +83,7 @@ var k0sKit = kit{
 		"ASWORKER": "base64 -d /var/lib/holdfast/k0s/token | gunzip | grep -c kubelet-bootstrap", "CONFIG": "/etc/k0s", "INSTALLED": "/var/lib/holdfast/k0s/record.json", "RESTORING": "/var/lib/holdfast/k0s/restored.yaml",
 		"DATASTORE": "/var/lib/k0s/standin/data/etcd", "ENDS": "/etc/systemd/system/k0scontroller.service", "BEGUN": "/etc/systemd/system/k0scontroller.service", "MARK": "'standin v1.36.3+k0s.0'",
 		"KUBECTL": "k0s kubectl", "VERSIONS": "k0s version",
-		"SNAPSHOTS": "/var/lib/holdfast/k0s/backups/k0s_backup_*.tar.gz",
-		"LEAVES":    "/etc/k0s /var/lib/k0s/* /run/k0s /usr/local/bin/k0s /etc/systemd/system/k0scontroller.service",
+		"LEAVES": "/etc/k0s /var/lib/k0s/* /run/k0s /usr/local/bin/k0s /etc/systemd/system/k0scontroller.service",
 	},
 }
 
