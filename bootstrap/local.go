@@ -25,9 +25,9 @@ func Local(dataDir string) peers.Local {
 	}
 }
 
-func soloLocal(program soloProgram, dataDir, name string) solo.Local {
+func soloLocal(program soloProgram, dataDir, name string) *solo.Local {
 	dir := filepath.Join(dataDir, name)
-	return solo.Local{Kind: program.Kind(dir), Dir: dir}
+	return &solo.Local{Kind: program.Kind(dir), Dir: dir}
 }
 
 // local hands questions to the distribution that knows of a cluster.

@@ -152,7 +152,7 @@ func outageOf(s *fleet.Site, d fleet.Distribution) string {
 	control, all := 0, 0
 	alone, workers := "it does not drain; its pods and the API are away while it restarts", atATime(d.MaxUnavailable)
 	if slices.Contains([]string{fleet.K3s, fleet.RKE2, fleet.K0s}, d.Type) {
-		alone, workers = "its pods go on; the API is away while it restarts", "all at once, while pods go on"
+		alone = "its pods go on; the API is away while it restarts"
 	}
 	for _, h := range s.Active() {
 		all++

@@ -35,7 +35,7 @@ func TestWhatAChangeOfSettingsOfHostsCosts(t *testing.T) {
 	require.Contains(t, one.outage(same, same, false), "one node: it does not drain", "other content")
 }
 
-// TestWhatAnUpgradeCosts depends on whether the distribution drains nodes.
+// TestWhatAnUpgradeCosts depends on who else there is.
 func TestWhatAnUpgradeCosts(t *testing.T) {
 	t.Parallel()
 	hosts := func(roles ...fleet.Role) *fleet.Site {
@@ -54,9 +54,9 @@ func TestWhatAnUpgradeCosts(t *testing.T) {
 		{fleet.Kubeadm, hosts(c), "one node: it does not drain; its pods and the API are away while it restarts"},
 		{fleet.K3s, hosts(c), "one node: its pods go on; the API is away while it restarts"},
 		{fleet.Kubeadm, hosts(c, w), "one control-plane host: the API is away while it restarts; then the workers, 2 at a time"},
-		{fleet.K0s, hosts(c, w), "one control-plane host: the API is away while it restarts; then the workers, all at once, while pods go on"},
+		{fleet.K0s, hosts(c, w), "one control-plane host: the API is away while it restarts; then the workers, 2 at a time"},
 		{fleet.RKE2, hosts(c, c, c), "the control-plane hosts one after the other; the API stays"},
-		{fleet.RKE2, hosts(c, c, c, w), "the control-plane hosts one after the other, then the workers, all at once, while pods go on; the API stays"},
+		{fleet.RKE2, hosts(c, c, c, w), "the control-plane hosts one after the other, then the workers, 2 at a time; the API stays"},
 	} {
 		require.Equal(t, tt.want, outageOf(tt.site, fleet.Distribution{Type: tt.kind, MaxUnavailable: 2}))
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/peers"
@@ -151,7 +152,7 @@ func (n *node) rebuild(ctx context.Context, address string) error {
 	return n.kubeadm(ctx, "init", "init", "--config="+config, "--ignore-preflight-errors=DirAvailable--var-lib-etcd")
 }
 
-// dropStrangers removes nodes of hosts that the site does not have.
+// dropStrangers removes nodes of hosts that the site does not have, and takes none for away.
 func (n *node) dropStrangers(ctx context.Context) error {
 	server, err := n.localAPI()
 	if err != nil {
@@ -162,5 +163,5 @@ func (n *node) dropStrangers(ctx context.Context) error {
 	for _, name := range gone {
 		n.log.Info("node of a host that is not of the site is removed", "host", name)
 	}
-	return err
+	return errors.Join(err, site.Admin{Server: server, Kubectl: n.kubectl}.AllBack(ctx))
 }

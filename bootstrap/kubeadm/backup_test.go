@@ -7,13 +7,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 // knows is a site whose other hosts are part of a cluster.
-type knows struct{ Peers }
+type knows struct{ site.Peers }
 
 func (knows) Cluster(context.Context, peers.Member) (peers.Cluster, error) {
 	return peers.Cluster{Known: true}, nil

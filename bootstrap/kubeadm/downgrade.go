@@ -64,6 +64,9 @@ func (n *node) restore(ctx context.Context, rec record) error {
 	if err := n.await(ctx, n.upgraded); err != nil {
 		return err
 	}
+	if err := n.dropStrangers(ctx); err != nil {
+		return err
+	}
 	n.log.Info("cluster is what it was", "version", n.Cluster.Version, "took", time.Since(began).Round(time.Millisecond))
 	return n.writeRecord(n.done(rec))
 }

@@ -28,7 +28,8 @@ type Local struct {
 	mu      sync.Mutex
 	joining string // control-plane host that was given what it takes, and is not a node yet
 	since   time.Time
-	stuck   map[string]time.Time // workers whose pods did not move
+
+	workers site.Workers
 }
 
 // joinTime is how long a host of the control plane may take before another may join.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
@@ -33,7 +34,7 @@ type Config struct {
 	Worker  bool           // not of the control plane
 	Members []peers.Member // active hosts of the site, in declared order, this one among them
 	Removed []string       // hosts that the site had, which the others take out
-	Peers   Peers          // reaches the others
+	Peers   site.Peers     // reaches the others
 	Network system.Network
 	Cluster Cluster
 	From    string // folder of a backup that the cluster is made of; empty: of nothing
@@ -48,15 +49,6 @@ type Config struct {
 
 	Registries containerd.Registries
 	Log        *slog.Logger // nil discards
-}
-
-// Peers asks other hosts of the site.
-type Peers interface {
-	Cluster(ctx context.Context, of peers.Member) (peers.Cluster, error)
-	Join(ctx context.Context, through peers.Member) (peers.Material, error)
-	Away(ctx context.Context, through peers.Member) error
-	Back(ctx context.Context, through peers.Member) error
-	Leave(ctx context.Context, through peers.Member) error
 }
 
 // Cluster is what a cluster is made with.

@@ -8,15 +8,11 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
-
-// drainTime is how long the pods of a host that goes have, and how long budgets for
-// disruptions may hold them there.
-const drainTime = 2 * time.Minute
 
 // letGo carries out what the fleet says of removed hosts, on one host of the control
 // plane that stays: their pods move, etcd goes on without them, their nodes are gone,
@@ -72,10 +68,8 @@ func (n *node) takeOutRemoved(ctx context.Context, server *kubeapi.Server) (gone
 		}
 		n.log.Info("host is removed from the cluster", "host", name, "etcd", isMember)
 		if i >= 0 {
-			if ready, _ := nodes[i].Ready(); ready { // who does not answer cannot move its pods
-				if err := n.drain(ctx, name); err != nil { // what has not moved in time is ended with the node
-					n.log.Warn("not all pods moved in time", "host", name, "error", err)
-				}
+			if err := site.Kubectl(n.kubectl).Drain(ctx, nodes[i]); err != nil { // what has not moved in time is ended with the node
+				n.log.Warn("not all pods moved in time", "host", name, "error", err)
 			}
 		}
 		if err := n.takeOut(ctx, server, store, name); err != nil {

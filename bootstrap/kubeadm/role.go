@@ -3,7 +3,6 @@ package kubeadm
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
 	"github.com/holdfast-fleet/holdfast/bootstrap/site"
@@ -44,9 +43,10 @@ func (l *Local) LetGo(ctx context.Context, who peers.Member) error {
 		if err != nil {
 			return err
 		}
+		kubectl := site.Kubectl(n.kubectl)
 		if i >= 0 {
-			if err := n.clear(ctx, nodes[i]); err != nil {
-				return err
+			if err := kubectl.Drain(ctx, nodes[i]); err != nil {
+				return errors.Join(err, kubectl.Uncordon(ctx, who.Name))
 			}
 		}
 		store, err := localEtcd()
@@ -55,19 +55,8 @@ func (l *Local) LetGo(ctx context.Context, who peers.Member) error {
 		}
 		defer store.CloseIdleConnections()
 		if err := n.takeOut(ctx, server, store, who.Name); err != nil {
-			return errors.Join(err, n.kubectl(ctx, "uncordon", who.Name))
+			return errors.Join(err, kubectl.Uncordon(ctx, who.Name))
 		}
 		return nil
 	})
-}
-
-// clear moves the pods of a node away. Who does not answer cannot move them.
-func (n *node) clear(ctx context.Context, of kubeapi.Node) error {
-	if ready, _ := of.Ready(); !ready {
-		return nil
-	}
-	if err := n.drain(ctx, of.Metadata.Name); err != nil {
-		return errors.Join(fmt.Errorf("its pods did not move within %s: %w", drainTime, err), n.kubectl(ctx, "uncordon", of.Metadata.Name))
-	}
-	return nil
 }

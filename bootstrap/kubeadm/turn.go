@@ -2,7 +2,6 @@ package kubeadm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -54,7 +53,7 @@ func servers(hosts []peers.Member, in []member) []peers.Member {
 
 // leave has the cluster do without this host for an upgrade, once it is its turn. A host
 // of the control plane first makes sure that the rest of it is whole; its pods move
-// later, see makeRoom.
+// later, see moveAway.
 func (n *node) leave(ctx context.Context, rec *record) error {
 	if len(n.others()) == 0 {
 		return nil
@@ -65,8 +64,13 @@ func (n *node) leave(ctx context.Context, rec *record) error {
 	}
 	if n.Worker {
 		return n.site().Tell(ctx, func(ctx context.Context, m peers.Member) error {
-			if known, err := n.Peers.Cluster(ctx, m); err != nil || older(known.Version, n.Cluster.Version) {
-				return errors.Join(err, site.Wait("%s does not run %s yet", m.Name, n.Cluster.Version))
+			known, err := n.Peers.Cluster(ctx, m)
+			if err != nil {
+				return err
+			}
+			if older(known.Version, n.Cluster.Version) { // the control plane goes first, and waits for who is away
+				_ = n.Peers.Back(ctx, m) // or at the next try
+				return site.Wait("%s does not run %s yet", m.Name, n.Cluster.Version)
 			}
 			return n.Peers.Away(ctx, m)
 		})
@@ -94,7 +98,7 @@ func (n *node) back(ctx context.Context, rec *record) error {
 		var server *kubeapi.Server
 		if server, err = n.localAPI(); err == nil {
 			defer server.Close()
-			err = n.cameBack(ctx, server, n.Host)
+			err = site.Admin{Server: server, Kubectl: n.kubectl}.Back(ctx, n.Host)
 		}
 	}
 	if err != nil {
@@ -105,7 +109,8 @@ func (n *node) back(ctx context.Context, rec *record) error {
 }
 
 // moveAway moves the pods of this host, of the control plane, before its kubelet is
-// upgraded. A worker's have been moved by who let it go.
+// upgraded. A worker's have been moved by who let it go. Where they do not move, the host
+// is not away any more, and the error says which hold it up.
 func (n *node) moveAway(ctx context.Context) error {
 	if n.Worker || len(n.others()) == 0 {
 		return nil
@@ -115,48 +120,7 @@ func (n *node) moveAway(ctx context.Context) error {
 		return err
 	}
 	defer server.Close()
-	return n.makeRoom(ctx, server, n.Host)
-}
-
-// makeRoom moves the pods of a node, unless there is no other that could take them.
-// Budgets for disruptions are heeded: where they hold pods back until time is up, the
-// node is as it was, and the error says which.
-func (n *node) makeRoom(ctx context.Context, server *kubeapi.Server, name string) error {
-	nodes, err := server.Nodes(ctx)
-	if err != nil {
-		return err
-	}
-	elsewhere := slices.ContainsFunc(nodes, func(o kubeapi.Node) bool {
-		ready, _ := o.Ready()
-		return ready && o.Metadata.Name != name && !o.Spec.Unschedulable
-	})
-	if !elsewhere {
-		return nil
-	}
-	if err := n.drain(ctx, name); err != nil {
-		return errors.Join(fmt.Errorf("its pods did not move within %s: %w", drainTime, err), n.cameBack(ctx, server, name))
-	}
-	return nil
-}
-
-// cameBack notes that a host is not away any more, and lets pods come to it again.
-func (n *node) cameBack(ctx context.Context, server *kubeapi.Server, name string) error {
-	away, before, err := site.Away(ctx, server, name)
-	if err != nil || !away {
-		return err
-	}
-	if !before {
-		if err := n.kubectl(ctx, "uncordon", name); err != nil {
-			return err
-		}
-	}
-	return site.Back(ctx, server, name)
-}
-
-// drain moves a node's pods. Where not all have moved in time, the error says what
-// held them.
-func (n *node) drain(ctx context.Context, name string) error {
-	return n.kubectl(ctx, "drain", name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+drainTime.String())
+	return site.Admin{Server: server, Kubectl: n.kubectl}.MakeRoom(ctx, n.Host)
 }
 
 func (n *node) kubectl(ctx context.Context, args ...string) error {

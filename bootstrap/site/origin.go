@@ -28,6 +28,15 @@ type Asker interface {
 	Cluster(ctx context.Context, of peers.Member) (peers.Cluster, error)
 }
 
+// Peers asks other hosts of the site for what this one needs, too; package peers implements it.
+type Peers interface {
+	Asker
+	Join(ctx context.Context, through peers.Member) (peers.Material, error)
+	Leave(ctx context.Context, through peers.Member) error
+	Away(ctx context.Context, through peers.Member) error
+	Back(ctx context.Context, through peers.Member) error
+}
+
 // Others are the members but this one.
 func (h Hosts) Others() []peers.Member {
 	var list []peers.Member

@@ -83,24 +83,6 @@ func change(ctx context.Context, server *kubeapi.Server, nodes []kubeapi.Node, b
 	return nil
 }
 
-// Away tells whether a host is noted as away, and whether somebody had cordoned its node before.
-func Away(ctx context.Context, server *kubeapi.Server, name string) (away, before bool, err error) {
-	r, _, err := readRegister(ctx, server)
-	return r.Data[name] != "", strings.HasSuffix(r.Data[name], cordoned), err
-}
-
-// Back notes that a host is not away any more.
-func Back(ctx context.Context, server *kubeapi.Server, name string) error {
-	nodes, err := server.Nodes(ctx)
-	if err != nil {
-		return err
-	}
-	return change(ctx, server, nodes, func(away map[string]string) error {
-		delete(away, name)
-		return nil
-	})
-}
-
 func readRegister(ctx context.Context, server *kubeapi.Server) (r register, found bool, err error) {
 	err = server.Get(ctx, registerFolder+"/"+registerName, &r)
 	found = err == nil

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/durable"
 )
@@ -212,7 +213,7 @@ func (n *node) mayRestore(rec record) error {
 	return err
 }
 
-// dropStrangers removes nodes of hosts that the site does not have.
+// dropStrangers removes nodes of hosts that the site does not have, and takes none for away.
 func (n *node) dropStrangers(ctx context.Context) error {
 	server, err := kubeapi.Open(n.Kubeconfig, n.Cluster.APIPort)
 	if err != nil {
@@ -223,5 +224,5 @@ func (n *node) dropStrangers(ctx context.Context) error {
 	for _, name := range gone {
 		n.log.Info("node of a host that is not of the site is removed", "host", name)
 	}
-	return err
+	return errors.Join(err, site.Admin{Server: server, Kubectl: n.kubectl(n.Program)}.AllBack(ctx))
 }

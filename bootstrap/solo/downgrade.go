@@ -18,14 +18,22 @@ func (n *node) before(version string) string { return filepath.Join(n.befores(),
 // befores is the folder of these. There is one, but for a power cut.
 func (n *node) befores() string { return filepath.Join(n.Dir, "before") }
 
-// keepBefore has the program that runs keep the cluster as it is, for it to go back to.
-func (n *node) keepBefore(ctx context.Context, rec *record) error {
+// prepare moves the pods of a server that goes to another version, and has the program
+// that runs keep the cluster as it is, for it to go back to.
+func (n *node) prepare(ctx context.Context, rec *record) error {
 	if err := system.Systemctl(ctx, "start", n.unit()+".service"); err != nil {
 		return err
 	}
 	if err := n.await(ctx); err != nil {
 		return err
 	}
+	if err := n.moveAway(ctx, *rec); err != nil {
+		return err
+	}
+	return n.keepBefore(ctx, rec)
+}
+
+func (n *node) keepBefore(ctx context.Context, rec *record) error {
 	old := *n
 	old.Program = rec.Program
 	folder := n.before(rec.Cluster.Version)

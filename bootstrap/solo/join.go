@@ -19,14 +19,7 @@ import (
 type Site struct {
 	Members []peers.Member // active hosts of the site, this one among them
 	Removed []string       // hosts that the site had, which the servers take out
-	Peers   Peers          // reaches the others
-}
-
-// Peers asks other hosts of the site.
-type Peers interface {
-	Cluster(ctx context.Context, of peers.Member) (peers.Cluster, error)
-	Join(ctx context.Context, through peers.Member) (peers.Material, error)
-	Leave(ctx context.Context, through peers.Member) error
+	Peers   site.Peers     // reaches the others
 }
 
 // TokenFile is the name of the file in our own folder that has what a host joins with.
@@ -57,17 +50,17 @@ func (n *node) isNoLongerFirst(rec record) bool {
 	return rec.Step == stepInstall && !rec.Worker && rec.Through == "" && n.From == "" && len(n.Hosts().Others()) > 0 && n.Host != n.Hosts().First()
 }
 
-// join finds out how the host becomes part of its site's cluster, or goes to another
-// version with it, and gets what that takes. One that makes the cluster needs nobody.
-func (n *node) join(ctx context.Context, made bool) error {
+// join finds out how the host becomes part of its site's cluster, and gets what that takes.
+// One that makes the cluster needs nobody.
+func (n *node) join(ctx context.Context) error {
 	var through *peers.Member
 	var err error
 	if n.Worker {
-		through, err = n.mayRun(ctx, made)
+		through, err = n.mayRun(ctx, false)
 	} else if through, err = n.Hosts().Origin(ctx, n.log); err == nil && through != nil {
 		err = n.Hosts().MayJoin(ctx, *through, n.Cluster.Version)
 	}
-	if err != nil || made {
+	if err != nil {
 		return err
 	}
 	if through == nil {
@@ -141,8 +134,8 @@ func (n *node) mayRun(ctx context.Context, made bool) (through *peers.Member, er
 		case !known.Gives:
 			missing = append(missing, system.Refuse(m.Name+" runs no cluster that this host could join just now", "it joins by itself once that is ready; look there: holdfast status"))
 		case fleet.VersionOf(known.Version).Compare(fleet.VersionOf(n.Cluster.Version)) < 0:
-			return nil, system.Refuse(fmt.Sprintf("%s runs %s, and this host is to run %s", m.Name, known.Version, n.Cluster.Version),
-				"it follows by itself once the control plane is upgraded; look there: holdfast status")
+			return nil, site.Soon(system.Refuse(fmt.Sprintf("%s runs %s, and this host is to run %s", m.Name, known.Version, n.Cluster.Version),
+				"it follows by itself once the control plane is upgraded; look there: holdfast status"))
 		case through == nil:
 			through = &servers[i]
 		}

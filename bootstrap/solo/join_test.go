@@ -29,6 +29,7 @@ type others struct {
 	joined *int
 	busy   int    // how often they refuse before they give
 	why    string // they let nobody go
+	told   *[]string
 }
 
 func (o others) Cluster(_ context.Context, of peers.Member) (peers.Cluster, error) {
@@ -50,6 +51,20 @@ func (o others) Leave(_ context.Context, through peers.Member) error {
 	return &peers.RefusedError{Peer: through.Name, Reason: o.why}
 }
 
+// Away and Back note what they were told, and let nobody be away if they say why.
+func (o others) Away(_ context.Context, through peers.Member) error {
+	*o.told = append(*o.told, "away")
+	if o.why != "" {
+		return &peers.RefusedError{Peer: through.Name, Reason: o.why}
+	}
+	return nil
+}
+
+func (o others) Back(context.Context, peers.Member) error {
+	*o.told = append(*o.told, "back")
+	return nil
+}
+
 func TestWhatAWorkerMayRun(t *testing.T) {
 	t.Parallel()
 	token := peers.Material{TokenFile: []byte("K10abc::node:secret\n")}
@@ -57,15 +72,13 @@ func TestWhatAWorkerMayRun(t *testing.T) {
 		name   string
 		server peers.Cluster
 		off    bool
-		made   bool
 		given  peers.Material
 		want   string
 		asks   int
 	}{
 		{name: "it joins a cluster of its version", server: peers.Cluster{Gives: true, Version: "v1.36.3+k3s1"}, given: token, asks: 1},
 		{name: "it joins a newer one", server: peers.Cluster{Gives: true, Version: "v1.36.4+k3s1"}, given: token, asks: 1},
-		{name: "it follows an upgrade, and needs no token for it", server: peers.Cluster{Gives: true, Version: "v1.36.3+k3s1"}, made: true},
-		{name: "the server is older", server: peers.Cluster{Gives: true, Version: "v1.35.9+k3s1"}, made: true, want: "runs v1.35.9+k3s1, and this host is to run v1.36.3+k3s1"},
+		{name: "the server is older", server: peers.Cluster{Gives: true, Version: "v1.35.9+k3s1"}, want: "runs v1.35.9+k3s1, and this host is to run v1.36.3+k3s1"},
 		{name: "the server is not ready", server: peers.Cluster{Known: true}, want: "runs no cluster that this host could join just now"},
 		{name: "the server is off", off: true, want: "join through store-042-a: it is off"},
 		{name: "the server gives nothing", server: peers.Cluster{Gives: true, Version: "v1.36.3+k3s1"}, asks: 1, want: "it gave no token"},
@@ -78,17 +91,13 @@ func TestWhatAWorkerMayRun(t *testing.T) {
 				o.known = nil
 			}
 			n := newNode(Config{Wanted: Wanted{Dir: dir, Host: "store-042-b", Worker: true, Site: Site{Members: members, Peers: o}, Cluster: Cluster{Version: "v1.36.3+k3s1"}}})
-			err := n.join(t.Context(), tt.made)
+			err := n.join(t.Context())
 			require.Equal(t, tt.asks, asked)
 			if tt.want != "" {
 				require.ErrorContains(t, err, tt.want)
 				return
 			}
 			require.NoError(t, err)
-			if tt.made {
-				require.NoFileExists(t, filepath.Join(dir, TokenFile))
-				return
-			}
 			info, err := os.Stat(filepath.Join(dir, TokenFile))
 			require.NoError(t, err)
 			require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
@@ -197,7 +206,7 @@ func TestAServerMakesTheClusterOrJoinsIt(t *testing.T) {
 			n, asked := testNode(t), 0
 			n.Host, n.Members, n.Shared, n.Kubelet = tt.host, tt.members, []string{"agent-token"}, filepath.Join(t.TempDir(), "kubelet.kubeconfig")
 			n.Peers = others{known: tt.said, given: tt.given, joined: &asked}
-			err := n.join(t.Context(), false)
+			err := n.join(t.Context())
 			if tt.want != "" {
 				require.ErrorContains(t, err, tt.want)
 				return

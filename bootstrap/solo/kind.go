@@ -69,6 +69,8 @@ type Wanted struct {
 	Cluster Cluster
 	Disable []string // parts that are not wanted
 
+	MaxUnavailable int // workers that may be away at the same time
+
 	Archives string            // folder of the archives of the distribution's own images: its content decides the path
 	Layers   map[string]string // images of the layers, reference → digest
 	Archive  containerd.Archive

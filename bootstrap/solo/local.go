@@ -15,10 +15,12 @@ import (
 type Local struct {
 	Kind
 	Dir string
+
+	workers site.Workers
 }
 
 // Cluster tells what this host knows of the cluster.
-func (l Local) Cluster(ctx context.Context) (peers.Cluster, error) {
+func (l *Local) Cluster(ctx context.Context) (peers.Cluster, error) {
 	known := peers.Cluster{}
 	err := l.asAdmin(func(state State, server *kubeapi.Server) error {
 		known.Known = true
@@ -42,7 +44,7 @@ func (l Local) Cluster(ctx context.Context) (peers.Cluster, error) {
 // Give lets a host join. A node of its name that is not alive is removed first, with
 // what a server was in etcd: a server of k3s knows it by a password which the host has
 // lost, see https://docs.k3s.io/architecture#how-agent-node-registration-works
-func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Material, err error) {
+func (l *Local) Give(ctx context.Context, to peers.Member) (material peers.Material, err error) {
 	err = l.asAdmin(func(state State, server *kubeapi.Server) error {
 		if server == nil {
 			return site.ErrNotReady
@@ -64,7 +66,7 @@ func (l Local) Give(ctx context.Context, to peers.Member) (material peers.Materi
 
 // forget removes a node that is not alive, if there is one. That of a server is there
 // until its member of etcd is removed.
-func (l Local) forget(ctx context.Context, server *kubeapi.Server, program, name string) error {
+func (l *Local) forget(ctx context.Context, server *kubeapi.Server, program, name string) error {
 	var old kubeapi.Node
 	if err := server.Get(ctx, "/api/v1/nodes/"+name, &old); kubeapi.NotFound(err) {
 		return nil
@@ -91,7 +93,7 @@ func isGone(ctx context.Context, server *kubeapi.Server, name string) error {
 
 // asAdmin asks the API of the server in Dir: none where it is not ready. Where there
 // is no node at all, nothing is asked.
-func (l Local) asAdmin(ask func(State, *kubeapi.Server) error) error {
+func (l *Local) asAdmin(ask func(State, *kubeapi.Server) error) error {
 	state, err := Read(l.Kind, l.Dir)
 	if err != nil || !state.Known {
 		return err
@@ -107,20 +109,25 @@ func (l Local) asAdmin(ask func(State, *kubeapi.Server) error) error {
 	return ask(state, server)
 }
 
-// LetGo takes the node of a member whose role has changed out of the cluster, once its
-// pods have moved. Where one of these cannot be done, it goes on as it was.
-func (l Local) LetGo(ctx context.Context, who peers.Member) error {
+// ready does something for another host, where the server in Dir is ready.
+func (l *Local) ready(do func(State, *kubeapi.Server) error) error {
 	done := site.ErrNotReady
 	err := l.asAdmin(func(state State, server *kubeapi.Server) error {
 		if server != nil {
-			done = l.letGo(ctx, server, state.Program, who)
+			done = do(state, server)
 		}
 		return nil
 	})
 	return errors.Join(err, done)
 }
 
-func (l Local) letGo(ctx context.Context, server *kubeapi.Server, program string, who peers.Member) error {
+// LetGo takes the node of a member whose role has changed out of the cluster, once its
+// pods have moved. Where one of these cannot be done, it goes on as it was.
+func (l *Local) LetGo(ctx context.Context, who peers.Member) error {
+	return l.ready(func(state State, server *kubeapi.Server) error { return l.letGo(ctx, server, state.Program, who) })
+}
+
+func (l *Local) letGo(ctx context.Context, server *kubeapi.Server, program string, who peers.Member) error {
 	nodes, err := server.Nodes(ctx)
 	if err != nil {
 		return errors.Join(site.ErrNotReady, err)
@@ -132,23 +139,27 @@ func (l Local) letGo(ctx context.Context, server *kubeapi.Server, program string
 	if err := mayDoWithout(nodes, i); err != nil {
 		return err
 	}
-	if err = l.drain(ctx, program, nodes[i]); err != nil {
-		err = fmt.Errorf("its pods did not move within %s: %w", drainTime, err)
-	} else {
+	kubectl := l.kubectl(program)
+	err = kubectl.Drain(ctx, nodes[i])
+	if err == nil {
 		err = l.remove(ctx, server, program, nodes[i])
 	}
 	if err != nil {
-		_, failed := Output(ctx, l.Kubectl(program, l.Kubeconfig, "uncordon", who.Name))
-		return errors.Join(err, failed)
+		return errors.Join(err, kubectl.Uncordon(ctx, who.Name))
 	}
 	return isGone(ctx, server, who.Name)
 }
 
-// errNoDrain is what a worker is answered that asks for an upgrade.
-var errNoDrain = errors.New("hosts of this distribution do not drain for an upgrade")
+// Away has the cluster do without a worker, if it is its turn: its pods move.
+func (l *Local) Away(ctx context.Context, who peers.Member) error {
+	return l.ready(func(state State, server *kubeapi.Server) error {
+		return l.workers.Leave(ctx, site.Admin{Server: server, Kubectl: l.kubectl(state.Program)}, who, state.Cluster.Version, state.MaxUnavailable)
+	})
+}
 
-// Away refuses.
-func (Local) Away(context.Context, peers.Member) error { return errNoDrain }
-
-// Back refuses.
-func (Local) Back(context.Context, peers.Member) error { return errNoDrain }
+// Back lets pods come to a worker again.
+func (l *Local) Back(ctx context.Context, who peers.Member) error {
+	return l.ready(func(state State, server *kubeapi.Server) error {
+		return l.workers.Back(ctx, site.Admin{Server: server, Kubectl: l.kubectl(state.Program)}, who)
+	})
+}

@@ -15,15 +15,16 @@ import (
 // record is what this package did on the host: the difference between a
 // cluster of ours and one that must not be touched.
 type record struct {
-	Step    step    `json:"step"`
-	Worker  bool    `json:"worker,omitempty"` // not of the control plane
-	Cluster Cluster `json:"cluster"`
-	Program string  `json:"program"`           // that runs it, or will
-	Address string  `json:"address"`           // of the node
-	Through string  `json:"through,omitempty"` // address of the server that it joined by; empty for the one that made the cluster
-	Away    bool    `json:"away,omitempty"`    // the others may know it as away
-	Left    bool    `json:"left,omitempty"`    // its cluster has let it go, and it is taken apart
-	Back    string  `json:"back,omitempty"`    // version that it goes back to, whose data it is to have again
+	Step           step    `json:"step"`
+	Worker         bool    `json:"worker,omitempty"` // not of the control plane
+	Cluster        Cluster `json:"cluster"`
+	Program        string  `json:"program"`                  // that runs it, or will
+	Address        string  `json:"address"`                  // of the node
+	Through        string  `json:"through,omitempty"`        // address of the server that it joined by; empty for the one that made the cluster
+	Away           bool    `json:"away,omitempty"`           // the others may know it as away
+	Left           bool    `json:"left,omitempty"`           // its cluster has let it go, and it is taken apart
+	MaxUnavailable int     `json:"maxUnavailable,omitempty"` // of workers, as of a Wanted
+	Back           string  `json:"back,omitempty"`           // version that it goes back to, whose data it is to have again
 }
 
 type step string
@@ -39,17 +40,18 @@ func (r record) made() bool { return r.Step == stepUpgrade || r.Step == stepRead
 
 // State is what is known of the node in a folder.
 type State struct {
-	Known   bool // there is one, or began to be
-	Ready   bool // it was, and is not changed just now
-	Worker  bool
-	Program string
-	Cluster Cluster
+	Known          bool // there is one, or began to be
+	Ready          bool // it was, and is not changed just now
+	Worker         bool
+	Program        string
+	Cluster        Cluster
+	MaxUnavailable int
 }
 
 // Read returns what is known of the node in a folder.
 func Read(kind Kind, dir string) (State, error) {
 	rec, err := newNode(Config{Kind: kind, Wanted: Wanted{Dir: dir}}).readRecord()
-	return State{Known: rec.Step != "", Ready: rec.Step == stepReady, Worker: rec.Worker, Program: rec.Program, Cluster: rec.Cluster}, err
+	return State{Known: rec.Step != "", Ready: rec.Step == stepReady, Worker: rec.Worker, Program: rec.Program, Cluster: rec.Cluster, MaxUnavailable: rec.MaxUnavailable}, err
 }
 
 func (n *node) recordFile() string { return filepath.Join(n.Dir, "record.json") }

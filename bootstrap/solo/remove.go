@@ -8,16 +8,12 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
 	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
-
-// drainTime is how long the pods of a host that goes have.
-const drainTime = 2 * time.Minute
 
 // letGo carries out what the fleet says of removed hosts: their pods move, then their
 // nodes are gone, and stay away. Each step can be taken again.
@@ -53,19 +49,18 @@ func (n *node) takeOut(ctx context.Context, server *kubeapi.Server, name string)
 		return err
 	}
 	n.log.Info("host is removed from the cluster", "host", name)
-	if err := n.drain(ctx, n.Program, nodes[i]); err != nil { // what has not moved in time is ended with the node
+	if err := n.kubectl(n.Program).Drain(ctx, nodes[i]); err != nil { // what has not moved in time is ended with the node
 		n.log.Warn("not all pods moved in time", "host", name, "error", err)
 	}
 	return n.remove(ctx, server, n.Program, nodes[i])
 }
 
-// drain moves the pods of a node away. Who does not answer cannot move them.
-func (k Kind) drain(ctx context.Context, program string, node kubeapi.Node) error {
-	if ready, _ := node.Ready(); !ready {
-		return nil
+// kubectl is the one of a program.
+func (k Kind) kubectl(program string) site.Kubectl {
+	return func(ctx context.Context, words ...string) error {
+		_, err := Output(ctx, k.Kubectl(program, k.Kubeconfig, words...))
+		return err
 	}
-	_, err := Output(ctx, k.Kubectl(program, k.Kubeconfig, "drain", node.Metadata.Name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+drainTime.String()))
-	return err
 }
 
 // remove deletes a node, and of a server its member of etcd, unless the program does that by itself.

@@ -114,7 +114,7 @@ func TestAServerLetsAHostGo(t *testing.T) {
 				return []string{"sh", "-c", `echo "$1 $2" >>"$0"; [ "$1" != "` + tt.fails + `" ]`, said, words[0], words[1]}
 			}
 			require.NoError(t, n.writeRecord(record{Step: stepReady, Cluster: n.Cluster}))
-			err := Local{Kind: n.Kind, Dir: n.Dir}.LetGo(t.Context(), tt.who)
+			err := (&Local{Kind: n.Kind, Dir: n.Dir}).LetGo(t.Context(), tt.who)
 			if tt.want == "" {
 				require.NoError(t, err)
 			} else {

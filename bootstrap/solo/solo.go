@@ -52,7 +52,7 @@ func (n *node) ensure(ctx context.Context) error {
 			return err
 		}
 	}
-	if n.From == "" && rec.Step == stepReady && rec.Cluster == n.Cluster && !rec.Away && n.upToDate() && n.healthy(ctx) == nil {
+	if n.From == "" && rec.Step == stepReady && rec.Cluster == n.Cluster && rec.MaxUnavailable == n.MaxUnavailable && !rec.Away && n.upToDate() && n.healthy(ctx) == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -182,8 +182,8 @@ func (n *node) configuration(address string) error {
 	return nil
 }
 
-// begin records what is about to be done, once its images are there, and keeps the
-// datastore of a cluster that gets another version. It may have to wait for other hosts.
+// begin records what is about to be done, once its images are there, and the cluster is
+// prepared for another version. It may have to wait for other hosts.
 func (n *node) begin(ctx context.Context, rec record, address string) (record, error) {
 	var err error
 	if rec, err = n.takePart(ctx, rec, address); err != nil {
@@ -200,11 +200,11 @@ func (n *node) begin(ctx context.Context, rec record, address string) (record, e
 	case rec.Step == stepInstall:
 		n.log.Info("an installation was cut off; going on with it")
 	case !n.Worker && rec.Step == stepReady && rec.Cluster.Version != n.Cluster.Version:
-		if err := n.keepBefore(ctx, &rec); err != nil {
-			return rec, fmt.Errorf("keep the cluster as it is before an upgrade to %s: %w", n.Cluster.Version, err)
+		if err := n.prepare(ctx, &rec); err != nil {
+			return rec, fmt.Errorf("before an upgrade to %s: %w", n.Cluster.Version, err)
 		}
 	}
-	rec.Cluster, rec.Program, rec.Through = n.Cluster, n.Program, n.through
+	rec.Cluster, rec.Program, rec.Through, rec.MaxUnavailable = n.Cluster, n.Program, n.through, n.MaxUnavailable
 	return rec, n.writeRecord(rec)
 }
 
@@ -219,8 +219,11 @@ func (n *node) takePart(ctx context.Context, rec record, address string) (record
 		return rec, err
 	case rec.made() && rec.Cluster == n.Cluster:
 		return rec, nil
+	case rec.made():
+		err := n.follow(ctx, &rec)
+		return rec, err
 	}
-	if err := n.join(ctx, rec.made()); err != nil {
+	if err := n.join(ctx); err != nil {
 		return rec, err
 	}
 	if rec.Step == stepInstall && !n.Worker && (rec.Through == "") != (n.through == "") {

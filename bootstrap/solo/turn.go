@@ -2,6 +2,7 @@ package solo
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,10 +14,12 @@ import (
 const quorumTime = 20 * time.Second
 
 // leave has the site do without this server while its program starts again, once that
-// is its turn and the rest of the control plane is whole. Where no server answers there
+// is its turn and the rest of the control plane is whole. Workers do without the only one
+// while it goes to another version. Where no server answers there
 // is no cluster that could do without it, or with it as it is.
 func (n *node) leave(ctx context.Context, rec *record) error {
-	if len(n.Hosts().Servers()) == 0 || rec.Cluster == n.Cluster && n.upToDate() {
+	alone := len(n.Hosts().Servers()) == 0
+	if len(n.Hosts().Others()) == 0 || rec.Cluster == n.Cluster && (alone || n.upToDate()) {
 		return nil
 	}
 	server := n.someServer(ctx)
@@ -27,8 +30,7 @@ func (n *node) leave(ctx context.Context, rec *record) error {
 	if err := n.whole(ctx, server); err != nil {
 		return err
 	}
-	rec.Away = true
-	if err := n.writeRecord(*rec); err != nil {
+	if err := n.isAway(rec); err != nil {
 		return err
 	}
 	return site.Enter(ctx, server, n.Host, n.Cluster.Version, 1)
@@ -79,8 +81,33 @@ func (n *node) whole(ctx context.Context, server *kubeapi.Server) error {
 	return nil
 }
 
-// back tells the others that this server is there again.
-func (n *node) back(ctx context.Context, rec *record) error {
+// follow has the cluster do without this worker while it goes to the version that all
+// servers run. The servers wait for who is away, so that is not before.
+func (n *node) follow(ctx context.Context, rec *record) error {
+	if _, err := n.mayRun(ctx, true); err != nil {
+		_ = n.back(ctx, rec) // a server that is not there is told at the next try
+		return err
+	}
+	if err := n.isAway(rec); err != nil {
+		return err
+	}
+	if err := n.Hosts().Tell(ctx, n.Peers.Away); err != nil {
+		return site.Wait("upgrade from %s to %s waits: %w", rec.Cluster.Version, n.Cluster.Version, err)
+	}
+	return nil
+}
+
+// isAway notes that the others may know this host as away, before they are told.
+func (n *node) isAway(rec *record) error {
+	if rec.Away {
+		return nil
+	}
+	rec.Away = true
+	return n.writeRecord(*rec)
+}
+
+// moveAway moves the pods of this server.
+func (n *node) moveAway(ctx context.Context, rec record) error {
 	if !rec.Away {
 		return nil
 	}
@@ -89,6 +116,29 @@ func (n *node) back(ctx context.Context, rec *record) error {
 		return err
 	}
 	defer server.Close()
+	return site.Admin{Server: server, Kubectl: n.kubectl(rec.Program)}.MakeRoom(ctx, n.Host)
+}
+
+// back tells the others that this host is there again, and lets pods come to it.
+func (n *node) back(ctx context.Context, rec *record) error {
+	if !rec.Away {
+		return nil
+	}
+	if err := n.tellBack(ctx); err != nil {
+		return fmt.Errorf("tell the cluster that this host is there: %w", err)
+	}
 	rec.Away = false
-	return site.Back(ctx, server, n.Host)
+	return n.writeRecord(*rec)
+}
+
+func (n *node) tellBack(ctx context.Context) error {
+	if n.Worker {
+		return n.Hosts().Tell(ctx, n.Peers.Back)
+	}
+	server, err := kubeapi.Open(n.Kubeconfig, n.Cluster.APIPort)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	return site.Admin{Server: server, Kubectl: n.kubectl(n.Program)}.Back(ctx, n.Host)
 }

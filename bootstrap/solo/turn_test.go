@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -54,4 +55,55 @@ func TestAServerWithoutItsAPIAsksAnother(t *testing.T) {
 
 	n.Kubeconfig += "-lost"
 	require.NoError(t, n.leave(t.Context(), &rec), "the program writes it again when it starts")
+}
+
+// TestAWorkerFollowsItsServers to another version once all of them run it, and is not away
+// before: they would wait for it.
+func TestAWorkerFollowsItsServers(t *testing.T) {
+	t.Parallel()
+	const older, newer = "v1.36.3+k3s1", "v1.37.1+k3s1"
+	for _, tt := range []struct {
+		name    string
+		servers string // version
+		off     bool
+		away    bool // as it was cut off, or its pods did not move
+		why     string
+		told    []string
+		isAway  bool
+		want    string
+	}{
+		{name: "its pods move", servers: newer, told: []string{"away"}, isAway: true},
+		{name: "it was cut off", servers: newer, away: true, told: []string{"away"}, isAway: true},
+		{name: "it is another's turn", servers: newer, why: "d away or not Ready, and maxUnavailable is 1", told: []string{"away"}, isAway: true, want: "upgrade from v1.36.3+k3s1 to v1.37.1+k3s1 waits"},
+		{name: "a server goes first", servers: older, want: "this host is to run v1.37.1+k3s1"},
+		{name: "also where the fleet said yet another version meanwhile", servers: older, away: true, told: []string{"back"}, want: "this host is to run v1.37.1+k3s1"},
+		{name: "a server is off", off: true, want: "it is off"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var told []string
+			o := others{told: &told, why: tt.why}
+			if !tt.off {
+				o.known = map[string]peers.Cluster{"store-042-a": {Known: true, Gives: true, Version: tt.servers}}
+			}
+			n := testNode(t)
+			n.Host, n.Worker, n.Members, n.Peers, n.Cluster.Version = "store-042-b", true, members, o, newer
+			rec := record{Step: stepReady, Worker: true, Away: tt.away, Cluster: Cluster{Version: older}}
+			err := n.follow(t.Context(), &rec)
+			require.Equal(t, tt.told, told)
+			require.Equal(t, tt.isAway, rec.Away)
+			if rec.Away != tt.away {
+				written, err := n.readRecord()
+				require.NoError(t, err)
+				require.Equal(t, rec, written, "or the others would not be told that it is back")
+			}
+			if tt.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tt.want)
+			var often interface{ Poll() time.Duration }
+			require.ErrorAs(t, err, &often, "others end this, so it is asked often")
+		})
+	}
 }

@@ -1,0 +1,103 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+)
+
+// roomTime is how long the pods of a host have to move, and how long budgets for
+// disruptions may hold them there.
+const roomTime = 2 * time.Minute
+
+// Kubectl runs a command of the cluster's kubectl, as an administrator.
+type Kubectl func(ctx context.Context, words ...string) error
+
+// Drain moves a node's pods, and lets none come to it. Where not all have moved in time,
+// the error says what held them. Who does not answer cannot move them.
+func (kubectl Kubectl) Drain(ctx context.Context, node kubeapi.Node) error {
+	if ready, _ := node.Ready(); !ready {
+		return nil
+	}
+	err := kubectl(ctx, "drain", node.Metadata.Name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+roomTime.String())
+	if err != nil {
+		return fmt.Errorf("its pods did not move within %s: %w", roomTime, err)
+	}
+	return nil
+}
+
+// Uncordon lets pods come to a node again.
+func (kubectl Kubectl) Uncordon(ctx context.Context, name string) error {
+	return kubectl(ctx, "uncordon", name)
+}
+
+// Admin is an administrator of a cluster.
+type Admin struct {
+	*kubeapi.Server
+	Kubectl
+}
+
+// MakeRoom moves the pods of a host that is away, unless there is no other that could
+// take them. Where they do not move in time, the host is not away any more.
+func (a Admin) MakeRoom(ctx context.Context, name string) error {
+	nodes, err := a.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	elsewhere := slices.ContainsFunc(nodes, func(o kubeapi.Node) bool {
+		ready, _ := o.Ready()
+		return ready && o.Metadata.Name != name && !o.Spec.Unschedulable
+	})
+	i := indexOf(nodes, name)
+	if i < 0 || !elsewhere {
+		return nil
+	}
+	if err := a.Drain(ctx, nodes[i]); err != nil {
+		return errors.Join(err, a.Back(ctx, name))
+	}
+	return nil
+}
+
+// Back notes that a host is not away any more, and lets pods come to it again, unless
+// somebody had cordoned it before.
+func (a Admin) Back(ctx context.Context, name string) error {
+	return a.back(ctx, func(away string) bool { return away == name })
+}
+
+// AllBack does so for all that a backup says are away: that was when it was taken.
+func (a Admin) AllBack(ctx context.Context) error {
+	return a.back(ctx, func(string) bool { return true })
+}
+
+func (a Admin) back(ctx context.Context, is func(away string) bool) error {
+	r, _, err := readRegister(ctx, a.Server)
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(r.Data, func(away, _ string) bool { return !is(away) })
+	if len(r.Data) == 0 {
+		return nil
+	}
+	nodes, err := a.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	for name, version := range r.Data {
+		if indexOf(nodes, name) < 0 || strings.HasSuffix(version, cordoned) {
+			continue
+		}
+		if err := a.Uncordon(ctx, name); err != nil {
+			return err
+		}
+	}
+	return change(ctx, a.Server, nodes, func(away map[string]string) error {
+		maps.DeleteFunc(away, func(name, _ string) bool { return is(name) })
+		return nil
+	})
+}

@@ -1,0 +1,96 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi/kubeapitest"
+	"github.com/holdfast-fleet/holdfast/fleet"
+	"github.com/holdfast-fleet/holdfast/peers"
+)
+
+// kubectlOf notes what it is told, and fails to drain the node of that name.
+func kubectlOf(told *[]string, stays string) Kubectl {
+	return func(_ context.Context, words ...string) error {
+		*told = append(*told, strings.Join(words[:2], " "))
+		if words[0] == "drain" && words[1] == stays {
+			return errors.New("cannot evict pod as it would violate the pod's disruption budget")
+		}
+		return nil
+	}
+}
+
+// TestPodsOfAHostThatIsAwayMove, unless nobody could take them. Where they do not, the
+// host is not away any more.
+func TestPodsOfAHostThatIsAwayMove(t *testing.T) {
+	t.Parallel()
+	a, b := kubeapitest.Nodes{}.And("a", "v1.36.3", true, true), kubeapitest.Nodes{}.And("b", "v1.35.4", false, true)
+	down, cordoned := kubeapitest.Nodes{}.And("b", "v1.35.4", false, false), append(kubeapitest.Nodes{}, b...)
+	cordoned[0].Spec.Unschedulable = true
+	for _, tt := range []struct {
+		name  string
+		nodes kubeapitest.Nodes
+		stays string
+		told  []string
+	}{
+		{name: "they move", nodes: append(a, b...), told: []string{"drain b"}},
+		{name: "it is alone", nodes: b},
+		{name: "it answers nobody", nodes: append(a, down...)},
+		{name: "somebody had cordoned it", nodes: append(a, cordoned...), told: []string{"drain b"}},
+		{name: "they do not move", nodes: append(a, b...), stays: "b", told: []string{"drain b", "uncordon b"}},
+		{name: "nor do those of one that was cordoned", nodes: append(a, cordoned...), stays: "b", told: []string{"drain b"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var told []string
+			api := &fakeAPI{nodes: tt.nodes}
+			admin := Admin{api.serve(t), kubectlOf(&told, tt.stays)}
+			require.NoError(t, Enter(t.Context(), admin.Server, "b", "v1.36.3", 1))
+			err := admin.MakeRoom(t.Context(), "b")
+			require.Equal(t, tt.told, told)
+			if tt.stays != "" {
+				require.ErrorContains(t, err, "its pods did not move within 2m0s: cannot evict pod")
+				require.Empty(t, api.register.Data, "others may go meanwhile")
+				return
+			}
+			require.NoError(t, err)
+			require.Contains(t, api.register.Data, "b")
+		})
+	}
+}
+
+// TestNobodyIsAwayFromAClusterThatWasRestored: who was when the backup was taken never says
+// that it is back.
+func TestNobodyIsAwayFromAClusterThatWasRestored(t *testing.T) {
+	t.Parallel()
+	var told []string
+	api := &fakeAPI{nodes: kubeapitest.Nodes{}.And("a", "v1.36.3", true, true).And("b", "v1.36.3", false, true), version: 1}
+	admin := Admin{api.serve(t), kubectlOf(&told, "")}
+	require.NoError(t, admin.AllBack(t.Context()))
+	require.Equal(t, 1, api.version, "nothing is written where nobody is")
+
+	api.register.Data = map[string]string{"a": "v1.36.3", "b": "v1.36.3" + cordoned, "gone": "v1.36.3"}
+	require.NoError(t, admin.AllBack(t.Context()))
+	require.Equal(t, []string{"uncordon a"}, told)
+	require.Empty(t, api.register.Data)
+}
+
+// TestAWorkerWhosePodsStayIsLeftAloneForAWhile: each try costs what moves.
+func TestAWorkerWhosePodsStayIsLeftAloneForAWhile(t *testing.T) {
+	t.Parallel()
+	var told []string
+	var workers Workers
+	api := &fakeAPI{nodes: kubeapitest.Nodes{}.And("a", "v1.36.3", true, true).And("b", "v1.35.4", false, true).And("c", "v1.35.4", false, true)}
+	admin := Admin{api.serve(t), kubectlOf(&told, "b")}
+	b, c := peers.Member{Name: "b", Role: fleet.Worker}, peers.Member{Name: "c", Role: fleet.Worker}
+	require.ErrorContains(t, workers.Leave(t.Context(), admin, b, "v1.36.3", 0), "disruption budget")
+	require.ErrorContains(t, workers.Leave(t.Context(), admin, b, "v1.36.3", 0), "pods of b did not move, which is tried again 5m0s later")
+	require.NoError(t, workers.Leave(t.Context(), admin, c, "v1.36.3", 0), "the next may go")
+	require.NoError(t, workers.Back(t.Context(), admin, c))
+	require.Equal(t, []string{"drain b", "uncordon b", "drain c", "uncordon c"}, told)
+	require.ErrorIs(t, workers.Leave(t.Context(), admin, peers.Member{Name: "a", Role: fleet.ControlPlane}, "v1.36.3", 0), errNoWorker)
+}
