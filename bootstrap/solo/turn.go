@@ -15,8 +15,8 @@ const quorumTime = 20 * time.Second
 
 // leave has the site do without this server while its program starts again, once that
 // is its turn and the rest of the control plane is whole. Workers do without the only one
-// while it goes to another version. Where no server answers there
-// is no cluster that could do without it, or with it as it is.
+// while it goes to another version. Where no server answers there is no cluster that could
+// do without it, or with it as it is.
 func (n *node) leave(ctx context.Context, rec *record) error {
 	alone := len(n.Hosts().Servers()) == 0
 	if len(n.Hosts().Others()) == 0 || rec.Cluster == n.Cluster && (alone || n.upToDate()) {

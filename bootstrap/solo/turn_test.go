@@ -1,7 +1,10 @@
 package solo
 
 import (
+	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -106,4 +109,64 @@ func TestAWorkerFollowsItsServers(t *testing.T) {
 			require.ErrorAs(t, err, &often, "others end this, so it is asked often")
 		})
 	}
+}
+
+// TestPodsMoveBeforeAHostStartsAgain: those of a worker, which asks for it, and of the only
+// server. They come again once it is there, and nobody is away from a cluster that was restored.
+func TestPodsMoveBeforeAHostStartsAgain(t *testing.T) {
+	t.Parallel()
+	nodes, mux, away := kubeapitest.Nodes{}.And("store-042-a", "v1.36.3+k3s1", true, true).And("store-042-b", "v1.36.3+k3s1", false, true).And("store-099-a", "v1.36.3+k3s1", false, false), http.NewServeMux(), ""
+	nodes.Handle(mux)
+	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("DELETE /api/v1/nodes/store-099-a", func(http.ResponseWriter, *http.Request) { nodes = nodes[:2] })
+	mux.HandleFunc("GET /api/v1/namespaces/kube-system/configmaps/holdfast-upgrade", func(w http.ResponseWriter, r *http.Request) {
+		if away == "" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = io.WriteString(w, away)
+	})
+	write := func(_ http.ResponseWriter, r *http.Request) {
+		data, _ := io.ReadAll(r.Body)
+		away = string(data)
+	}
+	mux.HandleFunc("POST /api/v1/namespaces/kube-system/configmaps", write)
+	mux.HandleFunc("PUT /api/v1/namespaces/kube-system/configmaps/holdfast-upgrade", write)
+
+	n, said := testNode(t), filepath.Join(t.TempDir(), "said")
+	n.Kubeconfig, n.Cluster.APIPort = kubeapitest.ServeAt(t, "127.0.0.1", mux)
+	n.Host, n.Members, n.Peers = "store-042-a", members, others{}
+	n.Kubectl = func(_, _ string, words ...string) []string {
+		return []string{"sh", "-c", `echo "$1 $2" >>"$0"`, said, words[0], words[1]}
+	}
+	did := func(want string) {
+		t.Helper()
+		data, err := os.ReadFile(said)
+		require.NoError(t, err)
+		require.Equal(t, want+"\n", string(data))
+		require.NoError(t, os.Remove(said))
+	}
+	rec := record{Step: stepReady, Cluster: n.Cluster, MaxUnavailable: 2}
+	require.NoError(t, n.writeRecord(rec))
+	l := &Local{Kind: n.Kind, Dir: n.Dir}
+	require.NoError(t, l.Away(t.Context(), members[1]))
+	did("drain store-042-b")
+	require.Contains(t, away, `"store-042-b":"v1.36.3+k3s1"`)
+
+	n.Cluster.Version = "v1.37.1+k3s1"
+	require.ErrorContains(t, n.leave(t.Context(), &rec), "store-042-b is being upgraded just now")
+	require.NoError(t, l.Back(t.Context(), members[1]))
+	did("uncordon store-042-b")
+	require.NoError(t, n.leave(t.Context(), &rec))
+	require.NoError(t, n.moveAway(t.Context(), rec))
+	did("drain store-042-a")
+	require.NoError(t, n.back(t.Context(), &rec))
+	did("uncordon store-042-a")
+	require.False(t, rec.Away)
+
+	away = `{"data": {"store-042-b": "v1.36.3+k3s1", "store-099-a": "v1.36.3+k3s1"}}`
+	require.NoError(t, n.dropStrangers(t.Context()))
+	did("uncordon store-042-b")
+	require.NotContains(t, away, "store")
+	require.Len(t, nodes, 2)
 }
