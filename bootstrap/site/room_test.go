@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -79,7 +80,7 @@ func TestNobodyIsAwayFromAClusterThatWasRestored(t *testing.T) {
 	require.Empty(t, api.register.Data)
 }
 
-// TestAWorkerWhosePodsStayIsLeftAloneForAWhile: each try costs what moves.
+// TestAWorkerWhosePodsStayIsLeftAloneForAWhile: each try costs those that move.
 func TestAWorkerWhosePodsStayIsLeftAloneForAWhile(t *testing.T) {
 	t.Parallel()
 	var told []string
@@ -88,9 +89,19 @@ func TestAWorkerWhosePodsStayIsLeftAloneForAWhile(t *testing.T) {
 	admin := Admin{api.serve(t), kubectlOf(&told, "b")}
 	b, c := peers.Member{Name: "b", Role: fleet.Worker}, peers.Member{Name: "c", Role: fleet.Worker}
 	require.ErrorContains(t, workers.Leave(t.Context(), admin, b, "v1.36.3", 0), "disruption budget")
-	require.ErrorContains(t, workers.Leave(t.Context(), admin, b, "v1.36.3", 0), "pods of b did not move, which is tried again 5m0s later")
+	require.ErrorContains(t, workers.Leave(t.Context(), admin, b, "v1.36.3", 0), "disruption budget; tried again at ")
 	require.NoError(t, workers.Leave(t.Context(), admin, c, "v1.36.3", 0), "the next may go")
 	require.NoError(t, workers.Back(t.Context(), admin, c))
 	require.Equal(t, []string{"drain b", "uncordon b", "drain c", "uncordon c"}, told)
 	require.ErrorIs(t, workers.Leave(t.Context(), admin, peers.Member{Name: "a", Role: fleet.ControlPlane}, "v1.36.3", 0), errNoWorker)
+}
+
+func TestHowLongAHostIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	stuck := &Stuck{at, "its pods did not move"}
+	require.EqualError(t, stuck.Wait(at.Add(time.Minute)), "its pods did not move; tried again at 2026-11-28T12:05:00Z")
+	require.NoError(t, stuck.Wait(at.Add(5*time.Minute)))
+	require.NoError(t, stuck.Wait(at.Add(-time.Hour)), "the clock was wrong")
+	require.NoError(t, (*Stuck)(nil).Wait(at))
 }

@@ -10,14 +10,28 @@ import (
 	"github.com/holdfast-fleet/holdfast/peers"
 )
 
-// stuckTime is how long a worker is left alone whose pods did not move.
+// stuckTime is how long a host is left alone whose pods did not move.
 const stuckTime = 5 * time.Minute
+
+// Stuck says when a host's pods did not move, and what held them.
+type Stuck struct {
+	At  time.Time `json:"at"`
+	Why string    `json:"why"`
+}
+
+// Wait says so until they are to move once more: each try costs those that can.
+func (s *Stuck) Wait(now time.Time) error {
+	if s == nil || now.Before(s.At) || now.Sub(s.At) >= stuckTime {
+		return nil
+	}
+	return Wait("%s; tried again at %s", s.Why, s.At.Add(stuckTime).UTC().Format(time.RFC3339))
+}
 
 // Workers lets those of a site be away from its cluster, for who asks is a worker, and may
 // not do it itself. Each server of the control plane has its own.
 type Workers struct {
 	mu    sync.Mutex
-	stuck map[string]time.Time // whose pods did not move
+	stuck map[string]*Stuck
 }
 
 // Leave has the cluster of a version do without a worker, if it is its turn: its pods move.
@@ -26,10 +40,10 @@ func (w *Workers) Leave(ctx context.Context, admin Admin, who peers.Member, vers
 		return errNoWorker
 	}
 	w.mu.Lock()
-	since, stuck := w.stuck[who.Name]
+	stuck := w.stuck[who.Name]
 	w.mu.Unlock()
-	if stuck && time.Since(since) < stuckTime {
-		return Wait("pods of %s did not move, which is tried again %s later", who.Name, stuckTime)
+	if err := stuck.Wait(time.Now()); err != nil {
+		return err
 	}
 	if err := Enter(ctx, admin.Server, who.Name, version, max(1, limit)); err != nil {
 		return err
@@ -39,9 +53,9 @@ func (w *Workers) Leave(ctx context.Context, admin Admin, who peers.Member, vers
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.stuck == nil {
-			w.stuck = map[string]time.Time{}
+			w.stuck = map[string]*Stuck{}
 		}
-		w.stuck[who.Name] = time.Now()
+		w.stuck[who.Name] = &Stuck{time.Now(), err.Error()}
 	}
 	return err
 }

@@ -27,7 +27,7 @@ func (n *node) prepare(ctx context.Context, rec *record) error {
 	if err := n.await(ctx); err != nil {
 		return err
 	}
-	if err := n.moveAway(ctx, *rec); err != nil {
+	if err := n.moveAway(ctx, rec); err != nil {
 		return err
 	}
 	return n.keepBefore(ctx, rec)

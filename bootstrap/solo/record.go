@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/fleet"
@@ -15,16 +16,17 @@ import (
 // record is what this package did on the host: the difference between a
 // cluster of ours and one that must not be touched.
 type record struct {
-	Step           step    `json:"step"`
-	Worker         bool    `json:"worker,omitempty"` // not of the control plane
-	Cluster        Cluster `json:"cluster"`
-	Program        string  `json:"program"`                  // that runs it, or will
-	Address        string  `json:"address"`                  // of the node
-	Through        string  `json:"through,omitempty"`        // address of the server that it joined by; empty for the one that made the cluster
-	Away           bool    `json:"away,omitempty"`           // the others may know it as away
-	Left           bool    `json:"left,omitempty"`           // its cluster has let it go, and it is taken apart
-	MaxUnavailable int     `json:"maxUnavailable,omitempty"` // of workers, as of a Wanted
-	Back           string  `json:"back,omitempty"`           // version that it goes back to, whose data it is to have again
+	Step           step        `json:"step"`
+	Worker         bool        `json:"worker,omitempty"` // not of the control plane
+	Cluster        Cluster     `json:"cluster"`
+	Program        string      `json:"program"`                  // that runs it, or will
+	Address        string      `json:"address"`                  // of the node
+	Through        string      `json:"through,omitempty"`        // address of the server that it joined by; empty for the one that made the cluster
+	Away           bool        `json:"away,omitempty"`           // the others may know it as away
+	Left           bool        `json:"left,omitempty"`           // its cluster has let it go, and it is taken apart
+	MaxUnavailable int         `json:"maxUnavailable,omitempty"` // of workers, as of a Wanted
+	Back           string      `json:"back,omitempty"`           // version that it goes back to, whose data it is to have again
+	Stuck          *site.Stuck `json:"stuck,omitempty"`          // its pods did not move, before an upgrade
 }
 
 type step string

@@ -95,7 +95,7 @@ func (n *node) bring(ctx context.Context, rec record, address string) error {
 	if err != nil {
 		return err
 	}
-	rec.Step, rec.Back = stepReady, ""
+	rec.Step, rec.Back, rec.Stuck = stepReady, "", nil
 	if err := errors.Join(n.writeRecord(rec), n.dropArchives()); err != nil {
 		return err
 	}

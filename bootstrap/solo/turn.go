@@ -2,6 +2,7 @@ package solo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -21,6 +22,9 @@ func (n *node) leave(ctx context.Context, rec *record) error {
 	alone := len(n.Hosts().Servers()) == 0
 	if len(n.Hosts().Others()) == 0 || rec.Cluster == n.Cluster && (alone || n.upToDate()) {
 		return nil
+	}
+	if err := rec.Stuck.Wait(time.Now()); err != nil {
+		return err
 	}
 	server := n.someServer(ctx)
 	if server == nil {
@@ -107,7 +111,7 @@ func (n *node) isAway(rec *record) error {
 }
 
 // moveAway moves the pods of this server.
-func (n *node) moveAway(ctx context.Context, rec record) error {
+func (n *node) moveAway(ctx context.Context, rec *record) error {
 	if !rec.Away {
 		return nil
 	}
@@ -116,7 +120,12 @@ func (n *node) moveAway(ctx context.Context, rec record) error {
 		return err
 	}
 	defer server.Close()
-	return site.Admin{Server: server, Kubectl: n.kubectl(rec.Program)}.MakeRoom(ctx, n.Host)
+	err = site.Admin{Server: server, Kubectl: n.kubectl(rec.Program)}.MakeRoom(ctx, n.Host)
+	if err != nil {
+		rec.Stuck = &site.Stuck{At: time.Now(), Why: err.Error()}
+		return errors.Join(err, n.writeRecord(*rec))
+	}
+	return nil
 }
 
 // back tells the others that this host is there again, and lets pods come to it.

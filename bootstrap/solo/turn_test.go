@@ -136,8 +136,9 @@ func TestPodsMoveBeforeAHostStartsAgain(t *testing.T) {
 	n, said := testNode(t), filepath.Join(t.TempDir(), "said")
 	n.Kubeconfig, n.Cluster.APIPort = kubeapitest.ServeAt(t, "127.0.0.1", mux)
 	n.Host, n.Members, n.Peers = "store-042-a", members, others{}
+	stays := filepath.Join(t.TempDir(), "stays")
 	n.Kubectl = func(_, _ string, words ...string) []string {
-		return []string{"sh", "-c", `echo "$1 $2" >>"$0"`, said, words[0], words[1]}
+		return []string{"sh", "-c", `echo "$1 $2" >>"$0"; [ "$1" != drain ] || ! [ -e "$3" ]`, said, words[0], words[1], stays}
 	}
 	did := func(want string) {
 		t.Helper()
@@ -158,7 +159,16 @@ func TestPodsMoveBeforeAHostStartsAgain(t *testing.T) {
 	require.NoError(t, l.Back(t.Context(), members[1]))
 	did("uncordon store-042-b")
 	require.NoError(t, n.leave(t.Context(), &rec))
-	require.NoError(t, n.moveAway(t.Context(), rec))
+	require.NoError(t, os.WriteFile(stays, nil, 0o600))
+	require.ErrorContains(t, n.moveAway(t.Context(), &rec), "its pods did not move within 2m0s")
+	did("drain store-042-a\nuncordon store-042-a")
+	rec, err := n.readRecord()
+	require.NoError(t, err)
+	require.ErrorContains(t, n.leave(t.Context(), &rec), "its pods did not move within 2m0s", "each try costs those that do")
+	rec.Stuck.At = time.Now().Add(-time.Hour)
+	require.NoError(t, os.Remove(stays))
+	require.NoError(t, n.leave(t.Context(), &rec))
+	require.NoError(t, n.moveAway(t.Context(), &rec))
 	did("drain store-042-a")
 	require.NoError(t, n.back(t.Context(), &rec))
 	did("uncordon store-042-a")
