@@ -133,7 +133,7 @@ func (n *node) mayRun(ctx context.Context, made bool) (through *peers.Member, er
 			missing = append(missing, fmt.Errorf("join through %s: %w", m.Name, known.Err))
 		case !known.Gives:
 			missing = append(missing, system.Refuse(m.Name+" runs no cluster that this host could join just now", "it joins by itself once that is ready; look there: holdfast status"))
-		case fleet.VersionOf(known.Version).Compare(fleet.VersionOf(n.Cluster.Version)) < 0:
+		case made && known.Version != n.Cluster.Version, fleet.VersionOf(known.Version).Compare(fleet.VersionOf(n.Cluster.Version)) < 0:
 			return nil, site.Soon(system.Refuse(fmt.Sprintf("%s runs %s, and this host is to run %s", m.Name, known.Version, n.Cluster.Version),
 				"it follows by itself once the control plane is upgraded; look there: holdfast status"))
 		case through == nil:

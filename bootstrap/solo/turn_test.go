@@ -79,6 +79,7 @@ func TestAWorkerFollowsItsServers(t *testing.T) {
 		{name: "it was cut off", servers: newer, away: true, told: []string{"away"}, isAway: true},
 		{name: "it is another's turn", servers: newer, why: "d away or not Ready, and maxUnavailable is 1", told: []string{"away"}, isAway: true, want: "upgrade from v1.36.3+k3s1 to v1.37.1+k3s1 waits"},
 		{name: "a server goes first", servers: older, want: "this host is to run v1.37.1+k3s1"},
+		{name: "also where Kubernetes stays", servers: "v1.37.1+k3s2", want: "runs v1.37.1+k3s2, and this host is to run v1.37.1+k3s1"},
 		{name: "also where the fleet said yet another version meanwhile", servers: older, away: true, told: []string{"back"}, want: "this host is to run v1.37.1+k3s1"},
 		{name: "a server is off", off: true, want: "it is off"},
 	} {
