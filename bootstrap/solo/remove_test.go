@@ -1,6 +1,8 @@
 package solo
 
 import (
+	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -90,4 +92,34 @@ esac
 	have, err := os.ReadFile(left)
 	require.NoError(t, err)
 	require.Equal(t, "10.0.0.44\n", string(have))
+}
+
+// TestAServerThatWaitsLetsRemovedHostsGo, for it may wait for one that does not come back.
+func TestAServerThatWaitsLetsRemovedHostsGo(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		worker bool
+		err    error
+		lets   bool
+	}{
+		{name: "it is what it should be", lets: true},
+		{name: "it waits", err: site.Wait("store-042-b is being upgraded just now"), lets: true},
+		{name: "it failed", err: errors.New("no space left on device")},
+		{name: "it is a worker", worker: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			nodes, mux, gone := kubeapitest.Nodes{}.And("store-042-a", "v1.36.3+k3s1", true, true).And("store-042-b", "v1.36.3+k3s1", false, false), http.NewServeMux(), []string(nil)
+			nodes.Handle(mux)
+			mux.HandleFunc("DELETE /api/v1/nodes/{name}", func(_ http.ResponseWriter, r *http.Request) { gone = append(gone, r.PathValue("name")) })
+			mux.HandleFunc("GET /apis/admissionregistration.k8s.io/v1/", http.NotFound)
+			mux.HandleFunc("PATCH /apis/admissionregistration.k8s.io/v1/", func(http.ResponseWriter, *http.Request) {})
+			n := testNode(t)
+			n.Kubeconfig, n.Cluster.APIPort = kubeapitest.ServeAt(t, "127.0.0.1", mux)
+			n.Host, n.Worker, n.Members, n.Removed, n.Peers = "store-042-a", tt.worker, members[:1], []string{"store-042-b"}, others{}
+			require.ErrorIs(t, n.tend(t.Context(), tt.err), tt.err)
+			require.Equal(t, tt.lets, len(gone) == 1)
+		})
+	}
 }

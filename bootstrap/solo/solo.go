@@ -13,6 +13,7 @@ import (
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
@@ -25,10 +26,16 @@ const patience = 10 * time.Minute
 // removed hosts go.
 func Ensure(ctx context.Context, cfg Config) error {
 	n := newNode(cfg)
-	if err := n.ensure(ctx); err != nil || n.Worker {
+	return n.tend(ctx, n.ensure(ctx))
+}
+
+// tend lets removed hosts go once this one is what it should be. A server that waits for
+// its turn does, too: it may wait for one of them.
+func (n *node) tend(ctx context.Context, err error) error {
+	if n.Worker || err != nil && !errors.As(err, &site.WaitError{}) {
 		return err
 	}
-	return n.letGo(ctx)
+	return errors.Join(err, n.letGo(ctx))
 }
 
 func (n *node) ensure(ctx context.Context) error {
