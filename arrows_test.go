@@ -2,7 +2,9 @@ package holdfast_test
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -107,18 +109,26 @@ func TestArrowsPointOneWay(t *testing.T) {
 }
 
 type pkg struct {
-	ImportPath string
-	Imports    []string
+	ImportPath, Dir  string
+	GoFiles, Imports []string
 }
 
+// list asks go for the packages. What that reads, Go's cache of test results does not know
+// of, as it does of what the test reads.
 func list(t *testing.T) []pkg {
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,Imports", "./...").Output()
 	require.NoError(t, err)
 	var pkgs []pkg
 	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
 		var p pkg
 		require.NoError(t, dec.Decode(&p))
 		pkgs = append(pkgs, p)
+		_, err := os.ReadDir(p.Dir)
+		require.NoError(t, err)
+		for _, file := range p.GoFiles {
+			_, err := os.Stat(filepath.Join(p.Dir, file))
+			require.NoError(t, err)
+		}
 	}
 	require.NotEmpty(t, pkgs)
 	return pkgs

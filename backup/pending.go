@@ -57,6 +57,12 @@ func Ordered(dataDir string) (*Pending, error) {
 	return &p, nil
 }
 
+// IsOrdered tells whether there is one.
+func IsOrdered(dataDir string) (bool, error) {
+	p, err := Ordered(dataDir)
+	return p != nil, err
+}
+
 // damagedError reports an order that cannot be read.
 type damagedError struct{ err error }
 

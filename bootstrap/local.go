@@ -5,7 +5,6 @@ import (
 	"errors"
 	"path/filepath"
 
-	"github.com/holdfast-fleet/holdfast/backup"
 	"github.com/holdfast-fleet/holdfast/bootstrap/k0s"
 	"github.com/holdfast-fleet/holdfast/bootstrap/k3s"
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeadm"
@@ -16,10 +15,10 @@ import (
 )
 
 // Local answers the other hosts of the site for the distribution that runs in the
-// agent's data folder.
-func Local(dataDir string) peers.Local {
+// agent's data folder. ordered tells whether its cluster is to be made of a backup.
+func Local(dataDir string, ordered func() (bool, error)) peers.Local {
 	return &local{
-		dataDir: dataDir,
+		ordered: ordered,
 		kubeadm: &kubeadm.Local{Dir: filepath.Join(dataDir, fleet.Kubeadm)},
 		others:  []peers.Local{soloLocal(k3s.K3s, dataDir, fleet.K3s), soloLocal(k3s.RKE2, dataDir, fleet.RKE2), soloLocal(k0s.Program{}, dataDir, fleet.K0s)},
 	}
@@ -32,7 +31,7 @@ func soloLocal(program soloProgram, dataDir, name string) *solo.Local {
 
 // local hands questions to the distribution that knows of a cluster.
 type local struct {
-	dataDir string
+	ordered func() (bool, error)
 	kubeadm peers.Local
 	others  []peers.Local
 }
@@ -50,14 +49,14 @@ func (l *local) which(ctx context.Context) peers.Local {
 // knows of that from when it is ordered, and nobody joins before it is done: until then it
 // may be made anew.
 func (l *local) Cluster(ctx context.Context) (peers.Cluster, error) {
-	if ordered, err := backup.Ordered(l.dataDir); err != nil || ordered != nil {
+	if ordered, err := l.ordered(); err != nil || ordered {
 		return peers.Cluster{Known: true}, err
 	}
 	return l.which(ctx).Cluster(ctx)
 }
 
 func (l *local) Give(ctx context.Context, to peers.Member) (peers.Material, error) {
-	if ordered, err := backup.Ordered(l.dataDir); err != nil || ordered != nil {
+	if ordered, err := l.ordered(); err != nil || ordered {
 		return nil, errors.Join(site.ErrNotReady, err)
 	}
 	return l.which(ctx).Give(ctx, to)

@@ -19,7 +19,7 @@ import (
 func TestAHostThatIsToBeRestoredKeepsOthersFromMakingACluster(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	local := bootstrap.Local(dir)
+	local := bootstrap.Local(dir, func() (bool, error) { return backup.IsOrdered(dir) })
 	known, err := local.Cluster(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, peers.Cluster{}, known)
