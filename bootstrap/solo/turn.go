@@ -34,7 +34,7 @@ func (n *node) leave(ctx context.Context, rec *record) error {
 	if err := n.whole(ctx, server); err != nil {
 		return err
 	}
-	if err := n.isAway(rec); err != nil {
+	if err := n.noteAway(rec); err != nil {
 		return err
 	}
 	return site.Enter(ctx, server, n.Host, n.Cluster.Version, 1)
@@ -92,7 +92,7 @@ func (n *node) follow(ctx context.Context, rec *record) error {
 		_ = n.back(ctx, rec) // a server that is not there is told at the next try
 		return err
 	}
-	if err := n.isAway(rec); err != nil {
+	if err := n.noteAway(rec); err != nil {
 		return err
 	}
 	if err := n.Hosts().Tell(ctx, n.Peers.Away); err != nil {
@@ -101,8 +101,8 @@ func (n *node) follow(ctx context.Context, rec *record) error {
 	return nil
 }
 
-// isAway notes that the others may know this host as away, before they are told.
-func (n *node) isAway(rec *record) error {
+// noteAway notes that the others may know this host as away, before they are told.
+func (n *node) noteAway(rec *record) error {
 	if rec.Away {
 		return nil
 	}

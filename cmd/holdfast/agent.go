@@ -159,8 +159,8 @@ func runAgent(ctx context.Context, stdout, stderr io.Writer, opts agentOptions) 
 	}
 	serveMetrics(ctx, opts.dataDir, opts.metrics, log)
 	log.Info("agent started", "version", version, "key", id.Fingerprint(), "data", opts.dataDir)
-	restored := func() (bool, error) { return backup.IsOrdered(opts.dataDir) }
-	server := &peers.Server{Key: id.PrivateKey(), Local: bootstrap.Local(opts.dataDir, restored), Log: log}
+	ordered := func() (bool, error) { return backup.IsOrdered(opts.dataDir) }
+	server := &peers.Server{Key: id.PrivateKey(), Local: bootstrap.Local(opts.dataDir, ordered), Log: log}
 	defer server.Close()
 	r := reconciler.Reconciler{
 		Dir: opts.dataDir, Identity: id.PublicKey(), Fingerprint: id.Fingerprint(), Version: version,
