@@ -40,7 +40,7 @@ type Peers interface {
 	Join(ctx context.Context, through peers.Member) (peers.Material, error)
 	Away(ctx context.Context, through peers.Member) error
 	Back(ctx context.Context, through peers.Member) error
-	Leave(ctx context.Context, through peers.Member) error
+	Leave(ctx context.Context, through peers.Member, back string) error
 }
 
 // self is the member that the request is for.

@@ -166,22 +166,23 @@ func TestWhichUpgradesHostsTake(t *testing.T) {
 	back := []string{"v1.35.4", "v1.36.1", "v1.35.4+k3s1"}
 	for _, tt := range []struct {
 		name, kind, was, is string
-		hosts               int
 		allow               []string
 		want                string
 	}{
-		{"the next minor version is taken", fleet.Kubeadm, "v1.35.4", "v1.36.3", 3, nil, ""},
-		{"none is left out", fleet.Kubeadm, "v1.35.4", "v1.37.0", 1, back, "one minor version at a time: from v1.35.4 to v1.36 first"},
-		{"the way back takes leave", fleet.Kubeadm, "v1.36.3", "v1.35.4", 1, nil, "does not go back from v1.36.3 to v1.35.4"},
-		{"one host goes back with it", fleet.Kubeadm, "v1.36.3", "v1.35.4", 1, back, ""},
-		{"several have no way back", fleet.Kubeadm, "v1.36.3", "v1.35.4", 3, back, "on a site of one host alone, and the site has 3"},
-		{"several go back to a patch", fleet.Kubeadm, "v1.36.3", "v1.36.1", 3, back, ""},
-		{"leave is for one version", fleet.Kubeadm, "v1.36.3", "v1.35.5", 1, back, "does not go back"},
-		{"k3s has no way back", fleet.K3s, "v1.36.3+k3s1", "v1.35.4+k3s1", 1, back, "does not go back"},
+		{"the next minor version is taken", fleet.Kubeadm, "v1.35.4", "v1.36.3", nil, ""},
+		{"none is left out", fleet.Kubeadm, "v1.35.4", "v1.37.0", back, "one minor version at a time: from v1.35.4 to v1.36 first"},
+		{"the way back takes leave", fleet.Kubeadm, "v1.36.3", "v1.35.4", nil, "does not go back from v1.36.3 to v1.35.4"},
+		{"hosts go back with it", fleet.Kubeadm, "v1.36.3", "v1.35.4", back, ""},
+		{"a patch takes leave, too", fleet.Kubeadm, "v1.36.3", "v1.36.1", nil, "an older patch of Kubernetes"},
+		{"and goes back with it", fleet.Kubeadm, "v1.36.3", "v1.36.1", back, ""},
+		{"leave is for one version", fleet.Kubeadm, "v1.36.3", "v1.35.5", back, "does not go back"},
+		{"k3s takes leave", fleet.K3s, "v1.36.3+k3s1", "v1.35.4+k3s1", nil, "does not go back"},
+		{"and goes back with it", fleet.K3s, "v1.36.3+k3s1", "v1.35.4+k3s1", back, ""},
+		{"a patch takes none", fleet.K3s, "v1.36.3+k3s1", "v1.36.2+k3s1", nil, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			err := bootstrap.CheckUpgrade(fleet.Distribution{Type: tt.kind, Version: tt.was}, fleet.Distribution{Type: tt.kind, Version: tt.is}, tt.hosts, tt.allow)
+			err := bootstrap.CheckUpgrade(fleet.Distribution{Type: tt.kind, Version: tt.was}, fleet.Distribution{Type: tt.kind, Version: tt.is}, tt.allow)
 			if tt.want == "" {
 				require.NoError(t, err)
 			} else {

@@ -66,6 +66,6 @@ func (l *local) Away(ctx context.Context, who peers.Member) error { return l.whi
 
 func (l *local) Back(ctx context.Context, who peers.Member) error { return l.which(ctx).Back(ctx, who) }
 
-func (l *local) LetGo(ctx context.Context, who peers.Member) error {
-	return l.which(ctx).LetGo(ctx, who)
+func (l *local) LetGo(ctx context.Context, who peers.Member, back string) error {
+	return l.which(ctx).LetGo(ctx, who, back)
 }

@@ -37,19 +37,15 @@ func (u *unknownVersion) Hint() string {
 	return "choose a version of " + strings.Join(u.known, " or ") + ", or update agents to a release of Holdfast that knows this one"
 }
 
-// CheckUpgrade tells whether so many hosts take a cluster from one distribution to
-// another, where commits allow them to go back to versions. The error has a hint.
-func CheckUpgrade(was, is fleet.Distribution, hosts int, allow []string) error {
+// CheckUpgrade tells whether hosts take a cluster from one distribution to another, where
+// commits allow them to go back to versions. The error has a hint.
+func CheckUpgrade(was, is fleet.Distribution, allow []string) error {
 	a, b := fleet.VersionOf(was.Version), fleet.VersionOf(is.Version)
 	patch := a[0] == b[0] && a[1] == b[1]
 	switch {
 	case was.Type != is.Type || is.Type == fleet.Embedded:
 		return nil
-	case is.Type == fleet.Kubeadm && b.Compare(a) < 0 && slices.Contains(allow, is.Version):
-		if !patch && hosts > 1 {
-			return &tooMany{fmt.Sprintf("Kubernetes goes back from %s to %s on a site of one host alone, and the site has %d", was.Version, is.Version, hosts),
-				"set the version back; or take the site apart, and make it anew with the older version"}
-		}
+	case b.Compare(a) < 0 && slices.Contains(allow, is.Version):
 		return nil
 	case is.Type != fleet.Kubeadm && patch:
 		return nil

@@ -34,10 +34,10 @@ func TestEachDriver(t *testing.T) {
 	for _, k := range []kit{kubeadmKit, k3sKit, rke2Kit, k0sKit} {
 		for _, file := range stories {
 			k, base := k, filepath.Base(file)
-			if base == "downgrade.txt" {
+			if strings.HasPrefix(base, "downgrade") {
 				k.versions = []string{previous + strings.TrimPrefix(k.versions[0], version), k.versions[0]}
 			}
-			if k.vars["AGENT"] == "" && (strings.HasPrefix(base, "joins") || strings.HasPrefix(base, "servers") || base == "roles.txt" || base == "downgrade.txt") {
+			if k.vars["AGENT"] == "" && (strings.HasPrefix(base, "joins") || strings.HasPrefix(base, "servers") || strings.HasPrefix(base, "downgrade") || base == "roles.txt") {
 				continue // of kubeadm they are scenarios of their own
 			}
 			t.Run(k.name+"/"+strings.TrimSuffix(base, ".txt"), func(t *testing.T) {

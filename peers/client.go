@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -60,9 +61,14 @@ func (c *Client) Back(ctx context.Context, through Member) error {
 	return c.tell(ctx, through, "/v1/back")
 }
 
-// Leave has a member take this host's node, whose role has changed, out of the cluster.
-func (c *Client) Leave(ctx context.Context, through Member) error {
-	return c.tell(ctx, through, "/v1/leave")
+// Leave has a member take this host's node out of the cluster: its role has changed, or
+// it goes back to a version.
+func (c *Client) Leave(ctx context.Context, through Member, back string) error {
+	path := "/v1/leave"
+	if back != "" {
+		path += "?back=" + url.QueryEscape(back)
+	}
+	return c.tell(ctx, through, path)
 }
 
 func (c *Client) tell(ctx context.Context, m Member, path string) error {

@@ -27,9 +27,9 @@ func (n *nothing) Give(context.Context, Member) (Material, error) {
 	return Material{}, nil
 }
 
-func (n *nothing) Away(context.Context, Member) error  { n.moved++; return nil }
-func (n *nothing) Back(context.Context, Member) error  { n.moved++; return nil }
-func (n *nothing) LetGo(context.Context, Member) error { n.moved++; return nil }
+func (n *nothing) Away(context.Context, Member) error          { n.moved++; return nil }
+func (n *nothing) Back(context.Context, Member) error          { n.moved++; return nil }
+func (n *nothing) LetGo(context.Context, Member, string) error { n.moved++; return nil }
 
 // FuzzRequest is what a member's machine may send once its key is known: nothing is
 // given, and no node moved, for anything but the one request for it.

@@ -50,6 +50,9 @@ type Cluster struct {
 	Gives   bool   `json:"gives"`             // it is of the control plane and can let others join
 	Version string `json:"version,omitempty"` // of one that gives: of Kubernetes
 	Nodes   []Node `json:"nodes,omitempty"`   // of one that gives
+
+	Kept    []string `json:"kept,omitempty"`    // versions of whose cluster it has the data of before an upgrade
+	Returns string   `json:"returns,omitempty"` // version that the cluster goes back to with these, once the other servers have left it
 }
 
 // Node is a node of the cluster, and where its pods are.
@@ -71,8 +74,9 @@ type Local interface {
 	// Away has the cluster do without the member, a worker, until it is back.
 	Away(ctx context.Context, who Member) error
 	Back(ctx context.Context, who Member) error
-	// LetGo takes the member's node, whose role has changed, out of the cluster.
-	LetGo(ctx context.Context, who Member) error
+	// LetGo takes the member's node out of the cluster, for it to join anew: its role has
+	// changed, or it goes back to a version.
+	LetGo(ctx context.Context, who Member, back string) error
 }
 
 // RefusedError is a peer's answer that it does not give what it was asked for.

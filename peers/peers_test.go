@@ -74,13 +74,17 @@ func (c *cluster) Back(_ context.Context, who peers.Member) error {
 	return nil
 }
 
-func (c *cluster) LetGo(_ context.Context, who peers.Member) error {
+func (c *cluster) LetGo(_ context.Context, who peers.Member, back string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.full {
 		return errors.New("etcd would have no quorum")
 	}
-	c.moved = append(c.moved, who.Name+" left")
+	left := who.Name + " left"
+	if back != "" {
+		left += " for " + back
+	}
+	c.moved = append(c.moved, left)
 	return nil
 }
 
@@ -164,11 +168,12 @@ func TestAHostIsLetGoByItsOwnNameAlone(t *testing.T) {
 	t.Parallel()
 	b := newMachine(t, "b", fleet.Worker)
 	l := newLAN(t, b, newMachine(t, "c", fleet.Worker))
-	require.NoError(t, l.from(t, b).Leave(t.Context(), l.a.Member))
-	require.Equal(t, []string{"b left"}, l.local.moved)
-	require.Contains(t, l.log.text(), `msg="peer was let go, to join anew in its new role" peer=b`)
+	require.NoError(t, l.from(t, b).Leave(t.Context(), l.a.Member, ""))
+	require.NoError(t, l.from(t, b).Leave(t.Context(), l.a.Member, "v1.35.9+k3s1"))
+	require.Equal(t, []string{"b left", "b left for v1.35.9+k3s1"}, l.local.moved)
+	require.Contains(t, l.log.text(), `msg="peer was let go, to join anew" peer=b role=worker back=v1.35.9+k3s1`)
 	l.local.full = true
-	require.EqualError(t, l.from(t, b).Leave(t.Context(), l.a.Member), "a: etcd would have no quorum")
+	require.EqualError(t, l.from(t, b).Leave(t.Context(), l.a.Member, ""), "a: etcd would have no quorum")
 }
 
 func TestAReasonIsPassedOn(t *testing.T) {
@@ -204,7 +209,7 @@ func TestWhoIsRefused(t *testing.T) {
 			require.ErrorContains(t, err, "tls: bad certificate")
 			_, err = l.from(t, asks).Join(t.Context(), l.a.Member)
 			require.ErrorContains(t, err, "tls: bad certificate")
-			require.ErrorContains(t, l.from(t, asks).Leave(t.Context(), l.a.Member), "tls: bad certificate")
+			require.ErrorContains(t, l.from(t, asks).Leave(t.Context(), l.a.Member, ""), "tls: bad certificate")
 			require.Len(t, l.local.joined(), before)
 			require.Contains(t, l.log.text(), "no active host of this site has its key")
 		})

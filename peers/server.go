@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -155,20 +156,21 @@ func (s *Server) member(r *http.Request) (Member, bool) {
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/cluster", s.answer(func(ctx context.Context, _ Member) (any, error) { return s.Local.Cluster(ctx) }))
-	mux.HandleFunc("POST /v1/join", s.answer(func(ctx context.Context, m Member) (any, error) {
+	mux.HandleFunc("GET /v1/cluster", s.answer(func(ctx context.Context, _ Member, _ url.Values) (any, error) { return s.Local.Cluster(ctx) }))
+	mux.HandleFunc("POST /v1/join", s.answer(func(ctx context.Context, m Member, _ url.Values) (any, error) {
 		material, err := s.Local.Give(ctx, m)
 		if err == nil {
 			s.Log.Info("peer was given what joining takes", "to", m.Name, "role", string(m.Role), "files", strings.Join(slices.Sorted(maps.Keys(material)), " "))
 		}
 		return material, err
 	}))
-	mux.HandleFunc("POST /v1/away", s.answer(func(ctx context.Context, m Member) (any, error) { return nil, s.Local.Away(ctx, m) }))
-	mux.HandleFunc("POST /v1/back", s.answer(func(ctx context.Context, m Member) (any, error) { return nil, s.Local.Back(ctx, m) }))
-	mux.HandleFunc("POST /v1/leave", s.answer(func(ctx context.Context, m Member) (any, error) {
-		err := s.Local.LetGo(ctx, m)
+	mux.HandleFunc("POST /v1/away", s.answer(func(ctx context.Context, m Member, _ url.Values) (any, error) { return nil, s.Local.Away(ctx, m) }))
+	mux.HandleFunc("POST /v1/back", s.answer(func(ctx context.Context, m Member, _ url.Values) (any, error) { return nil, s.Local.Back(ctx, m) }))
+	mux.HandleFunc("POST /v1/leave", s.answer(func(ctx context.Context, m Member, words url.Values) (any, error) {
+		back := words.Get("back")
+		err := s.Local.LetGo(ctx, m, back)
 		if err == nil {
-			s.Log.Info("peer was let go, to join anew in its new role", "peer", m.Name, "role", string(m.Role))
+			s.Log.Info("peer was let go, to join anew", "peer", m.Name, "role", string(m.Role), "back", back)
 		}
 		return nil, err
 	}))
@@ -176,7 +178,7 @@ func (s *Server) handler() http.Handler {
 }
 
 // answer lets members ask, and nobody else.
-func (s *Server) answer(ask func(context.Context, Member) (any, error)) http.HandlerFunc {
+func (s *Server) answer(ask func(context.Context, Member, url.Values) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		m, ok := s.member(r)
 		if !ok {
@@ -185,7 +187,7 @@ func (s *Server) answer(ask func(context.Context, Member) (any, error)) http.Han
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), answerTime)
 		defer cancel()
-		got, err := ask(ctx, m)
+		got, err := ask(ctx, m, r.URL.Query())
 		if err != nil {
 			s.Log.Debug("peer not answered", "peer", m.Name, "asked", r.URL.Path, "error", err)
 			http.Error(w, err.Error(), http.StatusConflict)

@@ -99,7 +99,7 @@ func (p *pair) refusedUpgrade(r *render.Renderer, is fleet.Distribution, o Optio
 	if err != nil {
 		return nil, err
 	}
-	if err := o.CheckUpgrade(was, is, len(p.new.Active()), o.Allow.Downgrade); err != nil {
+	if err := o.CheckUpgrade(was, is, o.Allow.Downgrade); err != nil {
 		return &fleet.Problem{Rule: fleet.RuleDistributionVersion, Msg: err.Error(), Tip: hintOf(err)}, nil
 	}
 	return nil, nil
@@ -135,6 +135,9 @@ func (p *pair) outage(was, is fleet.Distribution, sameContent bool) string {
 	was.MaxUnavailable = is.MaxUnavailable
 	if sameContent && reflect.DeepEqual(was, is) {
 		return settingsCost(before, after)
+	}
+	if a, b := fleet.VersionOf(was.Version), fleet.VersionOf(is.Version); b[0] < a[0] || b[0] == a[0] && b[1] < a[1] {
+		return "the cluster is made of its data of before the upgrade: what was written to it since is gone; of several hosts, all but one leave it, and join anew"
 	}
 	return outageOf(p.new, is)
 }

@@ -26,8 +26,8 @@ type Options struct {
 	CheckHosts func(d fleet.Distribution, hosts int) error
 	// CheckBackup tells whether a cluster of it can be backed up; nil: it can.
 	CheckBackup func(d fleet.Distribution) error
-	// CheckUpgrade tells whether so many hosts go from one to another, where commits allow them to go back to versions; nil: they do.
-	CheckUpgrade func(was, is fleet.Distribution, hosts int, allow []string) error
+	// CheckUpgrade tells whether hosts go from one to another, where commits allow them to go back to versions; nil: they do.
+	CheckUpgrade func(was, is fleet.Distribution, allow []string) error
 	Allow        fleet.Permits // what the commits from base to head allow
 }
 

@@ -72,4 +72,4 @@ func (s oneVersion) Cluster(context.Context, peers.Member) (peers.Cluster, error
 func (oneVersion) Join(context.Context, peers.Member) (peers.Material, error) { return nil, nil }
 func (oneVersion) Away(context.Context, peers.Member) error                   { return nil }
 func (oneVersion) Back(context.Context, peers.Member) error                   { return nil }
-func (oneVersion) Leave(context.Context, peers.Member) error                  { return nil }
+func (oneVersion) Leave(context.Context, peers.Member, string) error          { return nil }

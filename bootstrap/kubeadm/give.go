@@ -41,7 +41,7 @@ func (l *Local) Cluster(ctx context.Context) (peers.Cluster, error) {
 	if err != nil || n == nil {
 		return peers.Cluster{}, err
 	}
-	known := peers.Cluster{Known: true}
+	known := peers.Cluster{Known: true, Kept: n.kept(), Returns: rec.Returns}
 	if rec.Step != stepReady || rec.Worker || n.healthy(ctx) != nil {
 		return known, nil
 	}

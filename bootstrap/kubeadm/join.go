@@ -117,6 +117,14 @@ func (n *node) joinControlPlane(ctx context.Context, address string, through pee
 	if err := n.kubeadm(ctx, "admin", "init", "phase", "kubeconfig", "admin", "--config="+config); err != nil {
 		return err
 	}
+	server, err := n.serverOf(through)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	if err := n.sayVersion(ctx, server, address); err != nil {
+		return err
+	}
 	if config, err = n.keep("join.yaml", n.joinConfig(thisMachine(), address, Kubeconfig)); err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func Ensure(ctx context.Context, cfg Config) error {
 			return fmt.Errorf("an upgrade was cut off: %w", err)
 		}
 	}
-	if err := n.mayChange(rec); err != nil {
+	if err := errors.Join(n.mayChange(rec), n.staysWith(&rec)); err != nil {
 		return err
 	}
 	if n.From != "" {

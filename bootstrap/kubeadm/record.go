@@ -27,6 +27,7 @@ type record struct {
 	Upgrade  *upgrade  `json:"upgrade,omitempty"`  // begun
 	Away     bool      `json:"away,omitempty"`     // the cluster was told that the host is, for an upgrade
 	Failed   *failure  `json:"failed,omitempty"`   // an upgrade
+	Returns  string    `json:"returns,omitempty"`  // version that the cluster goes back to, with what is kept here, once the other servers have left it
 	Left     bool      `json:"left,omitempty"`     // its cluster has let the host go, which takes itself apart
 }
 
@@ -41,10 +42,15 @@ func (r record) version() string {
 	return r.Upgrade.To
 }
 
+// goesBack tells whether the cluster goes back to a version, or is back there.
+func (r record) goesBack(version string) bool {
+	return version != "" && (version == r.Returns || r.Upgrade == nil && version == r.Cluster.Version)
+}
+
 // done is the record of a host that is all that n is.
 func (n *node) done(rec record) record {
 	rec.Cluster, rec.Bin, rec.Pause, rec.MaxUnavailable = n.Cluster, n.Bin, n.Pause, n.MaxUnavailable
-	rec.Upgrade, rec.Failed = nil, nil
+	rec.Upgrade, rec.Failed, rec.Returns = nil, nil, ""
 	return rec
 }
 

@@ -22,7 +22,7 @@ func ChangeRole(ctx context.Context, cfg Config) error {
 		return err
 	}
 	n := newNode(cfg)
-	err = n.site().LeaveFor(ctx, n.Cluster.Version, func(m peers.Member) error { return n.Peers.Leave(ctx, m) })
+	err = n.site().LeaveFor(ctx, n.Cluster.Version, func(m peers.Member) error { return n.Peers.Leave(ctx, m, "") })
 	if err != nil {
 		return err
 	}
@@ -30,22 +30,24 @@ func ChangeRole(ctx context.Context, cfg Config) error {
 	return n.depart(ctx, rec)
 }
 
-// LetGo takes the node of a member whose role has changed out of the cluster: its pods
-// move, then etcd goes on without it, then it is gone. Where one of these cannot be
-// done, it goes on as it was.
-func (l *Local) LetGo(ctx context.Context, who peers.Member) error {
-	return l.asAdmin(ctx, func(n *node, _ record, server *kubeapi.Server) error {
+// LetGo takes the node of a member out of the cluster whose role has changed, or which goes
+// back to a version: its pods move, then etcd goes on without it, then it is gone. Where one
+// of these cannot be done, it goes on as it was; but budgets do not keep a cluster from
+// going back, which ends all its pods in the end.
+func (l *Local) LetGo(ctx context.Context, who peers.Member, back string) error {
+	return l.asAdmin(ctx, func(n *node, rec record, server *kubeapi.Server) error {
 		nodes, err := server.Nodes(ctx)
 		if err != nil {
 			return err
 		}
-		i, err := site.MayBeLetGo(nodes, who)
+		goesBack := rec.goesBack(back)
+		i, err := site.MayBeLetGo(nodes, who, goesBack)
 		if err != nil {
 			return err
 		}
 		kubectl := site.Kubectl(n.kubectl)
 		if i >= 0 {
-			if err := kubectl.Drain(ctx, nodes[i]); err != nil {
+			if err := kubectl.Drain(ctx, nodes[i]); err != nil && !goesBack {
 				return errors.Join(err, kubectl.Uncordon(ctx, who.Name))
 			}
 		}

@@ -18,7 +18,7 @@ type cluster struct {
 	asked *[]string
 }
 
-func (c cluster) Leave(_ context.Context, through peers.Member) error {
+func (c cluster) Leave(_ context.Context, through peers.Member, _ string) error {
 	*c.asked = append(*c.asked, through.Name)
 	return &peers.RefusedError{Peer: through.Name, Reason: c.why}
 }

@@ -11,10 +11,7 @@ import (
 // mayUpgrade refuses what Kubernetes does not support, and for a while what was tried
 // in vain. The host goes on as it is then.
 func (n *node) mayUpgrade(rec record, now time.Time) error {
-	switch err := fleet.CheckUpgrade(rec.version(), n.Cluster.Version); {
-	case err != nil && minorOf(n.Cluster.Version) < minorOf(rec.version()):
-		return n.mayRestore(rec)
-	case err != nil && (!n.Downgrade || older(rec.version(), n.Cluster.Version)):
+	if err := fleet.CheckUpgrade(rec.version(), n.Cluster.Version); err != nil && (!n.Downgrade || older(rec.version(), n.Cluster.Version)) {
 		return err
 	}
 	if f := rec.Failed; !n.Anew && f.of(n) && now.Before(f.again()) && !now.Before(f.At) {

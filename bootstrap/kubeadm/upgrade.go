@@ -55,14 +55,14 @@ func (n *node) upgrade(ctx context.Context, rec record) error {
 		return n.finishRestore(ctx, rec)
 	}
 	old := n.as(rec)
+	if minorOf(n.Cluster.Version) < minorOf(rec.version()) {
+		return n.goBackTo(ctx, rec, old)
+	}
 	if err := old.keepUp(ctx, &rec); err != nil { // which imports the new images, too
 		return fmt.Errorf("before an upgrade to %s: %w", n.Cluster.Version, err)
 	}
 	if err := n.mayUpgrade(rec, time.Now()); err != nil {
 		return err
-	}
-	if minorOf(n.Cluster.Version) < minorOf(rec.version()) {
-		return n.restore(ctx, rec)
 	}
 	if err := n.leave(ctx, &rec); err != nil {
 		return site.Wait("upgrade from %s to %s waits: %w", rec.version(), n.Cluster.Version, err)
@@ -162,16 +162,40 @@ func (n *node) upgradeWords(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	defer server.Close()
+	says, err := saysVersion(ctx, server, n.Cluster.Version)
+	if says {
+		return []string{"upgrade", "node"}, nil
+	}
+	return []string{"upgrade", "apply", "--yes"}, err
+}
+
+// saysVersion tells whether what kubeadm keeps in the cluster says that it is of a version.
+func saysVersion(ctx context.Context, server *kubeapi.Server, version string) (bool, error) {
 	var known struct{ Data map[string]string }
 	if err := server.Get(ctx, "/api/v1/namespaces/kube-system/configmaps/kubeadm-config", &known); err != nil {
-		return nil, err
+		return false, err
 	}
 	for line := range strings.Lines(known.Data["ClusterConfiguration"]) {
-		if strings.TrimSpace(line) == "kubernetesVersion: "+n.Cluster.Version {
-			return []string{"upgrade", "node"}, nil
+		if strings.TrimSpace(line) == "kubernetesVersion: "+version {
+			return true, nil
 		}
 	}
-	return []string{"upgrade", "apply", "--yes"}, nil
+	return false, nil
+}
+
+// sayVersion has what kubeadm keeps in the cluster say the version of this host, where it
+// does not: the first host that is upgraded has it say the next one, and hosts that join
+// would make their control plane of that.
+func (n *node) sayVersion(ctx context.Context, server *kubeapi.Server, address string) error {
+	says, err := saysVersion(ctx, server, n.Cluster.Version)
+	if err != nil || says {
+		return err
+	}
+	config, err := n.writeConfig(address)
+	if err != nil {
+		return err
+	}
+	return n.kubeadm(ctx, "config", "init", "phase", "upload-config", "kubeadm", "--config="+config, "--kubeconfig="+Kubeconfig)
 }
 
 // gaveUp notes that an upgrade was undone, and takes the host's turn back if the host

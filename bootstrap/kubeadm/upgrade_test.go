@@ -2,13 +2,18 @@ package kubeadm
 
 import (
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi/kubeapitest"
+	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
 
@@ -55,16 +60,79 @@ func TestWhoMayGoBack(t *testing.T) {
 	t.Parallel()
 	rec := record{Step: stepReady, Cluster: Cluster{Version: "v1.37.0"}}
 	n := testNode(t)
+	require.ErrorContains(t, n.mayGoBack(rec), "does not go back from v1.37.0 to v1.36.3")
 	n.Downgrade = true
-	require.ErrorContains(t, n.mayUpgrade(rec, time.Now()), "no snapshot of it is left that was taken with v1.36.3")
+	require.NoError(t, n.mayGoBack(rec))
+	require.False(t, n.hasKept("v1.36.3"))
 	require.NoError(t, os.WriteFile(n.snapshotBefore("v1.36.3"), nil, 0o600))
-	require.NoError(t, n.mayUpgrade(rec, time.Now()))
-	n.Members = []peers.Member{{Name: n.Host}, {Name: "store-042-b"}}
-	require.ErrorContains(t, n.mayUpgrade(rec, time.Now()), "this site has several hosts")
+	require.NoError(t, os.WriteFile(n.snapshotBefore("v1.35.4"), nil, 0o600))
+	require.Equal(t, []string{"v1.35.4", "v1.36.3"}, n.kept())
+	require.True(t, n.hasKept("v1.36.3"))
 	require.NoError(t, n.mayUpgrade(record{Step: stepReady, Cluster: Cluster{Version: "v1.36.9"}}, time.Now()), "patches read each other's data")
 
 	cut := record{Step: stepReady, Cluster: Cluster{Version: "v1.37.0"}, Upgrade: &upgrade{"v1.37.0", "v1.35.4", stepRestore}}
 	require.ErrorContains(t, n.finishRestore(t.Context(), cut), "going back to v1.35.4 when that was cut off, and the fleet says v1.36.3")
+}
+
+// TestAServerTellsWhatItCanGoBackTo: the others find out by that which of them the cluster goes back with.
+func TestAServerTellsWhatItCanGoBackTo(t *testing.T) {
+	t.Parallel()
+	n := testNode(t)
+	require.NoError(t, n.writeRecord(record{Step: stepReady, Cluster: Cluster{Version: "v1.37.0"}, Returns: "v1.36.3"}))
+	require.NoError(t, os.WriteFile(n.snapshotBefore("v1.36.3"), nil, 0o600))
+	known, err := (&Local{Dir: n.Dir}).Cluster(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"v1.36.3"}, known.Kept)
+	require.Equal(t, "v1.36.3", known.Returns)
+}
+
+// TestWhomAServerLetsGoBack: who goes back as the cluster does, or is back already.
+func TestWhomAServerLetsGoBack(t *testing.T) {
+	t.Parallel()
+	rec := record{Step: stepReady, Cluster: Cluster{Version: "v1.37.0"}, Returns: "v1.36.3"}
+	for version, lets := range map[string]bool{"": false, "v1.35.4": false, "v1.36.3": true, "v1.37.0": true} {
+		require.Equal(t, lets, rec.goesBack(version), version)
+	}
+	rec.Upgrade = &upgrade{"v1.37.0", "v1.38.1", stepKubelet}
+	require.False(t, rec.goesBack("v1.37.0"), "it is being upgraded from that")
+}
+
+// TestAClusterStaysWhereItIs where the fleet does not say any more that it goes back.
+func TestAClusterStaysWhereItIs(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		allowed bool
+		version string
+		want    string
+	}{
+		{"it goes back", true, "v1.36.3", "v1.36.3"},
+		{"to nothing else", true, "v1.35.4", ""},
+		{"it stays", false, "v1.37.0", ""},
+		{"no commit allows it any more", false, "v1.36.3", ""},
+	} {
+		n := testNode(t)
+		n.Downgrade, n.Cluster.Version = tt.allowed, tt.version
+		rec := record{Step: stepReady, Cluster: Cluster{Version: "v1.37.0"}, Returns: "v1.36.3"}
+		require.NoError(t, n.writeRecord(rec))
+		require.NoError(t, n.staysWith(&rec))
+		kept, err := n.readRecord()
+		require.NoError(t, err)
+		require.Equal(t, tt.want, rec.Returns, tt.name)
+		require.Equal(t, rec, kept, tt.name)
+	}
+}
+
+// TestNobodyLeavesForDamagedData: what it goes back to is read whole before the others are told that it does.
+func TestNobodyLeavesForDamagedData(t *testing.T) {
+	t.Parallel()
+	n := testNode(t)
+	n.Downgrade, n.Members = true, []peers.Member{{Name: n.Host, Role: fleet.ControlPlane}, {Name: "b", Role: fleet.ControlPlane}}
+	n.Peers = oneVersion{"v1.37.0"}
+	require.NoError(t, os.WriteFile(n.snapshotBefore(n.Cluster.Version), []byte("half of it"), 0o600))
+	rec := record{Step: stepReady, Cluster: Cluster{Version: "v1.37.0"}}
+	require.ErrorContains(t, n.goBackTo(t.Context(), rec, n), "is not a whole snapshot of etcd")
+	require.Empty(t, rec.Returns)
 }
 
 // TestWhatWasUndoneIsNotTriedAtOnce: each try may cost the site its API for minutes.
@@ -146,4 +214,24 @@ func TestNoKubeletSeesManifestsChangeBack(t *testing.T) {
 	}))
 	require.True(t, stopped)
 	require.Equal(t, "old", says())
+}
+
+// TestTheVersionThatKubeadmKeeps is what a host that joins makes its control plane of.
+func TestTheVersionThatKubeadmKeeps(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/namespaces/kube-system/configmaps/kubeadm-config", func(w http.ResponseWriter, _ *http.Request) {
+		_, err := w.Write([]byte(`{"data": {"ClusterConfiguration": "apiVersion: kubeadm.k8s.io/v1beta4\nkubernetesVersion: v1.36.3\n"}}`))
+		assert.NoError(t, err)
+	})
+	file, port := kubeapitest.ServeAt(t, "127.0.0.1", mux)
+	server, err := kubeapi.Open(file, port)
+	require.NoError(t, err)
+	defer server.Close()
+	for version, want := range map[string]bool{"v1.36.3": true, "v1.35.4": false, "v1.36": false} {
+		says, err := saysVersion(t.Context(), server, version)
+		require.NoError(t, err)
+		require.Equal(t, want, says, version)
+	}
+	require.NoError(t, testNode(t).sayVersion(t.Context(), server, "10.0.0.42"), "kubeadm need not be asked")
 }

@@ -32,7 +32,7 @@ type Asker interface {
 type Peers interface {
 	Asker
 	Join(ctx context.Context, through peers.Member) (peers.Material, error)
-	Leave(ctx context.Context, through peers.Member) error
+	Leave(ctx context.Context, through peers.Member, back string) error
 	Away(ctx context.Context, through peers.Member) error
 	Back(ctx context.Context, through peers.Member) error
 }

@@ -64,10 +64,10 @@ func (h Hosts) LeaveFor(ctx context.Context, version string, leave func(peers.Me
 
 // MayBeLetGo returns which of the nodes is that of a member who asks to be let go, or
 // -1 if there is none any more: it asks once more. A member whose node has the role that
-// the fleet says is refused.
-func MayBeLetGo(nodes []kubeapi.Node, who peers.Member) (int, error) {
+// the fleet says is refused, unless it goes back to a version as the cluster does.
+func MayBeLetGo(nodes []kubeapi.Node, who peers.Member, goesBack bool) (int, error) {
 	i := slices.IndexFunc(nodes, func(o kubeapi.Node) bool { return o.Metadata.Name == who.Name })
-	if i >= 0 && nodes[i].ControlPlane() == (who.Role == fleet.ControlPlane) {
+	if i >= 0 && !goesBack && nodes[i].ControlPlane() == (who.Role == fleet.ControlPlane) {
 		return i, fmt.Errorf("the role of %s has not changed, as far as this host knows", who.Name)
 	}
 	return i, nil

@@ -19,16 +19,18 @@ func TestWhoIsLetGo(t *testing.T) {
 	for _, tt := range []struct {
 		name, host string
 		role       fleet.Role
+		goesBack   bool
 		node       int
 		refused    string
 	}{
 		{name: "a control plane becomes a worker", host: "a", role: fleet.Worker, node: 0},
 		{name: "a worker becomes a control plane", host: "b", role: fleet.ControlPlane, node: 1},
 		{name: "one that is gone already asks once more", host: "d", role: fleet.Worker, node: -1},
+		{name: "one that goes back to a version, as the cluster does", host: "a", role: fleet.ControlPlane, goesBack: true, node: 0},
 		{name: "a worker that stays one", host: "b", role: fleet.Worker, refused: "the role of b has not changed, as far as this host knows"},
 		{name: "a control plane that stays one", host: "a", role: fleet.ControlPlane, refused: "the role of a has not changed"},
 	} {
-		node, err := MayBeLetGo(nodes, peers.Member{Name: tt.host, Role: tt.role})
+		node, err := MayBeLetGo(nodes, peers.Member{Name: tt.host, Role: tt.role}, tt.goesBack)
 		if tt.refused != "" {
 			require.ErrorContains(t, err, tt.refused, tt.name)
 			continue

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 	"github.com/holdfast-fleet/holdfast/durable"
@@ -58,14 +59,20 @@ func (n *node) keepBefore(ctx context.Context, rec *record) error {
 
 // goBack has the node made of what the cluster was before an upgrade, where a commit
 // allows that: Kubernetes does not read what a newer minor version wrote. What was cut
-// off is done again, until the node is ready.
-func (n *node) goBack(rec *record) error {
+// off is done again, until the node is ready. Of several hosts, see [site.Hosts.WayBack].
+func (n *node) goBack(ctx context.Context, rec *record) error {
 	older := rec.made() && minor(n.Cluster.Version) < minor(rec.Cluster.Version)
+	if rec.Returns != "" && (!older || !n.Downgrade || rec.Returns != n.Cluster.Version) {
+		rec.Returns = ""
+		if err := n.writeRecord(*rec); err != nil {
+			return err
+		}
+	}
 	switch {
 	case n.From != "", rec.Back == "" && !older:
 		return nil
 	case rec.Back == "":
-		if err := n.mayGoBack(*rec); err != nil {
+		if err := n.mayGoBack(ctx, rec); err != nil {
 			return err
 		}
 		rec.Back = n.Cluster.Version
@@ -80,18 +87,33 @@ func (n *node) goBack(rec *record) error {
 	return nil
 }
 
-// mayGoBack refuses to where nothing is there to go back to.
-func (n *node) mayGoBack(rec record) error {
-	refused := mayBecome(rec.Cluster, n.Cluster)
-	switch {
-	case !n.Downgrade:
-		return refused
-	case n.Worker || len(n.Members) > 1:
-		return system.Refuse(refused.Error()+", and this site has several hosts",
-			"set the version back; or take the site apart with holdfast reset, and make it anew with the older version, of a backup")
-	case !system.Exists(n.before(n.Cluster.Version)):
-		return system.Refuse(fmt.Sprintf("%s, and nothing is left of what it was with %s", refused, n.Cluster.Version),
-			"set the version back; or restore a backup on a cluster that is made anew")
+// mayGoBack refuses what no commit allows, and where this host is not the one that goes
+// back, or not yet, does what it can do for that.
+func (n *node) mayGoBack(ctx context.Context, rec *record) error {
+	if !n.Downgrade {
+		return mayBecome(rec.Cluster, n.Cluster)
 	}
-	return nil
+	way, err := n.Hosts().WayBack(ctx, n.Cluster.Version, slices.Contains(n.kept(), n.Cluster.Version))
+	switch {
+	case way.Through != nil:
+		return way.Leave(ctx, n.Peers, n.Cluster.Version, n.log, func() error { return n.depart(ctx, *rec) })
+	case err != nil && way.Keeper && rec.Returns == "":
+		n.log.Info("cluster goes back once the other servers have left it", "from", rec.Cluster.Version, "to", n.Cluster.Version)
+		rec.Returns = n.Cluster.Version
+		return errors.Join(err, n.writeRecord(*rec))
+	}
+	return err
+}
+
+// kept are the versions that the host has the cluster's data of.
+func (n *node) kept() []string {
+	files, _ := filepath.Glob(filepath.Join(n.befores(), "*", backupRecord)) // the pattern is a good one
+	var versions []string
+	for _, file := range files {
+		var of origin
+		if found, err := durable.ReadJSON(file, &of); err == nil && found && filepath.Dir(file) == n.before(of.Cluster.Version) {
+			versions = append(versions, of.Cluster.Version)
+		}
+	}
+	return versions
 }

@@ -47,7 +47,10 @@ func (o others) Join(_ context.Context, through peers.Member) (peers.Material, e
 	return o.given, nil
 }
 
-func (o others) Leave(_ context.Context, through peers.Member) error {
+func (o others) Leave(_ context.Context, through peers.Member, back string) error {
+	if o.told != nil {
+		*o.told = append(*o.told, "leave "+through.Name+" for "+back)
+	}
 	return &peers.RefusedError{Peer: through.Name, Reason: o.why}
 }
 
@@ -264,7 +267,7 @@ func TestWhatAHostTellsOthers(t *testing.T) {
 		require.Equal(t, peers.Cluster{Known: true}, known, record)
 		_, err = l.Give(t.Context(), members[1])
 		require.ErrorIs(t, err, site.ErrNotReady, record)
-		require.EqualError(t, l.LetGo(t.Context(), members[1]), site.ErrNotReady.Error(), record)
+		require.EqualError(t, l.LetGo(t.Context(), members[1], ""), site.ErrNotReady.Error(), record)
 	}
 	require.Error(t, l.Away(t.Context(), members[1]))
 	require.Error(t, l.Back(t.Context(), members[1]))

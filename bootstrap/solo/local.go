@@ -23,7 +23,8 @@ type Local struct {
 func (l *Local) Cluster(ctx context.Context) (peers.Cluster, error) {
 	known := peers.Cluster{}
 	err := l.asAdmin(func(state State, server *kubeapi.Server) error {
-		known.Known = true
+		known.Known, known.Returns = true, state.Returns
+		known.Kept = newNode(Config{Kind: l.Kind, Wanted: Wanted{Dir: l.Dir}}).kept()
 		if server == nil || server.Ready(ctx) != nil {
 			return nil
 		}
@@ -121,18 +122,22 @@ func (l *Local) ready(do func(State, *kubeapi.Server) error) error {
 	return errors.Join(err, done)
 }
 
-// LetGo takes the node of a member whose role has changed out of the cluster, once its
-// pods have moved. Where one of these cannot be done, it goes on as it was.
-func (l *Local) LetGo(ctx context.Context, who peers.Member) error {
-	return l.ready(func(state State, server *kubeapi.Server) error { return l.letGo(ctx, server, state.Program, who) })
+// LetGo takes the node of a member out of the cluster whose role has changed, or which goes
+// back to a version, once its pods have moved. Where one of these cannot be done, it goes on
+// as it was; but budgets do not keep a cluster from going back, which ends all its pods in the end.
+func (l *Local) LetGo(ctx context.Context, who peers.Member, back string) error {
+	return l.ready(func(state State, server *kubeapi.Server) error {
+		goesBack := back != "" && (back == state.Returns || back == state.Cluster.Version)
+		return l.letGo(ctx, server, state.Program, who, goesBack)
+	})
 }
 
-func (l *Local) letGo(ctx context.Context, server *kubeapi.Server, program string, who peers.Member) error {
+func (l *Local) letGo(ctx context.Context, server *kubeapi.Server, program string, who peers.Member, goesBack bool) error {
 	nodes, err := server.Nodes(ctx)
 	if err != nil {
 		return errors.Join(site.ErrNotReady, err)
 	}
-	i, err := site.MayBeLetGo(nodes, who)
+	i, err := site.MayBeLetGo(nodes, who, goesBack)
 	if err != nil || i < 0 {
 		return err
 	}
@@ -141,7 +146,7 @@ func (l *Local) letGo(ctx context.Context, server *kubeapi.Server, program strin
 	}
 	kubectl := l.kubectl(program)
 	err = kubectl.Drain(ctx, nodes[i])
-	if err == nil {
+	if err == nil || goesBack {
 		err = l.remove(ctx, server, program, nodes[i])
 	}
 	if err != nil {

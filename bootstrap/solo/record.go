@@ -1,6 +1,7 @@
 package solo
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,6 +26,7 @@ type record struct {
 	Away           bool        `json:"away,omitempty"`           // the others may know it as away
 	Left           bool        `json:"left,omitempty"`           // its cluster has let it go, and it is taken apart
 	MaxUnavailable int         `json:"maxUnavailable,omitempty"` // of workers, as of a Wanted
+	Returns        string      `json:"returns,omitempty"`        // version that the cluster goes back to, with what is kept here, once the other servers have left it
 	Back           string      `json:"back,omitempty"`           // version that it goes back to, whose data it is to have again
 	Stuck          *site.Stuck `json:"stuck,omitempty"`          // its pods did not move, before an upgrade
 }
@@ -42,8 +44,9 @@ func (r record) made() bool { return r.Step == stepUpgrade || r.Step == stepRead
 
 // State is what is known of the node in a folder.
 type State struct {
-	Known          bool // there is one, or began to be
-	Ready          bool // it was, and is not changed just now
+	Known          bool   // there is one, or began to be
+	Ready          bool   // it was, and is not changed just now
+	Returns        string // version that the cluster goes back to
 	Worker         bool
 	Program        string
 	Cluster        Cluster
@@ -53,7 +56,7 @@ type State struct {
 // Read returns what is known of the node in a folder.
 func Read(kind Kind, dir string) (State, error) {
 	rec, err := newNode(Config{Kind: kind, Wanted: Wanted{Dir: dir}}).readRecord()
-	return State{Known: rec.Step != "", Ready: rec.Step == stepReady, Worker: rec.Worker, Program: rec.Program, Cluster: rec.Cluster, MaxUnavailable: rec.MaxUnavailable}, err
+	return State{Known: rec.Step != "", Ready: rec.Step == stepReady && rec.Back == "", Returns: rec.Returns, Worker: rec.Worker, Program: rec.Program, Cluster: rec.Cluster, MaxUnavailable: rec.MaxUnavailable}, err
 }
 
 func (n *node) recordFile() string { return filepath.Join(n.Dir, "record.json") }
@@ -78,11 +81,11 @@ func (n *node) writeRecord(rec record) error {
 }
 
 // mayChange refuses what would harm a cluster that is there.
-func (n *node) mayChange(rec *record) error {
+func (n *node) mayChange(ctx context.Context, rec *record) error {
 	if err := system.CheckSystemd(); err != nil {
 		return err
 	}
-	if err := n.goBack(rec); err != nil || !rec.made() || rec.Back != "" {
+	if err := n.goBack(ctx, rec); err != nil || !rec.made() || rec.Back != "" {
 		return err
 	}
 	return mayBecome(rec.Cluster, n.Cluster)

@@ -25,14 +25,20 @@ func ChangeRole(ctx context.Context, kind Kind, want Wanted) error {
 	case !rec.made():
 		return Reset(ctx, kind, n.Dir)
 	}
-	err = n.Hosts().LeaveFor(ctx, n.Cluster.Version, func(m peers.Member) error { return n.Peers.Leave(ctx, m) })
+	err = n.Hosts().LeaveFor(ctx, n.Cluster.Version, func(m peers.Member) error { return n.Peers.Leave(ctx, m, "") })
 	if err != nil {
 		return err
 	}
 	n.log.Info("the cluster has let this host go; taking it apart, to join in its new role", "worker", n.Worker)
+	return n.depart(ctx, rec)
+}
+
+// depart takes a node apart that its cluster has let go. That it has is written down
+// first: once the credentials are gone, nobody can be asked again.
+func (n *node) depart(ctx context.Context, rec record) error {
 	rec.Left = true
 	if err := n.writeRecord(rec); err != nil {
 		return err
 	}
-	return Reset(ctx, kind, n.Dir)
+	return Reset(ctx, n.Kind, n.Dir)
 }

@@ -73,6 +73,7 @@ func TestAServerLetsAHostGo(t *testing.T) {
 		name   string
 		nodes  kubeapitest.Nodes
 		who    peers.Member
+		back   string   // version that it goes back to
 		fails  string   // a command that does
 		called []string // commands
 		left   []string // nodes
@@ -99,6 +100,22 @@ func TestAServerLetsAHostGo(t *testing.T) {
 			name: "it is what the fleet says, as far as this host knows", who: worker, left: []string{"store-042-b"},
 			nodes: kubeapitest.Nodes{}.And("store-042-b", "v1.36.3+k3s1", false, true), want: "the role of store-042-b has not changed",
 		},
+		{
+			name: "one goes back to a version, as this host will", who: peers.Member{Name: "store-042-b", Role: fleet.ControlPlane}, back: "v1.35.9+k3s1", called: []string{"drain store-042-b"}, left: []string{"store-042-a"},
+			nodes: kubeapitest.Nodes{}.And("store-042-a", "v1.36.3+k3s1", true, true).And("store-042-b", "v1.36.3+k3s1", true, true),
+		},
+		{
+			name: "or to the one that it is of", who: worker, back: "v1.36.3+k3s1", called: []string{"drain store-042-b"}, left: []string{"store-042-a"},
+			nodes: kubeapitest.Nodes{}.And("store-042-a", "v1.36.3+k3s1", true, true).And("store-042-b", "v1.37.1+k3s1", false, true),
+		},
+		{
+			name: "pods that do not move do not keep it", who: worker, back: "v1.35.9+k3s1", fails: "drain", called: []string{"drain store-042-b"}, left: []string{"store-042-a"},
+			nodes: kubeapitest.Nodes{}.And("store-042-a", "v1.36.3+k3s1", true, true).And("store-042-b", "v1.36.3+k3s1", false, true),
+		},
+		{
+			name: "this host does not go back as far", who: worker, back: "v1.34.2+k3s1", left: []string{"store-042-b"},
+			nodes: kubeapitest.Nodes{}.And("store-042-b", "v1.36.3+k3s1", false, true), want: "the role of store-042-b has not changed",
+		},
 		{name: "it is gone, and asks once more", who: worker},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -113,8 +130,8 @@ func TestAServerLetsAHostGo(t *testing.T) {
 			n.Kubectl = func(_, _ string, words ...string) []string {
 				return []string{"sh", "-c", `echo "$1 $2" >>"$0"; [ "$1" != "` + tt.fails + `" ]`, said, words[0], words[1]}
 			}
-			require.NoError(t, n.writeRecord(record{Step: stepReady, Cluster: n.Cluster}))
-			err := (&Local{Kind: n.Kind, Dir: n.Dir}).LetGo(t.Context(), tt.who)
+			require.NoError(t, n.writeRecord(record{Step: stepReady, Cluster: n.Cluster, Returns: "v1.35.9+k3s1"}))
+			err := (&Local{Kind: n.Kind, Dir: n.Dir}).LetGo(t.Context(), tt.who, tt.back)
 			if tt.want == "" {
 				require.NoError(t, err)
 			} else {

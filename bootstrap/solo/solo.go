@@ -46,7 +46,7 @@ func (n *node) ensure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.mayChange(&rec); err != nil {
+	if err := n.mayChange(ctx, &rec); err != nil {
 		return err
 	}
 	address, err := n.address(rec)
@@ -102,7 +102,7 @@ func (n *node) bring(ctx context.Context, rec record, address string) error {
 	if err != nil {
 		return err
 	}
-	rec.Step, rec.Back, rec.Stuck = stepReady, "", nil
+	rec.Step, rec.Back, rec.Returns, rec.Stuck = stepReady, "", "", nil
 	if err := errors.Join(n.writeRecord(rec), n.dropArchives()); err != nil {
 		return err
 	}
