@@ -54,6 +54,14 @@ func TestAMissingFieldIsNamedWithItsValues(t *testing.T) {
 	require.Equal(t, "add it", fleet.Problems(err)[0].Tip)
 }
 
+func TestANumberThatIsNoneSaysWhy(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{"70000": "70000 is none of them", "6443.5": "write a whole number, without quotes", `"6443"`: "write a whole number, without quotes"} {
+		_, err := fleet.ParseDistribution([]byte(head + "Distribution\nmetadata:\n  name: x\nspec: {type: embedded, version: v1.36.3, apiPort: " + value + "}\n"))
+		require.Equal(t, want, fleet.Problems(err)[0].Tip)
+	}
+}
+
 func TestLock(t *testing.T) {
 	t.Parallel()
 	digest := "sha256:" + strings.Repeat("0a", 32)

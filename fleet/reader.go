@@ -194,7 +194,11 @@ func (r reader) number(n *yaml.Node, what string, least, most int) int {
 	v, err := (&Variable{Type: Integer}).check(scalarOf(what, n))
 	number, _ := v.(int64)
 	if err != nil || number < int64(least) || number > int64(most) {
-		r.problem(n, "write it without quotes", "%s must be a number from %d to %d", what, least, most)
+		hint := "write a whole number, without quotes"
+		if err == nil {
+			hint = n.Value + " is none of them"
+		}
+		r.problem(n, hint, "%s must be a number from %d to %d", what, least, most)
 		return 0
 	}
 	return int(number)
