@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
@@ -43,7 +44,7 @@ func (n *node) networked(ctx context.Context) error {
 		own = n.first // which it is given in some seconds
 	}
 	if own == "" {
-		return errors.New("the cluster has not given this node a network for its pods yet")
+		return site.Soon(errors.New("the cluster has not given this node a network for its pods yet"))
 	}
 	apply := func() error { return inTurn(ctx, "daemon-reload", "enable "+networkUnit, "restart "+networkUnit) }
 	if err := n.settle("network", n.networkFiles(own, routes), apply); err != nil {

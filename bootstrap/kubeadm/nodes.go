@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
+	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
 )
@@ -27,7 +28,8 @@ func (n *node) nodes(ctx context.Context) ([]peers.Node, error) {
 	return nodes, err
 }
 
-// theirNodes asks the control plane, for a worker may not list nodes.
+// theirNodes asks the control plane, for a worker may not list nodes. Where none of it
+// answers, which it does not while its only host starts again, it is asked often.
 func (n *node) theirNodes(ctx context.Context) ([]peers.Node, error) {
 	errs := []error{errors.New("no host of the control plane answers")}
 	for _, m := range n.others() {
@@ -42,7 +44,7 @@ func (n *node) theirNodes(ctx context.Context) ([]peers.Node, error) {
 			errs = append(errs, err)
 		}
 	}
-	return nil, errors.Join(errs...)
+	return nil, site.Soon(errors.Join(errs...))
 }
 
 // routesOf sorts out which network is this node's, and which are reached through
