@@ -20,7 +20,8 @@ import (
 type Manifest struct {
 	Format   int       `json:"format"` // 1
 	Site     string    `json:"site"`
-	Host     string    `json:"host"` // that took it
+	Number   int       `json:"number,omitempty"` // that its name has; 0 in those of older programs
+	Host     string    `json:"host"`             // that took it
 	Taken    time.Time `json:"taken"`
 	Revision string    `json:"revision"` // that was confirmed
 	Type     string    `json:"type"`     // of distribution
@@ -170,6 +171,9 @@ func readManifest(archive *tar.Reader) (m Manifest, err error) {
 	}
 	if m.Format != format {
 		return m, &tip{fmt.Errorf("the backup is of format %d, and this program knows %d", m.Format, format), "use the program of the version that made it, or a newer one"}
+	}
+	if m.Number < 0 || m.Number > maxNumber {
+		return m, fmt.Errorf("%w: its number is %d", errNotWhole, m.Number)
 	}
 	return m, nil
 }

@@ -125,7 +125,7 @@ func (k *Keeper) take(ctx context.Context, job Job, local *folder, targets targe
 	if err := k.Disk.MkdirAll(copied); err != nil {
 		return t, err
 	}
-	number, err := nextNumber(ctx, job.Site, local, targets)
+	number, err := k.nextNumber(ctx, job.Site, local, targets)
 	if err != nil {
 		return t, err
 	}
@@ -133,6 +133,7 @@ func (k *Keeper) take(ctx context.Context, job Job, local *folder, targets targe
 		return t, err
 	}
 	m := job.Manifest
+	m.Number = number
 	m.Taken = k.now().UTC().Truncate(time.Second)
 	fresh := filepath.Join(k.Dir, "new"+partial)
 	defer func() { err = errors.Join(err, k.Disk.RemoveAll(fresh)) }()
@@ -167,8 +168,9 @@ func (k *Keeper) sweep() error {
 	return err
 }
 
-// nextNumber is higher than that of each backup of the site that can be seen.
-func nextNumber(ctx context.Context, site string, local *folder, targets targets) (int, error) {
+// nextNumber is higher than that of each backup of the site that can be seen, and of
+// the one that its cluster was made of.
+func (k *Keeper) nextNumber(ctx context.Context, site string, local *folder, targets targets) (int, error) {
 	all, err := local.List(ctx)
 	if err != nil {
 		return 0, err
@@ -176,9 +178,20 @@ func nextNumber(ctx context.Context, site string, local *folder, targets targets
 	for _, t := range targets {
 		all = append(all, t.has...)
 	}
-	number := 1
-	for _, s := range of(site, all) {
-		number = max(number, s.Number+1)
+	var origin Manifest
+	if _, err := durable.ReadJSON(filepath.Join(k.Dir, originFile), &origin); err != nil {
+		k.log().Warn("what the cluster was made of is not readable", "error", err)
 	}
-	return number, nil
+	if origin.Site == site {
+		all = append(all, Stored{Name: Name{Site: site, Number: origin.Number}})
+	}
+	list := of(site, all)
+	if len(list) == 0 {
+		return 1, nil
+	}
+	newest := list[len(list)-1].Number
+	if newest >= maxNumber {
+		return 0, &tip{fmt.Errorf("a backup of %s has the number %d, and there is none higher", site, newest), "remove it where it lies: the host did not count that far"}
+	}
+	return newest + 1, nil
 }

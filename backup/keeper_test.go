@@ -221,6 +221,45 @@ func TestATargetThatOthersFilled(t *testing.T) {
 	require.Empty(t, surplus("another", stored(1, 2, 3), 1, testName(3)), "what is another site's")
 }
 
+// TestBackupsOfWhatWasRestoredAreNewer than what it was made of, though no target answers.
+func TestBackupsOfWhatWasRestoredAreNewer(t *testing.T) {
+	t.Parallel()
+	lost, found := newSite(t), newSite(t)
+	for range 3 {
+		_, err := lost.keeper.Take(t.Context(), lost.job)
+		require.NoError(t, err)
+		lost.clock = lost.clock.Add(time.Hour)
+	}
+	state, err := ReadState(lost.dataDir)
+	require.NoError(t, err)
+	file, err := os.Open(filepath.Join(lost.keeper.Dir, state.Last.File))
+	require.NoError(t, err)
+	defer file.Close()
+	_, err = Order(durable.Disk{}, found.dataDir, file, lost.recovery)
+	require.NoError(t, err)
+	require.NoError(t, Restored(durable.Disk{}, found.dataDir))
+	ordered, err := IsOrdered(found.dataDir)
+	require.NoError(t, err)
+	require.False(t, ordered)
+	_, err = found.keeper.Take(t.Context(), found.job)
+	require.NoError(t, err)
+	require.Equal(t, map[int]string{4: "first"}, found.numbers(found.keeper.Local()))
+}
+
+// TestSomebodyTookTheHighestNumber: no backup gets a name that nobody could read.
+func TestSomebodyTookTheHighestNumber(t *testing.T) {
+	t.Parallel()
+	share := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(share, testName(maxNumber).String()), nil, 0o600))
+	s := newSite(t, fleet.Target{Folder: share})
+	_, err := s.keeper.Take(t.Context(), s.job)
+	require.ErrorContains(t, err, "a backup of store-042 has the number 999999999")
+	var hinted interface{ Hint() string }
+	require.ErrorAs(t, err, &hinted)
+	require.Empty(t, s.numbers(s.keeper.Local()))
+	require.Empty(t, s.left())
+}
+
 // TestADiskThatIsFull fails each change once, and leaves what was there.
 func TestADiskThatIsFull(t *testing.T) {
 	t.Parallel()

@@ -24,6 +24,7 @@ const (
 	timeForm       = "20060102T150405Z"
 	digestDigits   = 16
 	revisionDigits = 12
+	maxNumber      = 999_999_999
 )
 
 var nameForm = regexp.MustCompile(`^([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)_([0-9]{6,9})_([0-9]{8}T[0-9]{6}Z)_([0-9a-f]{12})_([0-9a-f]{16})\.age$`)

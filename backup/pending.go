@@ -72,7 +72,26 @@ func (e *damagedError) Unwrap() error { return e.err }
 // Hint says how to be rid of it.
 func (*damagedError) Hint() string { return "drop it, and order it again: holdfast restore --forget" }
 
-// Done says that the cluster was made of it, or that it is not to be any more.
+// originFile says what the cluster was made of.
+const originFile = "origin.json"
+
+// Restored says that the cluster was made of what was ordered. Backups of it have higher
+// numbers, also while no target can be asked for those that there are.
+func Restored(disk durable.Disk, dataDir string) error {
+	p, err := Ordered(dataDir)
+	if err != nil || p == nil {
+		return err
+	}
+	if err := disk.MkdirAll(Dir(dataDir)); err != nil {
+		return err
+	}
+	if err := disk.WriteJSON(filepath.Join(Dir(dataDir), originFile), p.Manifest); err != nil {
+		return err
+	}
+	return Done(disk, dataDir)
+}
+
+// Done says that nothing is to be restored any more.
 func Done(disk durable.Disk, dataDir string) error {
 	// The manifest first: without it nothing is ordered.
 	return errors.Join(disk.RemoveAll(filepath.Join(pendingDir(dataDir), manifestName)), disk.RemoveAll(pendingDir(dataDir)), disk.SyncDir(dataDir))

@@ -120,7 +120,7 @@ func (s *session) ordered(t target, dist fleet.Distribution) (from string, err e
 func (s *session) restored() error {
 	clear(s.applied)
 	s.Log.Info("cluster restored")
-	return backup.Done(s.Disk, s.Dir)
+	return backup.Restored(s.Disk, s.Dir)
 }
 
 // wrongBackup reports one that was ordered to be restored where it does not belong.
