@@ -54,7 +54,8 @@ func (s soloDriver) bring(ctx context.Context, kind solo.Kind, req Request, work
 		Dir: req.Dir, Host: req.Host, Worker: worker,
 		Site: solo.Site{Members: req.Members, Removed: req.Removed, Peers: req.Peers}, Network: system.Network(req.self().Network),
 		Cluster: solo.Cluster{Version: d.Version, PodCIDR: d.PodCIDR, ServiceCIDR: d.ServiceCIDR, APIPort: d.APIPort},
-		Disable: d.Disable, MaxUnavailable: d.MaxUnavailable, Layers: req.Images, Archive: req.Store, From: req.From, Downgrade: slices.Contains(req.Downgrades, d.Version), Log: req.Log,
+		Disable: d.Disable, MaxUnavailable: d.MaxUnavailable, Layers: req.Images, Archive: req.Store, From: req.From, Downgrade: slices.Contains(req.Downgrades, d.Version),
+		Anew: req.Anew, Log: req.Log,
 	}
 	if err := solo.ChangeRole(ctx, kind, want); err != nil {
 		return "", err

@@ -78,6 +78,7 @@ type Wanted struct {
 	Registries containerd.Registries
 	From       string       // folder that [Backup] wrote, which the cluster is to be made of; mostly empty
 	Downgrade  bool         // a commit allows to go back to the version
+	Anew       bool         // a server whose pods did not move tries at once: somebody ordered it
 	Log        *slog.Logger // nil discards
 }
 

@@ -23,7 +23,7 @@ func (n *node) leave(ctx context.Context, rec *record) error {
 	if len(n.Hosts().Others()) == 0 || rec.Cluster == n.Cluster && (alone || n.upToDate()) {
 		return nil
 	}
-	if err := rec.Stuck.Wait(time.Now()); err != nil {
+	if err := rec.Stuck.Wait(time.Now()); err != nil && !n.Anew {
 		return err
 	}
 	server := n.someServer(ctx)
