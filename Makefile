@@ -81,7 +81,7 @@ bench: deps build embedded kustomize ## measure, beside a floor in the same run 
 	@awk "$$BENCH_TABLE" build/bench.txt
 
 bench-hosts: hosts ## measure from a registration to Ready on whole hosts, beside kubeadm alone (minutes)
-	@set -o pipefail; go test -tags e2e -count=1 -v -timeout 40m -run '^TestFigures$$' ./e2e | tee build/bench-hosts.txt
+	@set -o pipefail; go test -tags e2e -count=1 -v -timeout 40m -parallel 1 -run '^TestFigures$$' ./e2e | tee build/bench-hosts.txt
 	@awk "$$BENCH_TABLE" build/bench-hosts.txt
 
 # The figures of docs/performance.md: medians of a run, by the units of its benchmarks.
@@ -195,8 +195,8 @@ e2e: demo hosts ## the main job, end to end, checked: the demo, and stories on w
 e2e-all: demo hosts previous ## e2e, the longer stories of each driver, and the sagas: several hosts, minutes each
 	ALL=1 go test -tags e2e -count=1 -timeout 300m -parallel 1 -skip '^Test(Figures|Kills)$$' ./e2e/...
 
-kill-hosts: hosts ## pull the power of whole hosts at random moments (KILLS=50 SEED=n; a minute a kill)
-	KILLS=$(or $(KILLS),50) SEED=$(SEED) go test -tags e2e -count=1 -v -timeout 0 -run '^TestKills$$' ./e2e
+kill-hosts: hosts previous ## pull the power of whole hosts at random moments (KILLS=50 SEED=n; a minute a kill)
+	KILLS=$(or $(KILLS),50) SEED=$(SEED) go test -tags e2e -count=1 -v -timeout 0 -parallel 1 -run '^TestKills$$' ./e2e
 
 hosts: root deps build embedded # what the stories of e2e put on the disks of their hosts
 	@cd e2e/images && go build -ldflags '-s -w' -o ../../build/e2e/coredns github.com/coredns/coredns

@@ -27,7 +27,7 @@ func TestFigures(t *testing.T) {
 	}
 	lan, err := testhost.NewLAN("a", "b")
 	require.NoError(t, err)
-	s, err := openSite(t.TempDir(), lan)
+	s, err := openSite(t.TempDir(), kubeadmKit, lan)
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), 25*time.Minute)
 	defer cancel()

@@ -27,6 +27,8 @@ type headquarters struct {
 	build string // folder of the built programs
 	tree  string // of the hosts
 	asked questions
+
+	version string // of the Distribution, as the fleet says it
 }
 
 // newHeadquarters makes one in dir, from what is in build.
@@ -108,6 +110,7 @@ func (hq *headquarters) write(file, text string, mode os.FileMode) error {
 }
 
 func (hq *headquarters) chooseDistribution(version string) error {
+	hq.version = version
 	for _, profile := range []string{"web-shop", "kiosk"} {
 		file := filepath.Join(hq.fleet(), "profiles", profile, "distribution/distribution.yaml")
 		text := fmt.Sprintf(`apiVersion: holdfast.dev/v1alpha1
@@ -123,6 +126,11 @@ spec:
 		}
 	}
 	return nil
+}
+
+// release has the fleet run a version, by a commit.
+func (hq *headquarters) release(version string) error {
+	return errors.Join(hq.chooseDistribution(version), hq.lock(), hq.commit("Run "+version))
 }
 
 // fillStage prepares what an installer puts on a host's disk: the agent, its

@@ -26,7 +26,7 @@ func TestKills(t *testing.T) {
 	}
 	lan, err := testhost.NewLAN("a", "b", "c", "d")
 	require.NoError(t, err)
-	s, err := openSite(t.TempDir(), lan)
+	s, err := openSite(t.TempDir(), upgradeKit(), lan)
 	require.NoError(t, err)
 	seed := number("SEED", uint64(time.Now().UnixNano())%1e6)
 	k := &killer{T: t, site: s, dice: rand.New(rand.NewPCG(seed, 0)), want: int(number("KILLS", 50)), phases: map[string]int{}}
@@ -64,15 +64,20 @@ type killer struct {
 // early once there were enough kills.
 func (k *killer) life() error {
 	k.cluster = cluster{}
+	if err := k.hq.release(previous); err != nil {
+		return err
+	}
 	first := func(ctx context.Context) error { return k.begin(ctx, "control-plane", "a") }
 	worker := func(ctx context.Context) error { return k.begin(ctx, "worker", "d") }
 	others := func(ctx context.Context) error { return k.begin(ctx, "control-plane", "b", "c") }
 	steady := func(context.Context) error { return nil }
 	release := func(context.Context) error { return k.greet() }
+	upgrade := func(context.Context) error { return k.hq.release(version) }
 	shrink := func(context.Context) error { return k.remove("b", "c") }
 	for _, p := range []phase{
 		{"init", 40 * time.Second, first}, {"steady", 5 * time.Second, steady}, {"join of a worker", 20 * time.Second, worker},
-		{"a release", 10 * time.Second, release}, {"join of a control plane", time.Minute, others}, {"steady", 5 * time.Second, steady},
+		{"a release", 10 * time.Second, release}, {"upgrade", 3 * time.Minute, upgrade},
+		{"join of a control plane", time.Minute, others}, {"steady", 5 * time.Second, steady},
 		{"removal of a control plane", 20 * time.Second, shrink},
 		{"removal of a worker", 15 * time.Second, func(context.Context) error { return k.remove("d") }},
 	} {

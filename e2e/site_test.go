@@ -31,8 +31,8 @@ const sitePath = "sites/emea/store-042"
 func hostName(machine string) string { return "store-042-" + machine }
 
 // openSite makes headquarters whose site has no hosts yet.
-func openSite(dir string, lan *testhost.LAN) (*site, error) {
-	hq, err := newHeadquarters(dir, kubeadmKit, lan)
+func openSite(dir string, k kit, lan *testhost.LAN) (*site, error) {
+	hq, err := newHeadquarters(dir, k, lan)
 	if err != nil {
 		return nil, err
 	}

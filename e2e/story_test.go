@@ -205,9 +205,7 @@ func (s *story) commit(ts *testscript.TestScript, _ bool, args []string) {
 
 // version VERSION has all hosts run another version of their distribution.
 func (s *story) version(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Check(s.hq.chooseDistribution(args[0]))
-	ts.Check(s.hq.lock())
-	ts.Check(s.hq.commit("Run " + args[0]))
+	ts.Check(s.hq.release(args[0]))
 }
 
 // allow WHAT makes a commit that changes nothing, and allows something: Downgrade: VERSION.

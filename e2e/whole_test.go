@@ -18,7 +18,7 @@ type cluster struct {
 }
 
 // whole tells whether the site is as the fleet says: all of its hosts and no
-// others are nodes, and Ready; etcd has the control plane's and no others; the app
+// others are nodes of its version, and Ready; etcd has the control plane's and no others; the app
 // answers on each; who was removed has taken itself apart; nothing was lost.
 func (s *site) whole(ctx context.Context, c *cluster) error {
 	for _, check := range []func(context.Context) error{s.settled, s.nodes, s.members, s.answers, s.left} {
@@ -57,9 +57,9 @@ func (s *site) each(ctx context.Context, script string, want []string) error {
 func (s *site) nodes(ctx context.Context) error {
 	var want []string
 	for _, name := range s.active() {
-		want = append(want, hostName(name)+"=True")
+		want = append(want, hostName(name)+"="+s.hq.version+"=True")
 	}
-	return s.each(ctx, kubectl+`kubectl get nodes -o jsonpath='{range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}'`, want)
+	return s.each(ctx, kubectl+`kubectl get nodes -o jsonpath='{range .items[*]}{.metadata.name}={.status.nodeInfo.kubeletVersion}={.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}'`, want)
 }
 
 func (s *site) members(ctx context.Context) error {

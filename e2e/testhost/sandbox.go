@@ -8,7 +8,9 @@ package testhost
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -63,8 +65,12 @@ func outside(test, cache string, timeout time.Duration) (err error) {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(ended)
-	var said bytes.Buffer // of several at a time each speaks when it has ended
-	cmd, dir, err := begin(test, cache, timeout, &said)
+	var kept bytes.Buffer
+	var said io.Writer = &kept // of several at a time each speaks when it has ended
+	if flag.Lookup("test.parallel").Value.String() == "1" {
+		said = os.Stdout
+	}
+	cmd, dir, err := begin(test, cache, timeout, said)
 	if err != nil {
 		return err
 	}
@@ -72,7 +78,7 @@ func outside(test, cache string, timeout time.Duration) (err error) {
 		sandboxes.Lock()
 		defer sandboxes.Unlock()
 		err = errors.Join(err, end(dir))
-		_, _ = os.Stdout.Write(said.Bytes())
+		_, _ = os.Stdout.Write(kept.Bytes())
 		if sandboxes.count--; sandboxes.interrupted && sandboxes.count == 0 {
 			fmt.Fprintln(os.Stderr, "interrupted: the hosts are removed")
 			os.Exit(130)
@@ -94,7 +100,7 @@ func outside(test, cache string, timeout time.Duration) (err error) {
 const prefix = "holdfast-hosts-"
 
 // begin starts the test in a sandbox, whose folder it returns.
-func begin(test, cache string, timeout time.Duration, said *bytes.Buffer) (cmd *exec.Cmd, dir string, err error) {
+func begin(test, cache string, timeout time.Duration, said io.Writer) (cmd *exec.Cmd, dir string, err error) {
 	sandboxes.Lock()
 	defer sandboxes.Unlock()
 	if sandboxes.interrupted {
