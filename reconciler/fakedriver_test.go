@@ -3,6 +3,7 @@ package reconciler_test
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap"
@@ -17,6 +18,7 @@ type fakeDriver struct {
 	err    error
 	stays  error    // why hosts may not leave yet
 	left   []string // hosts that did, and to whom
+	made   []string // data of backups that the cluster was made of
 }
 
 func (d *fakeDriver) Leave(_ context.Context, req bootstrap.Request) error {
@@ -47,5 +49,12 @@ func (d *fakeDriver) Ensure(_ context.Context, req bootstrap.Request) (bootstrap
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if req.From != "" {
+		data, err := os.ReadFile(filepath.Join(req.From, "data"))
+		if err != nil {
+			return bootstrap.Access{}, err
+		}
+		d.made = append(d.made, string(data))
+	}
 	return bootstrap.Access{Kubeconfig: "kubeconfig"}, d.err
 }
