@@ -80,6 +80,8 @@ func TestOnlyFilesBelowTheFolderAreWritten(t *testing.T) {
 		"no manifest":                 {{"files/etcd.db", "0", "x"}},
 		"a manifest that is none":     {{manifestName, "0", "["}},
 		"nothing but the manifest":    {head},
+		"a number below all":          {{manifestName, "0", `{"format":1,"number":-1}`}, {"files/x", "0", "x"}},
+		"a number above all":          {{manifestName, "0", `{"format":1,"number":1000000000}`}, {"files/x", "0", "x"}},
 		"a file beside the others":    {head, {"etc/passwd", "0", "x"}},
 		"a file above":                {head, {"files/../../x", "0", "x"}},
 		"a path that is not clean":    {head, {"files//x", "0", "x"}},
