@@ -182,14 +182,13 @@ func (k *Keeper) nextNumber(ctx context.Context, site string, local *folder, tar
 	if _, err := durable.ReadJSON(filepath.Join(k.Dir, originFile), &origin); err != nil {
 		k.log().Warn("what the cluster was made of is not readable", "error", err)
 	}
+	newest := 0
 	if origin.Site == site {
-		all = append(all, Stored{Name: Name{Site: site, Number: origin.Number}})
+		newest = origin.Number
 	}
-	list := of(site, all)
-	if len(list) == 0 {
-		return 1, nil
+	for _, s := range of(site, all) {
+		newest = max(newest, s.Number)
 	}
-	newest := list[len(list)-1].Number
 	if newest >= maxNumber {
 		return 0, &tip{fmt.Errorf("a backup of %s has the number %d, and there is none higher", site, newest), "remove it where it lies: the host did not count that far"}
 	}
