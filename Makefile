@@ -195,7 +195,7 @@ e2e: demo hosts ## the main job, end to end, checked: the demo, and stories on w
 e2e-all: demo hosts previous ## e2e, the longer stories of each driver, and the sagas: several hosts, minutes each
 	ALL=1 go test -tags e2e -count=1 -timeout 300m -parallel 1 -skip '^Test(Figures|Kills)$$' ./e2e/...
 
-kill-hosts: hosts previous ## pull the power of whole hosts at random moments (KILLS=50 SEED=n; a minute a kill)
+kill-hosts: hosts previous ## pull the power of whole hosts at random moments (KILLS=50 SEED=n; 1 to 2 minutes a kill)
 	KILLS=$(or $(KILLS),50) SEED=$(SEED) go test -tags e2e -count=1 -v -timeout 0 -parallel 1 -run '^TestKills$$' ./e2e
 
 hosts: root deps build embedded # what the stories of e2e put on the disks of their hosts

@@ -128,8 +128,8 @@ spec:
 	return nil
 }
 
-// release has the fleet run a version, by a commit.
-func (hq *headquarters) release(version string) error {
+// setVersion has the fleet run a version, by a commit.
+func (hq *headquarters) setVersion(version string) error {
 	return errors.Join(hq.chooseDistribution(version), hq.lock(), hq.commit("Run "+version))
 }
 

@@ -64,7 +64,7 @@ type killer struct {
 // early once there were enough kills.
 func (k *killer) life() error {
 	k.cluster = cluster{}
-	if err := k.hq.release(previous); err != nil {
+	if err := k.hq.setVersion(previous); err != nil {
 		return err
 	}
 	first := func(ctx context.Context) error { return k.begin(ctx, "control-plane", "a") }
@@ -72,7 +72,7 @@ func (k *killer) life() error {
 	others := func(ctx context.Context) error { return k.begin(ctx, "control-plane", "b", "c") }
 	steady := func(context.Context) error { return nil }
 	release := func(context.Context) error { return k.greet() }
-	upgrade := func(context.Context) error { return k.hq.release(version) }
+	upgrade := func(context.Context) error { return k.hq.setVersion(version) }
 	shrink := func(context.Context) error { return k.remove("b", "c") }
 	for _, p := range []phase{
 		{"init", 40 * time.Second, first}, {"steady", 5 * time.Second, steady}, {"join of a worker", 20 * time.Second, worker},

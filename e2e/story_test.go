@@ -205,7 +205,7 @@ func (s *story) commit(ts *testscript.TestScript, _ bool, args []string) {
 
 // version VERSION has all hosts run another version of their distribution.
 func (s *story) version(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Check(s.hq.release(args[0]))
+	ts.Check(s.hq.setVersion(args[0]))
 }
 
 // allow WHAT makes a commit that changes nothing, and allows something: Downgrade: VERSION.
