@@ -29,7 +29,7 @@ func NewLAN(names ...string) (*LAN, error) {
 	}
 	l := &LAN{dir: dir, tree: os.Getenv(treeVariable), names: names}
 	for _, args := range [][]string{
-		{"link", "add", "lan", "type", "bridge"},
+		{"link", "add", "lan", "address", "02:00:00:4d:00:01", "type", "bridge"}, // or it would change with the cables, and hosts ask at the old one
 		{"address", "add", Address + "/24", "dev", "lan"},
 		{"link", "set", "lan", "up"},
 		{"route", "add", "unreachable", "default"}, // the world beyond the LAN: refused at once, not after a time-out

@@ -4,6 +4,7 @@ package testhost_test
 
 import (
 	"context"
+	"net"
 	"testing"
 	"time"
 
@@ -20,6 +21,8 @@ func TestTwoHostsBootAndTalk(t *testing.T) {
 	defer cancel()
 	lan, err := testhost.NewLAN("a", "b")
 	require.NoError(t, err)
+	before, err := net.InterfaceByName("lan")
+	require.NoError(t, err)
 	began := time.Now()
 	var hosts []*testhost.Host
 	for _, name := range []string{"a", "b"} {
@@ -29,6 +32,9 @@ func TestTwoHostsBootAndTalk(t *testing.T) {
 		t.Logf("%s is up after %v", name, time.Since(began))
 		hosts = append(hosts, h)
 	}
+	after, err := net.InterfaceByName("lan")
+	require.NoError(t, err)
+	require.Equal(t, before.HardwareAddr, after.HardwareAddr, "or a looks for the test for half a minute once b is plugged in")
 	_, err = hosts[0].Run(ctx, "sh", "-c", "echo kept >/root/file; sync")
 	require.NoError(t, err)
 	out, err := hosts[1].Run(ctx, "hostname")
