@@ -38,7 +38,7 @@ type Request struct {
 type Peers interface {
 	Cluster(ctx context.Context, of peers.Member) (peers.Cluster, error)
 	Join(ctx context.Context, through peers.Member) (peers.Material, error)
-	Away(ctx context.Context, through peers.Member) error
+	Away(ctx context.Context, through peers.Member, anew bool) error
 	Back(ctx context.Context, through peers.Member) error
 	Leave(ctx context.Context, through peers.Member, back string) error
 }

@@ -62,7 +62,9 @@ func (l *local) Give(ctx context.Context, to peers.Member) (peers.Material, erro
 	return l.which(ctx).Give(ctx, to)
 }
 
-func (l *local) Away(ctx context.Context, who peers.Member) error { return l.which(ctx).Away(ctx, who) }
+func (l *local) Away(ctx context.Context, who peers.Member, anew bool) error {
+	return l.which(ctx).Away(ctx, who, anew)
+}
 
 func (l *local) Back(ctx context.Context, who peers.Member) error { return l.which(ctx).Back(ctx, who) }
 

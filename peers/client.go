@@ -51,9 +51,14 @@ func (c *Client) Join(ctx context.Context, through Member) (Material, error) {
 	return m, err
 }
 
-// Away asks a member to have the cluster do without this host: its pods move.
-func (c *Client) Away(ctx context.Context, through Member) error {
-	return c.tell(ctx, through, "/v1/away")
+// Away asks a member to have the cluster do without this host: its pods move, also where
+// they did not just before if that is to be tried anew.
+func (c *Client) Away(ctx context.Context, through Member, anew bool) error {
+	path := "/v1/away"
+	if anew {
+		path += "?anew=true"
+	}
+	return c.tell(ctx, through, path)
 }
 
 // Back tells a member that this host is there again.

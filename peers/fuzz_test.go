@@ -27,7 +27,7 @@ func (n *nothing) Give(context.Context, Member) (Material, error) {
 	return Material{}, nil
 }
 
-func (n *nothing) Away(context.Context, Member) error          { n.moved++; return nil }
+func (n *nothing) Away(context.Context, Member, bool) error    { n.moved++; return nil }
 func (n *nothing) Back(context.Context, Member) error          { n.moved++; return nil }
 func (n *nothing) LetGo(context.Context, Member, string) error { n.moved++; return nil }
 
@@ -36,7 +36,7 @@ func (n *nothing) LetGo(context.Context, Member, string) error { n.moved++; retu
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte("POST /v1/join HTTP/1.1\r\nHost: a\r\n\r\n"))
 	f.Add([]byte("POST /v1/leave HTTP/1.1\r\nHost: a\r\n\r\n"))
-	f.Add([]byte("POST /v1/away HTTP/1.1\r\nHost: a\r\n\r\n"))
+	f.Add([]byte("POST /v1/away?anew=true HTTP/1.1\r\nHost: a\r\n\r\n"))
 	f.Add([]byte("GET /v1/cluster HTTP/1.1\r\nHost: a\r\n\r\n"))
 	f.Add([]byte("GET /v1/join/../join HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {

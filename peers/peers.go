@@ -71,8 +71,9 @@ type Local interface {
 	Cluster(ctx context.Context) (Cluster, error)
 	// Give returns what the member needs to join in its role.
 	Give(ctx context.Context, to Member) (Material, error)
-	// Away has the cluster do without the member, a worker, until it is back.
-	Away(ctx context.Context, who Member) error
+	// Away has the cluster do without the member, a worker, until it is back. Whose pods did
+	// not move is left alone for a while, unless it is to be tried anew.
+	Away(ctx context.Context, who Member, anew bool) error
 	Back(ctx context.Context, who Member) error
 	// LetGo takes the member's node out of the cluster, for it to join anew: its role has
 	// changed, or it goes back to a version.

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"strconv"
@@ -57,13 +58,13 @@ func (c *cluster) Give(_ context.Context, to peers.Member) (peers.Material, erro
 	return peers.Material{"ca.crt": []byte("certificate"), "ca.key": []byte("key")}, nil
 }
 
-func (c *cluster) Away(_ context.Context, who peers.Member) error {
+func (c *cluster) Away(_ context.Context, who peers.Member, anew bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.full {
 		return errors.New("d is away, and maxUnavailable is 1")
 	}
-	c.moved = append(c.moved, who.Name+" away")
+	c.moved = append(c.moved, fmt.Sprintf("%s away, anew %t", who.Name, anew))
 	return nil
 }
 
@@ -280,13 +281,14 @@ func TestAWorkerIsAwayForAWhile(t *testing.T) {
 	t.Parallel()
 	b, stranger := newMachine(t, "b", fleet.Worker), newMachine(t, "b", fleet.Worker)
 	l := newLAN(t, b)
-	require.NoError(t, l.from(t, b).Away(t.Context(), l.a.Member))
+	require.NoError(t, l.from(t, b).Away(t.Context(), l.a.Member, false))
 	require.NoError(t, l.from(t, b).Back(t.Context(), l.a.Member))
-	require.Error(t, l.from(t, stranger).Away(t.Context(), l.a.Member))
-	require.Equal(t, []string{"b away", "b back"}, l.local.moved)
+	require.NoError(t, l.from(t, b).Away(t.Context(), l.a.Member, true))
+	require.Error(t, l.from(t, stranger).Away(t.Context(), l.a.Member, false))
+	require.Equal(t, []string{"b away, anew false", "b back", "b away, anew true"}, l.local.moved)
 
 	l.local.full = true
 	var refused *peers.RefusedError
-	require.ErrorAs(t, l.from(t, b).Away(t.Context(), l.a.Member), &refused)
+	require.ErrorAs(t, l.from(t, b).Away(t.Context(), l.a.Member, false), &refused)
 	require.Equal(t, "d is away, and maxUnavailable is 1", refused.Reason)
 }

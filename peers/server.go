@@ -164,7 +164,9 @@ func (s *Server) handler() http.Handler {
 		}
 		return material, err
 	}))
-	mux.HandleFunc("POST /v1/away", s.answer(func(ctx context.Context, m Member, _ url.Values) (any, error) { return nil, s.Local.Away(ctx, m) }))
+	mux.HandleFunc("POST /v1/away", s.answer(func(ctx context.Context, m Member, words url.Values) (any, error) {
+		return nil, s.Local.Away(ctx, m, words.Has("anew"))
+	}))
 	mux.HandleFunc("POST /v1/back", s.answer(func(ctx context.Context, m Member, _ url.Values) (any, error) { return nil, s.Local.Back(ctx, m) }))
 	mux.HandleFunc("POST /v1/leave", s.answer(func(ctx context.Context, m Member, words url.Values) (any, error) {
 		back := words.Get("back")

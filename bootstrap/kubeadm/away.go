@@ -10,12 +10,12 @@ import (
 )
 
 // Away has the cluster do without a worker, if it is its turn: its pods move.
-func (l *Local) Away(ctx context.Context, who peers.Member) error {
+func (l *Local) Away(ctx context.Context, who peers.Member, anew bool) error {
 	return l.asAdmin(ctx, func(n *node, rec record, server *kubeapi.Server) error {
 		if rec.Upgrade != nil {
 			return errors.New("this host of the control plane is being upgraded just now")
 		}
-		return l.workers.Leave(ctx, site.Admin{Server: server, Kubectl: n.kubectl}, who, rec.Cluster.Version, rec.MaxUnavailable)
+		return l.workers.Leave(ctx, site.Admin{Server: server, Kubectl: n.kubectl}, who, rec.Cluster.Version, rec.MaxUnavailable, anew)
 	})
 }
 

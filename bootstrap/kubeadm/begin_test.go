@@ -70,6 +70,6 @@ func (s oneVersion) Cluster(context.Context, peers.Member) (peers.Cluster, error
 	return peers.Cluster{Known: true, Gives: true, Version: s.version}, nil
 }
 func (oneVersion) Join(context.Context, peers.Member) (peers.Material, error) { return nil, nil }
-func (oneVersion) Away(context.Context, peers.Member) error                   { return nil }
+func (oneVersion) Away(context.Context, peers.Member, bool) error             { return nil }
 func (oneVersion) Back(context.Context, peers.Member) error                   { return nil }
 func (oneVersion) Leave(context.Context, peers.Member, string) error          { return nil }

@@ -145,6 +145,6 @@ func (a asked) Cluster(_ context.Context, of peers.Member) (peers.Cluster, error
 func (asked) Join(context.Context, peers.Member) (peers.Material, error) {
 	return nil, errors.ErrUnsupported
 }
-func (asked) Away(context.Context, peers.Member) error          { return errors.ErrUnsupported }
+func (asked) Away(context.Context, peers.Member, bool) error    { return errors.ErrUnsupported }
 func (asked) Back(context.Context, peers.Member) error          { return errors.ErrUnsupported }
 func (asked) Leave(context.Context, peers.Member, string) error { return errors.ErrUnsupported }

@@ -72,7 +72,7 @@ func (n *node) leave(ctx context.Context, rec *record) error {
 				_ = n.Peers.Back(ctx, m) // or at the next try
 				return site.Wait("%s does not run %s yet", m.Name, n.Cluster.Version)
 			}
-			return n.Peers.Away(ctx, m)
+			return n.Peers.Away(ctx, m, n.Anew)
 		})
 	}
 	server, err := n.localAPI()

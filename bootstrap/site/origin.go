@@ -33,7 +33,7 @@ type Peers interface {
 	Asker
 	Join(ctx context.Context, through peers.Member) (peers.Material, error)
 	Leave(ctx context.Context, through peers.Member, back string) error
-	Away(ctx context.Context, through peers.Member) error
+	Away(ctx context.Context, through peers.Member, anew bool) error
 	Back(ctx context.Context, through peers.Member) error
 }
 

@@ -35,14 +35,15 @@ type Workers struct {
 }
 
 // Leave has the cluster of a version do without a worker, if it is its turn: its pods move.
-func (w *Workers) Leave(ctx context.Context, admin Admin, who peers.Member, version string, limit int) error {
+// One whose pods did not is left alone for a while, unless it is to be tried anew.
+func (w *Workers) Leave(ctx context.Context, admin Admin, who peers.Member, version string, limit int, anew bool) error {
 	if who.Role != fleet.Worker {
 		return errNoWorker
 	}
 	w.mu.Lock()
 	stuck := w.stuck[who.Name]
 	w.mu.Unlock()
-	if err := stuck.Wait(time.Now()); err != nil {
+	if err := stuck.Wait(time.Now()); err != nil && !anew {
 		return err
 	}
 	if err := Enter(ctx, admin.Server, who.Name, version, max(1, limit)); err != nil {

@@ -55,8 +55,8 @@ func (o others) Leave(_ context.Context, through peers.Member, back string) erro
 }
 
 // Away and Back note what they were told, and let nobody be away if they say why.
-func (o others) Away(_ context.Context, through peers.Member) error {
-	*o.told = append(*o.told, "away")
+func (o others) Away(_ context.Context, through peers.Member, anew bool) error {
+	*o.told = append(*o.told, map[bool]string{false: "away", true: "away anew"}[anew])
 	if o.why != "" {
 		return &peers.RefusedError{Peer: through.Name, Reason: o.why}
 	}
@@ -269,6 +269,6 @@ func TestWhatAHostTellsOthers(t *testing.T) {
 		require.ErrorIs(t, err, site.ErrNotReady, record)
 		require.EqualError(t, l.LetGo(t.Context(), members[1], ""), site.ErrNotReady.Error(), record)
 	}
-	require.Error(t, l.Away(t.Context(), members[1]))
+	require.Error(t, l.Away(t.Context(), members[1], false))
 	require.Error(t, l.Back(t.Context(), members[1]))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
 	"github.com/holdfast-fleet/holdfast/bootstrap/site"
+	"github.com/holdfast-fleet/holdfast/peers"
 )
 
 // quorumTime is how long members of etcd may take to agree on who leads them.
@@ -95,7 +96,8 @@ func (n *node) follow(ctx context.Context, rec *record) error {
 	if err := n.noteAway(rec); err != nil {
 		return err
 	}
-	if err := n.Hosts().Tell(ctx, n.Peers.Away); err != nil {
+	err := n.Hosts().Tell(ctx, func(ctx context.Context, m peers.Member) error { return n.Peers.Away(ctx, m, n.Anew) })
+	if err != nil {
 		return site.Wait("upgrade from %s to %s waits: %w", rec.Cluster.Version, n.Cluster.Version, err)
 	}
 	return nil

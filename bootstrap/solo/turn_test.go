@@ -70,6 +70,7 @@ func TestAWorkerFollowsItsServers(t *testing.T) {
 		servers string // version
 		off     bool
 		away    bool // as it was cut off, or its pods did not move
+		anew    bool
 		why     string
 		told    []string
 		isAway  bool
@@ -77,6 +78,7 @@ func TestAWorkerFollowsItsServers(t *testing.T) {
 	}{
 		{name: "its pods move", servers: newer, told: []string{"away"}, isAway: true},
 		{name: "it was cut off", servers: newer, away: true, told: []string{"away"}, isAway: true},
+		{name: "somebody ordered it", servers: newer, away: true, anew: true, told: []string{"away anew"}, isAway: true},
 		{name: "it is another's turn", servers: newer, why: "d away or not Ready, and maxUnavailable is 1", told: []string{"away"}, isAway: true, want: "upgrade from v1.36.3+k3s1 to v1.37.1+k3s1 waits"},
 		{name: "a server goes first", servers: older, want: "this host is to run v1.37.1+k3s1"},
 		{name: "also where Kubernetes stays", servers: "v1.37.1+k3s2", want: "runs v1.37.1+k3s2, and this host is to run v1.37.1+k3s1"},
@@ -91,7 +93,7 @@ func TestAWorkerFollowsItsServers(t *testing.T) {
 				o.known = map[string]peers.Cluster{"store-042-a": {Known: true, Gives: true, Version: tt.servers}}
 			}
 			n := testNode(t)
-			n.Host, n.Worker, n.Members, n.Peers, n.Cluster.Version = "store-042-b", true, members, o, newer
+			n.Host, n.Worker, n.Members, n.Peers, n.Cluster.Version, n.Anew = "store-042-b", true, members, o, newer, tt.anew
 			rec := record{Step: stepReady, Worker: true, Away: tt.away, Cluster: Cluster{Version: older}}
 			err := n.follow(t.Context(), &rec)
 			require.Equal(t, tt.told, told)
@@ -151,7 +153,7 @@ func TestPodsMoveBeforeAHostStartsAgain(t *testing.T) {
 	rec := record{Step: stepReady, Cluster: n.Cluster, MaxUnavailable: 2}
 	require.NoError(t, n.writeRecord(rec))
 	l := &Local{Kind: n.Kind, Dir: n.Dir}
-	require.NoError(t, l.Away(t.Context(), members[1]))
+	require.NoError(t, l.Away(t.Context(), members[1], false))
 	did("drain store-042-b")
 	require.Contains(t, away, `"store-042-b":"v1.36.3+k3s1"`)
 

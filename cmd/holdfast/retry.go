@@ -16,8 +16,9 @@ func newRetryCmd() *cobra.Command {
 		Use:   "retry [LAYER]",
 		Short: "Try once more what was found bad",
 		Long: `Try once more what was found bad: a layer that was put back to what was last
-confirmed, or all of them and the agent's programs. Otherwise a bad layer is not
-tried until a commit changes it. Use it when the cause was elsewhere and is gone.`,
+confirmed, or all of them, the agent's programs, and an upgrade of Kubernetes that
+was undone, or for which pods did not move. Otherwise a bad layer is not tried
+until a commit changes it. Use it when the cause was elsewhere and is gone.`,
 		Example: `  holdfast retry
   holdfast retry shop`,
 		Args: optionalArgument,
