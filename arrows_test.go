@@ -43,7 +43,7 @@ var arrows = map[string][]string{
 	"bootstrap/embedded": {"durable", "bootstrap/containerd"},
 	"bootstrap/kubeadm":  {"durable", "fleet", "peers", "bootstrap/containerd", "bootstrap/kubeapi", "bootstrap/site", "bootstrap/system"},
 	"bootstrap/k3s":      {"durable", "peers", "bootstrap/containerd", "bootstrap/solo", "bootstrap/system"},
-	"bootstrap/k0s":      {"peers", "bootstrap/solo", "bootstrap/system"},
+	"bootstrap/k0s":      {"peers", "bootstrap/containerd", "bootstrap/solo", "bootstrap/system"},
 	"reconciler":         {"durable", "orders", "backup", "fleet", "gitsource", "content", "secrets", "render", "identity", "peers", "bootstrap", "selfupdate"},
 	"reconciler/kube":    {"reconciler", "bootstrap", "render", "review", "fleet", "health"},
 	"cmd/holdfast":       {"*"},

@@ -19,7 +19,8 @@ type Config struct {
 	Guest         bool // the machine has others, and all of this one's is below its own folders
 }
 
-// Text is of version 3, as in docs/man/containerd-config.toml.5.md and docs/cri/config.md of containerd 2.
+// Text is of version 3, as in docs/man/containerd-config.toml.5.md and docs/cri/config.md of containerd 2. What is
+// pulled is on disk before it counts as unpacked: containerd takes programs for whole that a power cut left empty.
 func (c Config) Text() string {
 	plugins, sockets, runtime, runc := c.apart()
 	return fmt.Sprintf(`%[1]sversion = 3
@@ -32,6 +33,7 @@ address = "%[5]s"
 
 %[6]s[plugins."io.containerd.cri.v1.images"]
 snapshotter = "overlayfs"
+image_pull_with_sync_fs = true
 
 [plugins."io.containerd.cri.v1.images".pinned_images]
 sandbox = "%[7]s"

@@ -34,18 +34,9 @@ func (r Runtime) Has(images map[string]string) bool {
 	return len(imports(r.Record).missing(images)) == 0
 }
 
-// Import gives containerd the images that it lacks, and returns how many those were.
+// Import gives containerd the images that it lacks, and returns how many those were. What
+// it has unpacked is on disk before it takes it for unpacked, for it never looks again.
 func (r Runtime) Import(ctx context.Context, archive Archive, images map[string]string) (int, error) {
-	count, err := r.Give(ctx, archive, images)
-	if err == nil && count > 0 {
-		err = r.Keep(images)
-	}
-	return count, err
-}
-
-// Give is Import, but that the images count as imported only once they are kept: until
-// then pods can use them, and a power cut may leave them broken.
-func (r Runtime) Give(ctx context.Context, archive Archive, images map[string]string) (int, error) {
 	missing := imports(r.Record).missing(images)
 	if len(missing) == 0 {
 		return 0, nil
@@ -53,19 +44,18 @@ func (r Runtime) Give(ctx context.Context, archive Archive, images map[string]st
 	if err := r.feed(ctx, archive, missing); err != nil {
 		return 0, fmt.Errorf("import %d images: %w", len(missing), err)
 	}
-	return len(missing), nil
+	return len(missing), keep(r.Record, missing)
 }
 
-// Keep puts images on disk that containerd was given, and has them count as imported.
-func (r Runtime) Keep(images map[string]string) error {
-	if err := syncAll(filepath.Dir(r.Record)); err != nil {
+// keep puts images on disk that were imported, and has them count as such.
+func keep(record string, images map[string]string) error {
+	if err := syncAll(filepath.Dir(record)); err != nil {
 		return fmt.Errorf("put imported images on disk: %w", err)
 	}
-	return imports(r.Record).add(images)
+	return imports(record).add(images)
 }
 
-// syncAll puts all of a file system on disk. containerd unpacks images without: after
-// a power cut it takes programs for whole that are empty.
+// syncAll puts all of a file system on disk.
 func syncAll(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -99,7 +89,8 @@ func (r Runtime) feed(ctx context.Context, archive Archive, images map[string]st
 		written <- err
 	}()
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, r.Client, "--address="+r.Socket, "--namespace=k8s.io", "images", "import", "--digests=false", "-")
+	cmd := exec.CommandContext(ctx, r.Client, "--address="+r.Socket, "--namespace=k8s.io", "images", "import",
+		"--digests=false", "--local", "--sync-fs", "-") // what is not local does not wait for the disk
 	cmd.Stdin, cmd.Stderr = from, &stderr
 	err := cmd.Run()
 	from.CloseWithError(io.ErrClosedPipe)

@@ -23,6 +23,15 @@ type Folder struct {
 	Record string                                    // as of a [Runtime]
 }
 
+// DropIn is a file of configuration, of version 3, for a containerd that a distribution brings along: what it unpacks
+// is on disk before it takes it for unpacked, as with a [Runtime] (sync_fs, plugins/services/diff/local.go of containerd 2).
+const DropIn = `# Written by Holdfast.
+version = 3
+
+[plugins."io.containerd.service.v1.diff-service"]
+sync_fs = true
+`
+
 // layers is the archive of what the layers need. It is there only until it was imported.
 const layers = "holdfast-layers.tar"
 
@@ -46,7 +55,10 @@ func (f Folder) Import(ctx context.Context, archive Archive, images map[string]s
 	if err := f.await(ctx, missing); err != nil {
 		return 0, fmt.Errorf("import %d images by %s: %w", len(missing), path, err)
 	}
-	return len(missing), errors.Join(imports(f.Record).add(missing), os.Remove(path))
+	if err := keep(f.Record, missing); err != nil {
+		return 0, err
+	}
+	return len(missing), os.Remove(path)
 }
 
 // await returns when containerd has all of the images.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
 	"github.com/holdfast-fleet/holdfast/bootstrap/solo"
 )
 
@@ -15,6 +16,7 @@ const registryHosts = "/etc/k0s/containerd.d/certs.d"
 func files(want solo.Wanted, address string) map[string]string {
 	files := want.Registries.Hosts(registryHosts)
 	files["/etc/k0s/containerd.d/holdfast.toml"] = "# Written by Holdfast.\nversion = 3\n\n" + want.Registries.Config(registryHosts)
+	files["/etc/k0s/containerd.d/holdfast-disk.toml"] = containerd.DropIn // k0s imports it as it is, for it says nothing of the CRI
 	if !want.Worker {
 		files[configFile] = config(want.Cluster, address, len(want.Hosts().Servers()) > 0 || isBalanced())
 	}

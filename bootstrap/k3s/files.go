@@ -24,6 +24,7 @@ func (f Family) files(want solo.Wanted, address, through string) map[string]stri
 	return map[string]string{
 		filepath.Join(f.etc(), "config.yaml"):                              config,
 		filepath.Join(f.etc(), "registries.yaml"):                          registries(want.Registries),
+		f.data + "/agent/etc/containerd/config-v3.toml.d/holdfast.toml":    containerd.DropIn,
 		system.UnitDir + f.Kind(want.Dir).UnitOf(want.Worker) + ".service": f.unitFile(want.Program, want.Worker),
 	}
 }

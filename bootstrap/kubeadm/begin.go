@@ -94,10 +94,7 @@ func (n *node) isNoLongerFirst(rec record) bool {
 // takeApart removes what a cut-off attempt left.
 func (n *node) takeApart(ctx context.Context, rec record) error {
 	n.log.Info("an attempt was cut off; starting again", "step", string(rec.Step))
-	if err := n.kubeadm(ctx, "reset", "reset", "--force", "--cri-socket="+criSocket); err != nil {
-		return err
-	}
-	return n.dropUnkept(ctx)
+	return n.kubeadm(ctx, "reset", "reset", "--force", "--cri-socket="+criSocket)
 }
 
 // mayInitialise tells whether it falls to the host to make the cluster out of nothing,
@@ -115,12 +112,12 @@ func (n *node) initialise(ctx context.Context, address string) error {
 			return err
 		}
 	}
-	if err := n.giveFirst(ctx); err != nil {
+	if err := n.importFirst(ctx); err != nil {
 		return err
 	}
 	var beside sync.WaitGroup
 	var imported error
-	beside.Go(func() { imported = n.giveOthers(ctx) })
+	beside.Go(func() { imported = n.importImages(ctx) })
 	n.log.Info("kubeadm init", "version", n.Cluster.Version)
 	err = n.kubeadm(ctx, "init", "init", "--config="+config)
 	beside.Wait()

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
 // tags are those of the images that are not of Kubernetes' own version, by its
@@ -74,46 +72,12 @@ func (n *node) importImages(ctx context.Context) error {
 	return err
 }
 
-// giveFirst gives containerd the images that kubeadm's pods need. They are not kept yet.
-func (n *node) giveFirst(ctx context.Context) error {
+// importFirst gives it those that kubeadm's pods need.
+func (n *node) importFirst(ctx context.Context) error {
 	first := map[string]string{}
 	for _, ref := range firstImages(n.Cluster) {
 		first[ref] = n.Images[ref]
 	}
-	_, err := n.runtime().Give(ctx, n.Archive, first)
+	_, err := n.runtime().Import(ctx, n.Archive, first)
 	return err
-}
-
-// giveOthers gives it those that the cluster needs once it is made, and keeps all.
-func (n *node) giveOthers(ctx context.Context) error {
-	if n.runtime().Has(n.Images) {
-		return nil
-	}
-	others := maps.Clone(n.Images)
-	for _, ref := range firstImages(n.Cluster) {
-		delete(others, ref)
-	}
-	if _, err := n.runtime().Give(ctx, n.Archive, others); err != nil {
-		return err
-	}
-	if err := n.runtime().Keep(n.Images); err != nil {
-		return err
-	}
-	n.log.Info("images imported", "count", len(n.Images))
-	return nil
-}
-
-// dropUnkept has containerd begin with nothing where not all that it has is known to be on
-// disk: it takes images for whole of which a power cut left a part.
-func (n *node) dropUnkept(ctx context.Context) error {
-	if n.runtime().Has(n.Images) {
-		return nil
-	}
-	if err := system.Systemctl(ctx, "stop", "containerd.service"); err != nil {
-		return err
-	}
-	if err := system.Empty("/var/lib/containerd"); err != nil {
-		return err
-	}
-	return n.containerdRuns(ctx)
 }

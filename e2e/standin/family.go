@@ -83,7 +83,7 @@ func (l like) settings() (documented.Settings, error) {
 // places refuses files where only documented ones are read.
 func (l like) places() error {
 	var errs []error
-	for _, pattern := range []string{l.etc("*"), l.etc("*/*"), l.data("agent/images/*")} {
+	for _, pattern := range []string{l.etc("*"), l.etc("*/*"), l.data("agent/images/*"), l.data("agent/etc/containerd/*/*")} {
 		found, err := filepath.Glob(pattern)
 		errs = append(errs, err)
 		for _, file := range found {
