@@ -35,15 +35,15 @@ type Workers struct {
 }
 
 // Leave has the cluster of a version do without a worker, if it is its turn: its pods move.
-// One whose pods did not is left alone for a while, unless it is to be tried anew.
-func (w *Workers) Leave(ctx context.Context, admin Admin, who peers.Member, version string, limit int, anew bool) error {
+// One whose pods did not is left alone for a while.
+func (w *Workers) Leave(ctx context.Context, admin Admin, who peers.Member, version string, limit int) error {
 	if who.Role != fleet.Worker {
 		return errNoWorker
 	}
 	w.mu.Lock()
 	stuck := w.stuck[who.Name]
 	w.mu.Unlock()
-	if err := stuck.Wait(time.Now()); err != nil && !anew {
+	if err := stuck.Wait(time.Now()); err != nil {
 		return err
 	}
 	if err := Enter(ctx, admin.Server, who.Name, version, max(1, limit)); err != nil {
@@ -59,6 +59,13 @@ func (w *Workers) Leave(ctx context.Context, admin Admin, who peers.Member, vers
 		w.stuck[who.Name] = &Stuck{time.Now(), err.Error()}
 	}
 	return err
+}
+
+// TryAnew has a worker whose pods did not move be left alone no longer.
+func (w *Workers) TryAnew(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.stuck, name)
 }
 
 // Back lets pods come to a worker again.

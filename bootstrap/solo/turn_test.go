@@ -153,7 +153,12 @@ func TestPodsMoveBeforeAHostStartsAgain(t *testing.T) {
 	rec := record{Step: stepReady, Cluster: n.Cluster, MaxUnavailable: 2}
 	require.NoError(t, n.writeRecord(rec))
 	l := &Local{Kind: n.Kind, Dir: n.Dir}
-	require.NoError(t, l.Away(t.Context(), members[1], false))
+	require.NoError(t, os.WriteFile(stays, nil, 0o600))
+	require.ErrorContains(t, l.Away(t.Context(), members[1], false), "its pods did not move within 2m0s")
+	did("drain store-042-b\nuncordon store-042-b")
+	require.NoError(t, os.Remove(stays))
+	require.ErrorContains(t, l.Away(t.Context(), members[1], false), "tried again at ")
+	require.NoError(t, l.Away(t.Context(), members[1], true), "somebody ordered it")
 	did("drain store-042-b")
 	require.Contains(t, away, `"store-042-b":"v1.36.3+k3s1"`)
 
