@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/preflight"
@@ -51,7 +52,7 @@ func fit(ctx context.Context, req Request) error {
 		return nil
 	}
 	checks, err := Preflight(ctx, req)
-	if err != nil {
+	if err := errors.Join(err, context.Cause(ctx)); err != nil { // a look that was cut off says nothing of the machine
 		return err
 	}
 	return preflight.Refuse(checks)
