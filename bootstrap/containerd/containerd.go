@@ -9,11 +9,10 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
 
 // Archive writes images as an OCI archive, each under its reference and under
@@ -49,20 +48,10 @@ func (r Runtime) Import(ctx context.Context, archive Archive, images map[string]
 
 // keep puts images on disk that were imported, and has them count as such.
 func keep(record string, images map[string]string) error {
-	if err := syncAll(filepath.Dir(record)); err != nil {
-		return fmt.Errorf("put imported images on disk: %w", err)
-	}
-	return imports(record).add(images)
-}
-
-// syncAll puts all of a file system on disk.
-func syncAll(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
+	if err := system.Sync(filepath.Dir(record)); err != nil {
 		return err
 	}
-	defer f.Close()
-	return unix.Syncfs(int(f.Fd()))
+	return imports(record).add(images)
 }
 
 // Answers tells whether containerd listens.

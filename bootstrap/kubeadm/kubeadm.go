@@ -231,10 +231,10 @@ func (n *node) addressBy(rec record) (string, error) {
 
 func unitOf(task string) string { return "holdfast-kubeadm-" + task }
 
-// kubeadm runs the program in a unit of its own.
+// kubeadm runs the program in a unit of its own. What it and the kubelet wrote is on disk then.
 func (n *node) kubeadm(ctx context.Context, unit string, args ...string) error {
 	_, err := system.Run(ctx, unitOf(unit), []string{"PATH=" + n.Bin + ":" + system.Path}, append([]string{filepath.Join(n.Bin, "kubeadm")}, args...)...)
-	return err
+	return errors.Join(err, system.Sync("/etc", "/var/lib"))
 }
 
 const patience = 4 * time.Minute

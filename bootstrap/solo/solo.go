@@ -102,6 +102,9 @@ func (n *node) bring(ctx context.Context, rec record, address string) error {
 	if err != nil {
 		return err
 	}
+	if err := system.Sync("/etc", n.Images); err != nil { // what the program wrote
+		return err
+	}
 	rec.Step, rec.Back, rec.Returns, rec.Stuck = stepReady, "", "", nil
 	if err := errors.Join(n.writeRecord(rec), n.dropArchives()); err != nil {
 		return err

@@ -36,5 +36,8 @@ func (n *node) makeUnit(ctx context.Context) error {
 	if _, err := n.call(ctx, "install", n.install); err != nil {
 		return err
 	}
+	if err := system.Sync(system.UnitDir); err != nil {
+		return err
+	}
 	return durable.WriteFile(n.installedFile(), []byte(strings.Join(n.install, "\n")), 0o600)
 }

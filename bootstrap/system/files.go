@@ -3,11 +3,14 @@ package system
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-fleet/holdfast/durable"
 )
@@ -65,6 +68,21 @@ func Write(files map[string]string) (changed []string, err error) {
 		changed = append(changed, path)
 	}
 	return changed, nil
+}
+
+// Sync puts the file systems of folders on disk: what other programs write there is not,
+// for up to half a minute, and a power cut would leave empty files.
+func Sync(dirs ...string) error {
+	for _, dir := range dirs {
+		f, err := os.Open(dir)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(unix.Syncfs(int(f.Fd())), f.Close()); err != nil {
+			return fmt.Errorf("put %s on disk: %w", dir, err)
+		}
+	}
+	return nil
 }
 
 // Place writes a file that is there whole or not at all. Until then it is beside
