@@ -70,6 +70,10 @@ type round struct {
 // ours registers both, one after the other.
 func (f *round) ours(ctx context.Context) {
 	f.Helper()
+	for _, h := range []*testhost.Host{f.control, f.worker} { // kubeadm alone does not share the machine with hosts that boot
+		_, err := h.Eventually(ctx, "sh", "-c", "systemctl is-system-running --wait; test -s /var/lib/holdfast/identity/host_key.pub")
+		require.NoError(f, err)
+	}
 	f.registered(ctx, "a", "control-plane", "init")
 	began := time.Now()
 	_, err := f.control.Eventually(ctx, "curl", "-sf", "--max-time", "1", "http://"+serviceAddress)
