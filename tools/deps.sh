@@ -4,7 +4,7 @@
 set -euo pipefail
 
 packages=(gcc libc6-dev libseccomp-dev pkg-config git gnupg openssh-client openssh-server nginx-light iproute2 nftables curl jq procps systemd
-	systemd-container mmdebstrap chromium-headless-shell fonts-dejavu-core)
+	systemd-container mmdebstrap e2fsprogs chromium-headless-shell fonts-dejavu-core)
 declare -A services=([openssh-server]=ssh [nginx-light]=nginx)
 
 if ! command -v go >/dev/null; then

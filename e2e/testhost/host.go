@@ -23,6 +23,7 @@ type Host struct {
 
 	lan      *LAN
 	dir      string
+	disk     disk
 	launcher *exec.Cmd
 	console  bytes.Buffer
 	exited   chan error
@@ -34,23 +35,17 @@ var plain = []string{"/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd",
 // install gives the host an empty disk over the layers and the tree, and its cable.
 // One that was there before is another machine then, which took its place.
 func (h *Host) install(layers []string) error {
+	h.disk = disk{dir: h.dir, lower: append(slices.Clone(layers), h.lan.tree)}
 	if _, err := os.Stat(h.Root()); err == nil {
-		if err := errors.Join(unix.Unmount(h.Root(), 0), os.RemoveAll(h.dir), h.lan.unplug(h.Name)); err != nil {
+		if err := errors.Join(h.disk.unmount(), os.RemoveAll(h.dir), h.lan.unplug(h.Name)); err != nil {
 			return fmt.Errorf("host %s: take it away: %w", h.Name, err)
 		}
 	}
-	for _, dir := range []string{"root", "upper", "work"} {
-		if err := os.MkdirAll(filepath.Join(h.dir, dir), 0o755); err != nil {
-			return err
-		}
-	}
-	lower := strings.Join(append(slices.Clone(layers), h.lan.tree), ":")
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", lower, h.dir, h.dir)
-	if err := unix.Mount("overlay", h.Root(), "overlay", 0, options); err != nil {
-		return fmt.Errorf("host %s: mount its disk: %w", h.Name, err)
+	if err := h.disk.create(); err != nil {
+		return fmt.Errorf("host %s: its disk: %w", h.Name, err)
 	}
 	for _, dir := range plain {
-		if err := os.MkdirAll(h.disk(dir), 0o700); err != nil {
+		if err := os.MkdirAll(h.disk.plain(dir), 0o700); err != nil {
 			return err
 		}
 		if err := os.MkdirAll(h.Path(dir), 0o700); err != nil {
@@ -62,15 +57,14 @@ func (h *Host) install(layers []string) error {
 			return err
 		}
 	}
+	if err := h.disk.sync(); err != nil {
+		return fmt.Errorf("host %s: its disk: %w", h.Name, err)
+	}
 	return h.lan.plug(h.Name)
 }
 
-func (h *Host) disk(dir string) string {
-	return filepath.Join(h.dir, "plain", strings.ReplaceAll(strings.Trim(dir, "/"), "/", "-"))
-}
-
 // Root is the folder of the host's root file system.
-func (h *Host) Root() string { return filepath.Join(h.dir, "root") }
+func (h *Host) Root() string { return h.disk.root() }
 
 // Path is where a file of the host is for the test.
 func (h *Host) Path(file string) string { return filepath.Join(h.Root(), file) }
@@ -91,7 +85,7 @@ func (h *Host) Boot(ctx context.Context) error {
 		"--bind=/dev/kmsg", "--console=pipe", "--resolv-conf=off",
 	}
 	for _, dir := range plain {
-		args = append(args, "--bind="+h.disk(dir)+":"+dir)
+		args = append(args, "--bind="+h.disk.plain(dir)+":"+dir)
 	}
 	script := "set -e\n" + enter + `exec systemd-nspawn "$@"`
 	h.console.Reset()
@@ -177,7 +171,7 @@ func (h *Host) Run(ctx context.Context, args ...string) (string, error) {
 }
 
 // PowerOff pulls the power: nothing on the host gets to do anything any more.
-// What it wrote and did not sync is not lost, for the disk is a folder.
+// What it wrote and did not sync is lost.
 func (h *Host) PowerOff() error {
 	pid, err := h.init()
 	if err != nil {
@@ -188,6 +182,9 @@ func (h *Host) PowerOff() error {
 	}
 	<-h.exited //nolint:errcheck // it was killed, so it ends with an error
 	h.launcher = nil
+	if err := h.disk.losePower(); err != nil {
+		return fmt.Errorf("host %s: its disk: %w", h.Name, err)
+	}
 	return errors.Join(removeCgroups(filepath.Join(filepath.Base(h.lan.dir), h.Name)), h.lan.forget(h.Name)) // a machine that is off has neither
 }
 

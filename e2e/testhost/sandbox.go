@@ -138,9 +138,9 @@ func requirements() error {
 	if os.Geteuid() != 0 {
 		return errors.New("test hosts need root: run this as root, or with sudo")
 	}
-	for _, program := range []string{"systemd-nspawn", "mmdebstrap", "ip", "nsenter"} {
+	for _, program := range []string{"systemd-nspawn", "mmdebstrap", "ip", "nsenter", "mkfs.ext4"} {
 		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("test hosts need Debian's packages systemd-container, mmdebstrap, iproute2 and util-linux (make deps installs them): %w", err)
+			return fmt.Errorf("test hosts need Debian's packages systemd-container, mmdebstrap, iproute2, util-linux and e2fsprogs (make deps installs them): %w", err)
 		}
 	}
 	return nil
@@ -152,6 +152,10 @@ func enter() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
+	// What is unmounted here is so for the hosts, too, which begin with copies of all mounts. And ip netns wants to share them.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
+		return fmt.Errorf("share mounts with the hosts: %w", err)
+	}
 	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
@@ -162,10 +166,6 @@ func enter() error {
 		if err := unix.Mount("tmpfs", run, "tmpfs", 0, ""); err != nil {
 			return fmt.Errorf("mount %s: %w", run, err)
 		}
-	}
-	// ip netns wants a mount that it may share.
-	if err := unix.Mount("", "/run/netns", "", unix.MS_SHARED, ""); err != nil {
-		return err
 	}
 	return ip("link", "set", "lo", "up")
 }
@@ -198,9 +198,11 @@ func inUse(dir string) bool {
 	return false
 }
 
-func ip(args ...string) error {
-	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+func ip(args ...string) error { return command("ip", args...) }
+
+func command(name string, args ...string) error {
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, bytes.TrimSpace(out))
 	}
 	return nil
 }
