@@ -38,6 +38,7 @@ func TestFiles(t *testing.T) {
 	}
 	_, err = table.YAML("key", []byte(written[configFile]))
 	require.NoError(t, err)
+	require.Contains(t, written, "/etc/k0s/containerd.d/holdfast-disk.toml")
 
 	several := want
 	several.Members = []peers.Member{{Name: "store-042-a", Role: fleet.ControlPlane}, {Name: "store-042-b", Role: fleet.ControlPlane}}

@@ -35,7 +35,9 @@ func TestFiles(t *testing.T) {
 					Logins:  map[string]containerd.Login{"mirror.example.com": {Username: "fleet", Password: `p"\`}},
 				}}
 			require.NoError(t, makeTokens(cfg))
-			written(t, table, "", "key", f.files(cfg, "10.0.0.42", ""), dir)
+			files := f.files(cfg, "10.0.0.42", "")
+			written(t, table, "", "key", files, dir)
+			require.Contains(t, files, f.data+"/agent/etc/containerd/config-v3.toml.d/holdfast.toml")
 			cfg.Host = "store-042-c"
 			next := filepath.Join(f.etc(), "config.yaml")
 			written(t, table, "next-", "key", map[string]string{next: f.files(cfg, "10.0.0.44", "10.0.0.42")[next]}, dir)
