@@ -19,7 +19,7 @@ type disk struct {
 }
 
 func (d disk) file() string   { return filepath.Join(d.dir, "disk") }
-func (d disk) system() string { return filepath.Join(d.dir, "system") } // where that of the file is
+func (d disk) system() string { return filepath.Join(d.dir, "system") } // where the file system in the file is mounted
 func (d disk) root() string   { return filepath.Join(d.dir, "root") }
 
 // plain is where a folder of the host lies that is not on the overlay.
@@ -27,7 +27,7 @@ func (d disk) plain(dir string) string {
 	return filepath.Join(d.system(), "plain", strings.ReplaceAll(strings.Trim(dir, "/"), "/", "-"))
 }
 
-// size is what a host could write; the file takes what it did.
+// size is how many bytes a host could write; the file takes what it did.
 const size = 20 << 30
 
 // create makes an empty one, and mounts it.
@@ -79,13 +79,7 @@ func (d disk) used() (bool, error) {
 	return false, err
 }
 
-func (d disk) sync() error {
-	f, err := os.Open(d.system())
-	if err != nil {
-		return err
-	}
-	return errors.Join(unix.Syncfs(int(f.Fd())), f.Close())
-}
+func (d disk) sync() error { return command("sync", "--file-system", d.system()) }
 
 // losePower leaves on the disk what was synced, and what the kernel had written by then.
 func (d disk) losePower() error {
