@@ -46,7 +46,9 @@ func (n *node) networked(ctx context.Context) error {
 	if own == "" {
 		return site.Soon(errors.New("the cluster has not given this node a network for its pods yet"))
 	}
-	apply := func() error { return inTurn(ctx, "daemon-reload", "enable "+networkUnit, "restart "+networkUnit) }
+	apply := func() error {
+		return renewed(ctx, networkUnit, "enable --no-reload "+networkUnit, "restart "+networkUnit)
+	}
 	if err := n.settle("network", n.networkFiles(own, routes), apply); err != nil {
 		return err
 	}

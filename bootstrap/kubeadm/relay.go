@@ -31,7 +31,7 @@ func (n *node) relayRuns(ctx context.Context) error {
 		return err
 	}
 	err = n.settle("relay", map[string]string{system.UnitDir + relayUnit: n.relayUnitFile(program)}, func() error {
-		return inTurn(ctx, "daemon-reload", "enable "+relayUnit, "restart "+relayUnit)
+		return renewed(ctx, relayUnit, "enable --no-reload "+relayUnit, "restart "+relayUnit)
 	})
 	if err != nil {
 		return err

@@ -73,6 +73,14 @@ func (n *node) settle(name string, files map[string]string, count func() error) 
 	return os.Remove(mark)
 }
 
+// renewed has systemd heed what changed of a unit, and follow orders then.
+func renewed(ctx context.Context, unit string, orders ...string) error {
+	if err := system.Reload(ctx, unit); err != nil {
+		return err
+	}
+	return inTurn(ctx, orders...)
+}
+
 // inTurn gives orders to systemd until one fails.
 func inTurn(ctx context.Context, orders ...string) error {
 	for _, order := range orders {
@@ -93,13 +101,13 @@ func (n *node) runtimeRuns(ctx context.Context) error {
 
 func (n *node) containerdRuns(ctx context.Context) error {
 	err := n.settle("runtime", n.runtimeFiles(), func() error {
-		return inTurn(ctx, "daemon-reload", "restart systemd-sysctl.service", "restart containerd.service")
+		return renewed(ctx, "containerd.service", "restart systemd-sysctl.service", "restart containerd.service")
 	})
 	if err == nil {
 		err = n.Registries.Forget(registryHosts) // containerd reads them at each pull
 	}
 	if err == nil {
-		err = inTurn(ctx, "enable containerd.service", "start containerd.service")
+		err = inTurn(ctx, "enable --no-reload containerd.service", "start containerd.service")
 	}
 	if err != nil {
 		return err
@@ -109,15 +117,15 @@ func (n *node) containerdRuns(ctx context.Context) error {
 
 // kubeletUnit lets systemd know the kubelet, which kubeadm starts.
 func (n *node) kubeletUnit(ctx context.Context) error {
-	if err := n.settle("kubelet", n.kubeletFiles(), func() error { return inTurn(ctx, "daemon-reload") }); err != nil {
+	if err := n.settle("kubelet", n.kubeletFiles(), func() error { return renewed(ctx, "kubelet.service") }); err != nil {
 		return err
 	}
-	return inTurn(ctx, "enable kubelet.service")
+	return inTurn(ctx, "enable --no-reload kubelet.service")
 }
 
 // kubeletRuns brings the kubelet of a node that was made before up.
 func (n *node) kubeletRuns(ctx context.Context) error {
-	if err := n.settle("kubelet", n.kubeletFiles(), func() error { return inTurn(ctx, "daemon-reload", "restart kubelet.service") }); err != nil {
+	if err := n.settle("kubelet", n.kubeletFiles(), func() error { return renewed(ctx, "kubelet.service", "restart kubelet.service") }); err != nil {
 		return err
 	}
 	return inTurn(ctx, "start kubelet.service")

@@ -266,7 +266,7 @@ func (n *node) run(ctx context.Context) error {
 	if changed || n.given {
 		verb = "restart"
 	}
-	err = errors.Join(system.Systemctl(ctx, "enable", n.unit()+".service"), system.Systemctl(ctx, verb, n.unit()+".service"))
+	err = errors.Join(system.Systemctl(ctx, "enable", "--no-reload", n.unit()+".service"), system.Systemctl(ctx, verb, n.unit()+".service"))
 	if err == nil {
 		err = n.await(ctx)
 	}
@@ -291,5 +291,5 @@ func (n *node) configure(ctx context.Context) (changed bool, err error) {
 	if err := n.makeUnit(ctx); err != nil {
 		return true, err
 	}
-	return true, system.Systemctl(ctx, "daemon-reload")
+	return true, system.Reload(ctx, n.unit()+".service")
 }
