@@ -127,9 +127,6 @@ func (n *node) backedUp() (Cluster, error) {
 // rebuild makes the cluster of the backup: what kubeadm would make first is there
 // already, and what it writes into the cluster it finds.
 func (n *node) rebuild(ctx context.Context, address string) error {
-	if err := n.importImages(ctx); err != nil {
-		return err
-	}
 	n.log.Info("cluster is made of a backup", "version", n.Cluster.Version)
 	material := peers.Material{}
 	for _, name := range pkiFiles {

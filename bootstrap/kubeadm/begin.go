@@ -18,10 +18,24 @@ func (n *node) site() site.Hosts { return site.Hosts{Host: n.Host, Members: n.Me
 // others are the site's hosts but this one, in declared order.
 func (n *node) others() []peers.Member { return n.site().Others() }
 
-// begin makes the host a node of its site's cluster: of the one that there is, or
+// begin makes the host a node. Images that pods ask for only once they have a network are
+// imported meanwhile, also while it waits for other hosts; it has one when all are there.
+func (n *node) begin(ctx context.Context, rec *record) error {
+	if err := n.importFirst(ctx); err != nil {
+		return err
+	}
+	var beside sync.WaitGroup
+	var imported error
+	beside.Go(func() { imported = n.importImages(ctx) })
+	err := n.enter(ctx, rec)
+	beside.Wait()
+	return errors.Join(err, imported)
+}
+
+// enter makes it a node of its site's cluster: of the one that there is, or
 // of a new one. What a cut-off attempt left is removed first, for nothing can have
 // been put into it.
-func (n *node) begin(ctx context.Context, rec *record) error {
+func (n *node) enter(ctx context.Context, rec *record) error {
 	if n.isNoLongerFirst(*rec) {
 		if err := n.takeApart(ctx, *rec); err != nil {
 			return err
@@ -30,11 +44,6 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 			return err
 		}
 		*rec = record{}
-	}
-	if rec.Step == "" && !n.mayInitialise() { // it may have to wait for the others: its images come meanwhile
-		if err := n.importImages(ctx); err != nil {
-			return err
-		}
 	}
 	var through *peers.Member // nil where this host makes the cluster
 	var err error
@@ -97,11 +106,7 @@ func (n *node) takeApart(ctx context.Context, rec record) error {
 	return n.kubeadm(ctx, "reset", "reset", "--force", "--cri-socket="+criSocket)
 }
 
-// mayInitialise tells whether it falls to the host to make the cluster out of nothing,
-// should there be none.
-func (n *node) mayInitialise() bool { return n.From == "" && n.Host == n.site().First() }
-
-// initialise makes a cluster. What pods need only once it is there is imported meanwhile.
+// initialise makes a cluster.
 func (n *node) initialise(ctx context.Context, address string) error {
 	config, err := n.writeConfig(address)
 	if err != nil {
@@ -112,14 +117,6 @@ func (n *node) initialise(ctx context.Context, address string) error {
 			return err
 		}
 	}
-	if err := n.importFirst(ctx); err != nil {
-		return err
-	}
-	var beside sync.WaitGroup
-	var imported error
-	beside.Go(func() { imported = n.importImages(ctx) })
 	n.log.Info("kubeadm init", "version", n.Cluster.Version)
-	err = n.kubeadm(ctx, "init", "init", "--config="+config)
-	beside.Wait()
-	return errors.Join(err, imported)
+	return n.kubeadm(ctx, "init", "init", "--config="+config)
 }

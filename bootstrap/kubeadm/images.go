@@ -41,9 +41,13 @@ func Images(c Cluster) []string {
 // WorkerImages are those that a worker needs of them.
 func WorkerImages(c Cluster) []string { return []string{proxyImage(c), dnsImage(c), PauseImage(c)} }
 
-// firstImages are those of pods that a new cluster has while kubeadm makes it.
-func firstImages(c Cluster) []string {
-	return slices.DeleteFunc(Images(c), func(ref string) bool { return ref == dnsImage(c) })
+// firstImages are those of pods that do not wait until the node has a network for pods.
+func (n *node) firstImages() []string {
+	all := Images(n.Cluster)
+	if n.Worker {
+		all = WorkerImages(n.Cluster)
+	}
+	return slices.DeleteFunc(all, func(ref string) bool { return ref == dnsImage(n.Cluster) })
 }
 
 // dnsImage has a folder of its own in the repository that Kubernetes is released to, and there alone, as kubeadm has it
@@ -72,10 +76,10 @@ func (n *node) importImages(ctx context.Context) error {
 	return err
 }
 
-// importFirst gives it those that kubeadm's pods need.
+// importFirst gives it those that kubeadm's pods need at once.
 func (n *node) importFirst(ctx context.Context) error {
 	first := map[string]string{}
-	for _, ref := range firstImages(n.Cluster) {
+	for _, ref := range n.firstImages() {
 		first[ref] = n.Images[ref]
 	}
 	_, err := n.runtime().Import(ctx, n.Archive, first)

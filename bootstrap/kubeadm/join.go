@@ -28,9 +28,6 @@ var workerFiles = []string{"ca.crt", "join.crt", "join.key"}
 
 // join makes the host a node of the cluster that the member is part of.
 func (n *node) join(ctx context.Context, address string, through peers.Member) error {
-	if err := n.importImages(ctx); err != nil {
-		return err
-	}
 	material, err := site.AskToJoin(ctx, n.log, through, n.Peers.Join)
 	if err != nil {
 		return err

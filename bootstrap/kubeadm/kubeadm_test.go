@@ -66,8 +66,10 @@ func TestImagesAreThoseOfTheVersion(t *testing.T) {
 		"r/etcd:3.6.8-0", "r/coredns:v1.14.2", "r/pause:3.10.2",
 	}, Images(c))
 	require.Equal(t, []string{"r/kube-proxy:v1.36.3", "r/coredns:v1.14.2", "r/pause:3.10.2"}, WorkerImages(c))
-	require.NotContains(t, firstImages(c), "r/coredns:v1.14.2", "it waits for a network")
-	require.Len(t, firstImages(c), 6)
+	server, worker := newNode(Config{Cluster: c}), newNode(Config{Cluster: c, Worker: true})
+	require.NotContains(t, server.firstImages(), "r/coredns:v1.14.2", "it waits for a network")
+	require.Len(t, server.firstImages(), 6)
+	require.Equal(t, []string{"r/kube-proxy:v1.36.3", "r/pause:3.10.2"}, worker.firstImages())
 	require.Equal(t, []string{"v1.35", "v1.36"}, Minors())
 }
 
