@@ -9,8 +9,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
 )
@@ -67,27 +71,43 @@ func (r Runtime) Answers(ctx context.Context) error {
 func (r Runtime) feed(ctx context.Context, archive Archive, images map[string]string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	from, to := io.Pipe()
+	from, to, err := pipe()
+	if err != nil {
+		return err
+	}
+	defer from.Close()
 	written := make(chan error, 1)
 	go func() {
 		err := archive.WriteArchive(to, images)
 		if err != nil {
 			cancel() // ctr must not take the cut stream for a whole archive
 		}
-		to.CloseWithError(err)
 		written <- err
+		to.Close()
 	}()
 	var stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, r.Client, "--address="+r.Socket, "--namespace=k8s.io", "images", "import",
 		"--digests=false", "--local", "--sync-fs", "-") // what is not local does not wait for the disk
 	cmd.Stdin, cmd.Stderr = from, &stderr
-	err := cmd.Run()
-	from.CloseWithError(io.ErrClosedPipe)
-	if werr := <-written; werr != nil && !errors.Is(werr, io.ErrClosedPipe) {
+	err = cmd.Run()
+	from.Close()
+	if werr := <-written; werr != nil && !errors.Is(werr, syscall.EPIPE) {
 		return werr
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	return nil
+}
+
+// pipe is one that has room for a megabyte: the fewer turns the two ends take, the faster it is.
+func pipe() (from, to *os.File, err error) {
+	if from, to, err = os.Pipe(); err != nil {
+		return nil, nil, err
+	}
+	raw, err := to.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { _, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 1<<20) }) // else it is slower
+	}
+	return from, to, err
 }
