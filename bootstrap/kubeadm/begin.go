@@ -19,7 +19,7 @@ func (n *node) site() site.Hosts { return site.Hosts{Host: n.Host, Members: n.Me
 func (n *node) others() []peers.Member { return n.site().Others() }
 
 // begin makes the host a node. Images that pods ask for only once they have a network are
-// imported meanwhile, also while it waits for other hosts; it has one when all are there.
+// imported meanwhile, also while it waits for other hosts; one that joins has a network when all are there.
 func (n *node) begin(ctx context.Context, rec *record) error {
 	if err := n.importFirst(ctx); err != nil {
 		return err
