@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/embedded"
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
 )
 
@@ -79,7 +80,7 @@ func admitted(ctx context.Context, file string, apply func() ([]byte, error)) (i
 	if err != nil {
 		return in, err
 	}
-	err = errors.Join(json.Unmarshal(data, &in), os.WriteFile(file, data, 0o600))
+	err = errors.Join(json.Unmarshal(data, &in), durable.WriteFile(file, data, 0o600))
 	return in, err
 }
 
@@ -89,5 +90,5 @@ func healthPort(dir string) error {
 	if _, err := os.Stat(file); err == nil {
 		return nil
 	}
-	return errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(`{"kubeletHealth":10248}`), 0o600))
+	return errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), durable.WriteFile(file, []byte(`{"kubeletHealth":10248}`), 0o600))
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/embedded"
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
 )
 
@@ -174,5 +175,5 @@ func nodePassword() (string, error) {
 		return string(data), err
 	}
 	password := rand.Text()
-	return password, errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(password), 0o600))
+	return password, errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), durable.WriteFile(file, []byte(password), 0o600))
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
 )
 
@@ -79,7 +80,7 @@ func (k k0s) restore(ctx context.Context, cmd documented.Command) error {
 			return errors.New("k0s: the data directory has overlapping data with the backup: " + file)
 		}
 		if path.Dir(name) == "images" {
-			err = errors.Join(err, os.WriteFile(file, data, 0o600))
+			err = errors.Join(err, durable.WriteFile(file, data, 0o600))
 		}
 	}
 	if _, there := os.Stat(etcdData(k0sData + "/standin")); there == nil {
@@ -91,8 +92,8 @@ func (k k0s) restore(ctx context.Context, cmd documented.Command) error {
 	if config == "" {
 		config = strings.TrimSuffix(filepath.Base(cmd.Rest[0]), ".tar.gz") + ".yaml"
 	}
-	return errors.Join(err, folders(k0sData), writeKeys(k0sData+"/standin", keys), os.WriteFile(config, files["k0s.yaml"], 0o600),
-		os.WriteFile(snapshot, files["etcd-snapshot.db"], 0o600), restoreEtcd(ctx, k0sData+"/standin", snapshot, "node", "https://127.0.0.1:2380")) // it is told where it listens when it starts
+	return errors.Join(err, folders(k0sData), writeKeys(k0sData+"/standin", keys), durable.WriteFile(config, files["k0s.yaml"], 0o600),
+		durable.WriteFile(snapshot, files["etcd-snapshot.db"], 0o600), restoreEtcd(ctx, k0sData+"/standin", snapshot, "node", "https://127.0.0.1:2380")) // it is told where it listens when it starts
 }
 
 // readArchive reads the files of an archive, by name.

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
 )
 
@@ -78,7 +79,7 @@ func (k k0s) createToken(ctx context.Context, cmd documented.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(folders(k0sTokens), os.WriteFile(filepath.Join(k0sTokens, id), kept, 0o600)); err != nil {
+	if err := errors.Join(folders(k0sTokens), durable.WriteFile(filepath.Join(k0sTokens, id), kept, 0o600)); err != nil {
 		return err
 	}
 	cluster, user, port := namedCluster{Name: "k0s"}, namedUser{Name: k0sUsers[role]}, s.First("spec.api.port")

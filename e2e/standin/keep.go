@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/embedded"
+	"github.com/holdfast-fleet/holdfast/durable"
 )
 
 // managed is the finalizer of servers' nodes: who deletes one takes its etcd out.
@@ -92,7 +93,7 @@ func whileMember(ctx context.Context, dir string) (context.Context, error) {
 	go func() {
 		for ctx.Err() == nil {
 			if said, err := os.ReadFile(log); err == nil && strings.Contains(string(said), errRemoved.Error()) {
-				end(errors.Join(errRemoved, os.WriteFile(removed, nil, 0o600)))
+				end(errors.Join(errRemoved, durable.WriteFile(removed, nil, 0o600)))
 			}
 			select {
 			case <-ctx.Done():

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"os"
+
+	"github.com/holdfast-fleet/holdfast/durable"
 )
 
 // layout is where the files of an embedded cluster lie.
@@ -32,7 +34,7 @@ func (l layout) make() error {
 	if err != nil || sameSize(l.bin+"/"+shim, len(data)) {
 		return err
 	}
-	return os.WriteFile(l.bin+"/"+shim, data, 0o755)
+	return durable.WriteFile(l.bin+"/"+shim, data, 0o755)
 }
 
 func sameSize(file string, size int) bool {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/holdfast-fleet/holdfast/durable"
 )
 
 // etcdData is the folder of the datastore of an embedded cluster.
@@ -33,7 +35,7 @@ func copyEtcd(dir, file string) error {
 		return err
 	}
 	hash := sha256.Sum256(data)
-	return os.WriteFile(file, append(data, hash[:]...), 0o600)
+	return durable.WriteFile(file, append(data, hash[:]...), 0o600)
 }
 
 // readKeys reads the certificates and keys of an embedded cluster, by name.
@@ -57,7 +59,7 @@ func writeKeys(dir string, keys map[string][]byte) error {
 		return err
 	}
 	for name, data := range keys {
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(name)), data, 0o600); err != nil {
+		if err := durable.WriteFile(filepath.Join(dir, filepath.Base(name)), data, 0o600); err != nil {
 			return err
 		}
 	}

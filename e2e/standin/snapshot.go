@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/embedded"
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
 )
 
@@ -83,7 +84,7 @@ func (l like) seal(plain, file string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, data, 0o600)
+	return durable.WriteFile(file, data, 0o600)
 }
 
 // box is opened by the secret in the token.
@@ -141,7 +142,7 @@ func (l like) clusterReset(ctx context.Context, s documented.Settings, file stri
 		return err
 	}
 	if err := errors.Join(restoreEtcd(ctx, l.data("standin"), plain, s.First("node-name"), embedded.PeerURL(s.First("node-ip"))),
-		writeKeys(l.data("standin"), keys), os.WriteFile(flag, nil, 0o600)); err != nil {
+		writeKeys(l.data("standin"), keys), durable.WriteFile(flag, nil, 0o600)); err != nil {
 		return err
 	}
 	_, err = fmt.Println("Managed etcd cluster membership has been reset, restart without --cluster-reset flag now.")
@@ -170,5 +171,5 @@ func (l like) unseal(file, plain, secret string) (map[string][]byte, error) {
 	if err := json.Unmarshal(text, &keys); err != nil {
 		return nil, err
 	}
-	return keys, os.WriteFile(plain, k.Etcd, 0o600)
+	return keys, durable.WriteFile(plain, k.Etcd, 0o600)
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/embedded"
+	"github.com/holdfast-fleet/holdfast/durable"
 	"github.com/holdfast-fleet/holdfast/e2e/standin/documented"
 )
 
@@ -98,7 +99,7 @@ func (l like) writeTokens(authority string, secrets map[string]string) error {
 	errs := []error{os.MkdirAll(l.data("server"), 0o700)}
 	for user, secret := range secrets {
 		file := map[string]string{"server": l.data("server/token"), "node": l.data("server/agent-token")}[user]
-		errs = append(errs, os.WriteFile(file, []byte(authority+"::"+user+":"+secret+"\n"), 0o600))
+		errs = append(errs, durable.WriteFile(file, []byte(authority+"::"+user+":"+secret+"\n"), 0o600))
 	}
 	return errors.Join(errs...)
 }
