@@ -27,15 +27,15 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 	var beside sync.WaitGroup
 	var imported error
 	beside.Go(func() { imported = n.importImages(ctx) })
-	err := n.enter(ctx, rec)
+	err := n.takePart(ctx, rec)
 	beside.Wait()
 	return errors.Join(err, imported)
 }
 
-// enter makes it a node of its site's cluster: of the one that there is, or
+// takePart makes it a node of its site's cluster: of the one that there is, or
 // of a new one. What a cut-off attempt left is removed first, for nothing can have
 // been put into it.
-func (n *node) enter(ctx context.Context, rec *record) error {
+func (n *node) takePart(ctx context.Context, rec *record) error {
 	if n.isNoLongerFirst(*rec) {
 		if err := n.takeApart(ctx, *rec); err != nil {
 			return err

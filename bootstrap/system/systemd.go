@@ -47,8 +47,8 @@ func Systemctl(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// Reload has systemd read a unit anew that changed. One that it has not read yet it reads when it is asked for it: to
-// read all units of the machine takes it half a second on a small one.
+// Reload has systemd heed what changed of a unit. For that it reads all units of the machine, half a second on a small
+// one; a unit that it does not have in memory it reads when it is asked for it.
 func Reload(ctx context.Context, unit string) error {
 	known, err := exec.CommandContext(ctx, "systemctl", "list-units", "--all", "--plain", "--no-legend", unit).Output()
 	if err == nil && len(bytes.TrimSpace(known)) == 0 {
