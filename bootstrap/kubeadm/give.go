@@ -13,9 +13,11 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/holdfast-fleet/holdfast/bootstrap/kubeapi"
 	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/fleet"
 	"github.com/holdfast-fleet/holdfast/peers"
@@ -58,51 +60,39 @@ func (l *Local) Cluster(ctx context.Context) (peers.Cluster, error) {
 
 // Give lets the member join. What a control-plane host was before in etcd is removed
 // first: it asks because it is not any more.
-func (l *Local) Give(ctx context.Context, to peers.Member) (peers.Material, error) {
-	n, rec, err := made(l.Dir)
-	if err != nil {
-		return nil, err
-	}
-	if n == nil || rec.Step != stepReady || rec.Worker || n.healthy(ctx) != nil {
-		return nil, site.ErrNotReady
-	}
-	if err := n.letIn(ctx, to.Name); err != nil {
-		return nil, err
-	}
-	if to.Role == fleet.Worker {
-		return introduce(to.Name)
-	}
-	if err := l.reserve(ctx, n, to.Name); err != nil {
-		return nil, err
-	}
-	if err := n.forget(ctx, to.Name); err != nil {
-		return nil, err
-	}
-	return readPKI()
-}
-
-// letIn takes back that a host was kept out, which was removed once.
-func (n *node) letIn(ctx context.Context, name string) error {
-	server, err := n.localAPI()
-	if err != nil {
+func (l *Local) Give(ctx context.Context, to peers.Member) (material peers.Material, err error) {
+	err = l.asAdmin(ctx, func(n *node, _ record, server *kubeapi.Server) error {
+		err := server.LetIn(ctx, to.Name) // which may have been removed once
+		switch {
+		case err != nil:
+			return err
+		case to.Role == fleet.Worker:
+			material, err = introduce(to.Name)
+			return err
+		}
+		if err := l.reserve(ctx, server, to.Name); err != nil {
+			return err
+		}
+		if err := n.forget(ctx, to.Name); err != nil {
+			return err
+		}
+		material, err = readPKI()
 		return err
-	}
-	defer server.Close()
-	return server.LetIn(ctx, name)
+	})
+	return material, err
 }
 
 // reserve lets one host join the control plane at a time: each changes the members
-// of etcd.
-func (l *Local) reserve(ctx context.Context, n *node, name string) error {
+// of etcd. One that was removed since does not keep others waiting.
+func (l *Local) reserve(ctx context.Context, server *kubeapi.Server, name string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.joining != "" && l.joining != name && time.Since(l.since) < joinTime {
-		server, err := n.localAPI()
+	if l.joining != "" && l.joining != name && time.Since(l.since) < joinTime && server.NodeReady(ctx, l.joining) != nil {
+		out, err := server.KeptOut(ctx)
 		if err != nil {
 			return err
 		}
-		defer server.Close()
-		if server.NodeReady(ctx, l.joining) != nil {
+		if !slices.Contains(out, l.joining) {
 			return fmt.Errorf("%s joins the control plane just now: one at a time", l.joining)
 		}
 	}
