@@ -94,6 +94,7 @@ func (f Family) Kind(dir string) solo.Kind {
 		Name: f.Name, Unit: f.unit, Agent: f.Name + "-agent", Kubeconfig: filepath.Join(f.etc(), f.Name+".yaml"), Kubelet: f.data + "/agent/kubelet.kubeconfig",
 		Kubectl: f.kubectl, Shared: []string{agentTokenFile},
 		Admit:  func(_ context.Context, _ string, worker bool) (peers.Material, error) { return f.admit(dir, worker) },
+		Synced: f.synced,
 		Images: f.data + "/agent/images", Once: ".cache.json", Record: f.data + "/agent/containerd/holdfast-imports.json",
 		List:      func(program string) []string { return strings.Fields(strings.ReplaceAll(f.list, "PROGRAM", program)) },
 		Snapshot:  func(name, _ string) []string { return []string{"etcd-snapshot", "save", "--name", name} },
@@ -111,6 +112,16 @@ func (f Family) Kind(dir string) solo.Kind {
 		Parts:      f.parts(),
 		Leaves:     append([]string{f.etc(), "/etc/rancher/node", "/run/k3s", f.data, "/var/lib/kubelet", "/var/lib/cni"}, f.leaves...),
 	}
+}
+
+// synced are the folders of what a node is known by, and of the authorities that a server is
+// given when it joins, see https://docs.k3s.io/cli/certificate: with files that a power cut left empty it would not start.
+func (f Family) synced(worker bool) []string {
+	const node = "/etc/rancher/node"
+	if worker {
+		return []string{node}
+	}
+	return []string{node, f.data + "/server/tls", f.data + "/server/cred"}
 }
 
 // parts are the pods of RKE2's control plane.

@@ -126,6 +126,12 @@ func TestTheTokenIsMadeOnce(t *testing.T) {
 	require.Equal(t, first, again)
 }
 
+func TestKeysAreOnDiskAtOnce(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, []string{"/etc/rancher/node"}, RKE2.Kind(t.TempDir()).Synced(true), "an agent has none of the server's folders")
+	require.Contains(t, RKE2.Kind(t.TempDir()).Synced(false), "/var/lib/rancher/rke2/server/tls")
+}
+
 func TestTheResolverIsTheTenthOfTheServices(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "10.43.0.10", resolver("10.43.0.0/16"))

@@ -20,6 +20,8 @@ type Kind struct {
 	Once       string // file there that, where it exists, has each imported once, not at each start; may be empty
 	Record     string // file among containerd's data that says which of the layers' images were imported
 
+	Synced func(worker bool) []string // folders of files that the program counts on without waiting for the disk; may be nil
+
 	Kubectl func(program, kubeconfig string, words ...string) []string // a command of kubectl, as who a kubeconfig says
 
 	Admit  func(ctx context.Context, program string, worker bool) (peers.Material, error) // what a worker, or a server, joins with, of a server that is ready

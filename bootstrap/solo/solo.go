@@ -277,7 +277,13 @@ func (n *node) run(ctx context.Context) error {
 }
 
 // configure writes what the unit reads, and the unit, and says whether any of it is new.
+// What the program writes, and counts on, is on disk from then on.
 func (n *node) configure(ctx context.Context) (changed bool, err error) {
+	if n.Synced != nil {
+		if err := system.MakeSynced(n.Synced(n.Worker)...); err != nil {
+			return false, err
+		}
+	}
 	files, err := system.Write(n.files)
 	if err != nil {
 		return false, err

@@ -85,6 +85,31 @@ func Sync(dirs ...string) error {
 	return nil
 }
 
+// synchronous is FS_SYNC_FL of linux/fs.h.
+const synchronous = 0x8
+
+// MakeSynced makes folders what is written to which is on disk at once, as attribute S of
+// chattr(1) has it; folders in them are made likewise. Not all file systems can: others keep it for a while, as always.
+func MakeSynced(dirs ...string) error {
+	for _, dir := range dirs {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		f, err := os.Open(dir)
+		if err != nil {
+			return err
+		}
+		flags, err := unix.IoctlGetUint32(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+		if err == nil && flags&synchronous == 0 {
+			err = unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, int(flags|synchronous))
+		}
+		if err := errors.Join(err, f.Close()); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, unix.ENOTTY) {
+			return fmt.Errorf("have %s written to disk at once: %w", dir, err)
+		}
+	}
+	return nil
+}
+
 // Place writes a file that is there whole or not at all. Until then it is beside
 // its folder, for somebody may watch that.
 func Place(path string, write func(io.Writer) error) error {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func TestReasons(t *testing.T) {
@@ -37,6 +38,27 @@ func TestFilesAreWrittenOnce(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// TestFoldersThatAreSynced writes to disk at once whatever anybody puts there, where the file system can.
+func TestFoldersThatAreSynced(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir() + "/server/tls"
+	require.NoError(t, MakeSynced(dir))
+	require.NoError(t, MakeSynced(dir))
+	require.NoError(t, os.MkdirAll(dir+"/etcd", 0o700))
+	require.NoError(t, os.WriteFile(dir+"/etcd/ca.key", []byte("key"), 0o600))
+	var on unix.Statfs_t
+	require.NoError(t, unix.Statfs(dir, &on))
+	f, err := os.Open(dir + "/etcd/ca.key")
+	require.NoError(t, err)
+	defer f.Close()
+	flags, err := unix.IoctlGetUint32(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+	if on.Type == unix.EXT4_SUPER_MAGIC || on.Type == unix.XFS_SUPER_MAGIC {
+		require.NoError(t, err)
+		require.NotZero(t, flags&synchronous, "chattr(1) calls it S")
+	}
+	require.ErrorIs(t, MakeSynced(dir+"/etcd/ca.key"), unix.ENOTDIR)
 }
 
 func TestTheAddressThatTheFleetGives(t *testing.T) {

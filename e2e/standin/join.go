@@ -44,9 +44,12 @@ func (l like) readToken(file string) (token, error) {
 	return t, nil
 }
 
+// authorities are what servers share, by the names that the embedded cluster has for them: what else there is follows from them.
+var authorities = []string{"ca.pem", "etcd-ca.pem", "front-proxy-ca.pem", "sa.pem"}
+
 // membership is what a server is answered that joins others.
 type membership struct {
-	Keys    map[string][]byte // the authorities, by the names that the embedded cluster has for them
+	Keys    map[string][]byte // the authorities, by name
 	Cluster string            // what its etcd is to start with
 }
 
@@ -55,7 +58,7 @@ type membership struct {
 // https://docs.k3s.io/datastore/ha-embedded
 func (l like) member(ctx context.Context, s documented.Settings) (*embedded.Member, error) {
 	if hasData(l.data("standin")) {
-		return &embedded.Member{}, nil
+		return &embedded.Member{}, readable(l.data("server/tls"))
 	}
 	t, err := l.readToken(s.First("token-file"))
 	if err != nil {
@@ -71,22 +74,41 @@ func (l like) member(ctx context.Context, s documented.Settings) (*embedded.Memb
 	if err != nil {
 		return nil, err
 	}
-	return joined(l.data("standin"), data)
+	var in membership
+	if err := json.Unmarshal(data, &in); err != nil {
+		return nil, err
+	}
+	return &embedded.Member{Cluster: in.Cluster}, writeTLS(l.data("server/tls"), in.Keys)
+}
+
+// writeTLS does not wait for the disk, as the programs do not.
+func writeTLS(dir string, keys map[string][]byte) error {
+	for name, data := range keys {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(name)), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readable refuses what a power cut left of the authorities. The embedded cluster would make others.
+func readable(dir string) error {
+	for _, name := range authorities {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err == nil && len(data) == 0 {
+			err = fmt.Errorf("%s/%s is empty", dir, name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hasData tells whether the etcd of an embedded node is in a cluster.
 func hasData(dir string) bool {
 	_, err := os.Stat(filepath.Join(etcdData(dir), "member", "wal"))
 	return err == nil
-}
-
-// joined is the member that a server becomes by what it was answered.
-func joined(dir string, answer []byte) (*embedded.Member, error) {
-	var in membership
-	if err := json.Unmarshal(answer, &in); err != nil {
-		return nil, err
-	}
-	return &embedded.Member{Cluster: in.Cluster}, writeKeys(dir, in.Keys)
 }
 
 // insist asks until it is answered, and says what it waits for.

