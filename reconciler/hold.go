@@ -211,6 +211,9 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 	}
 	s.rec.enter(PhaseLoad)
 	host, err := s.load(rev)
+	if waits := (*Unregistered)(nil); errors.As(err, &waits) {
+		err = errors.Join(err, s.checkAhead())
+	}
 	s.rec.finish(PhaseLoad, err)
 	if errors.Is(err, ErrFrozen) {
 		return nil, err

@@ -87,6 +87,25 @@ func (s *session) checkContent(needs []string, d render.Desired) error {
 		}
 		want[ref] = digest
 	}
+	return s.read(want)
+}
+
+// checkAhead reads all content of a host that waits for its registration: what is not whole is
+// said in time, and what is need not be read then.
+func (s *session) checkAhead() error {
+	entries, err := s.Content.List()
+	if err != nil {
+		return err
+	}
+	all := map[string]string{}
+	for _, e := range entries {
+		all[e.Ref] = e.Digest
+	}
+	return s.read(all)
+}
+
+// read makes sure of content, reference → digest, that was not read before.
+func (s *session) read(want map[string]string) error {
 	var unchecked []string
 	for _, digest := range want {
 		if !s.checked[digest] {

@@ -3,9 +3,11 @@ package reconciler_test
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -207,6 +209,27 @@ func TestAnUnregisteredHostWaitsForItsCommit(t *testing.T) {
 
 	registered := s.commit(map[string]string{"sites/store/hosts/a.yaml": s.host()})
 	s.until("runs once it is registered", runs(registered))
+}
+
+func TestAHostThatWaitsSaysWhichContentIsNotWhole(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.begin(map[string]string{"base": "|text"})
+	s.commit(nil, "sites/store/hosts/a.yaml")
+	store, err := content.Open(filepath.Join(s.dir, "content"))
+	require.NoError(t, err)
+	program := filepath.Join(t.TempDir(), "program")
+	require.NoError(t, os.WriteFile(program, []byte("whole"), 0o755))
+	_, err = store.AddFiles("example.com/programs:v1", []string{program})
+	require.NoError(t, err)
+	blob := fmt.Sprintf("content/blobs/sha256/%x", sha256.Sum256([]byte("whole")))
+	require.NoError(t, os.WriteFile(filepath.Join(s.dir, blob), []byte("holed"), 0o600))
+
+	s.start()
+	s.until("waits", fails(reconciler.PhaseLoad, "not registered"))
+	st := s.until("says what is not whole", fails(reconciler.PhaseLoad, "content example.com/programs:v1"))
+	require.Contains(t, st.Failures[0].Hint, s.id.Fingerprint())
+	require.Contains(t, st.Failures[0].Hint, "holdfast content add")
 }
 
 func TestAHostThatIsNotListedAnyMoreFreezes(t *testing.T) {

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
@@ -18,18 +21,64 @@ func (n *node) site() site.Hosts { return site.Hosts{Host: n.Host, Members: n.Me
 // others are the site's hosts but this one, in declared order.
 func (n *node) others() []peers.Member { return n.site().Others() }
 
-// begin makes the host a node. Images that pods ask for only once they have a network are
-// imported meanwhile, also while it waits for other hosts; one that joins has a network when all are there.
+// begin makes the host a node. Images are imported meanwhile, also while it waits for other
+// hosts: its kubelet starts once those are there that kubeadm's pods run, and one that joins
+// has a network for pods once all are.
 func (n *node) begin(ctx context.Context, rec *record) error {
-	if err := n.importFirst(ctx); err != nil {
+	letStart, err := holdKubelet()
+	if err != nil {
 		return err
 	}
+	defer letStart()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var beside sync.WaitGroup
 	var imported error
-	beside.Go(func() { imported = n.importImages(ctx) })
-	err := n.takePart(ctx, rec)
+	beside.Go(func() {
+		if imported = n.importFirst(ctx); imported == nil {
+			letStart()
+			imported = n.importImages(ctx)
+		}
+		if imported != nil {
+			cancel()
+		}
+	})
+	err = n.takePart(ctx, rec)
 	beside.Wait()
-	return errors.Join(err, imported)
+	if imported != nil { // which cut the rest off
+		return imported
+	}
+	return err
+}
+
+// Where the first start of a kubelet is held: both are gone with the next boot.
+const (
+	kubeletLock = "/run/holdfast/kubelet.lock"
+	kubeletHold = system.RunUnitDir + "kubelet.service.d/holdfast.conf"
+)
+
+// holdKubelet has whoever starts the kubelet wait, until it is let start or the agent is gone.
+func holdKubelet() (letStart func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(kubeletLock), 0o755); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(kubeletLock, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return func() { lock.Close() }, nil
+}
+
+// heldBy is what its unit has it wait by: where there is no flock(1), pods ask again for their images.
+func heldBy(lock string) string {
+	return `# Written by Holdfast.
+[Service]
+TimeoutStartSec=infinity
+ExecStartPre=-flock --shared ` + lock + ` true
+`
 }
 
 // takePart makes it a node of its site's cluster: of the one that there is, or

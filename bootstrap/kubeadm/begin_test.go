@@ -2,9 +2,14 @@ package kubeadm
 
 import (
 	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/fleet"
@@ -28,6 +33,23 @@ func TestAClusterThatWasBegunIsTheFirstHostsAlone(t *testing.T) {
 	require.False(t, n.isNoLongerFirst(record{Step: stepInit}), "people said where it is made again")
 	n.Host, n.From, n.Members = "a", "", []peers.Member{{Name: "a", Role: fleet.ControlPlane}}
 	require.False(t, n.isNoLongerFirst(record{Step: stepInit}))
+}
+
+// TestTheKubeletIsHeld runs what its unit runs before it.
+func TestTheKubeletIsHeld(t *testing.T) {
+	t.Parallel()
+	lock := filepath.Join(t.TempDir(), "kubelet.lock")
+	_, order, _ := strings.Cut(heldBy(lock), "ExecStartPre=-flock ")
+	start := func() *exec.Cmd { return exec.Command("flock", strings.Fields(order)...) }
+	require.NoError(t, start().Run(), "nobody holds it")
+	held, err := os.OpenFile(lock, os.O_RDWR, 0)
+	require.NoError(t, err)
+	require.NoError(t, unix.Flock(int(held.Fd()), unix.LOCK_EX))
+	waits := start()
+	require.NoError(t, waits.Start())
+	require.Error(t, exec.Command("flock", "--shared", "--nonblock", lock, "true").Run(), "it is held")
+	require.NoError(t, held.Close())
+	require.NoError(t, waits.Wait(), "it is let start")
 }
 
 func TestAHostThatHasDoneNothingKnowsOfNoCluster(t *testing.T) {

@@ -117,7 +117,9 @@ func (n *node) containerdRuns(ctx context.Context) error {
 
 // kubeletUnit lets systemd know the kubelet, which kubeadm starts.
 func (n *node) kubeletUnit(ctx context.Context) error {
-	if err := n.settle("kubelet", n.kubeletFiles(), func() error { return renewed(ctx, "kubelet.service") }); err != nil {
+	files := n.kubeletFiles()
+	files[kubeletHold] = heldBy(kubeletLock)
+	if err := n.settle("kubelet", files, func() error { return renewed(ctx, "kubelet.service") }); err != nil {
 		return err
 	}
 	return inTurn(ctx, "enable --no-reload kubelet.service")

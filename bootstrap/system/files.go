@@ -59,7 +59,7 @@ func Write(files map[string]string) (changed []string, err error) {
 			return nil, err
 		}
 		mode := os.FileMode(0o600)
-		if strings.HasPrefix(path, UnitDir) {
+		if strings.HasPrefix(path, UnitDir) || strings.HasPrefix(path, RunUnitDir) {
 			mode = 0o644
 		}
 		if err := durable.WriteFile(path, []byte(want), mode); err != nil {

@@ -16,6 +16,9 @@ const Path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 // UnitDir is where units are that no package brings.
 const UnitDir = "/etc/systemd/system/"
 
+// RunUnitDir is where those are that last until the next boot.
+const RunUnitDir = "/run/systemd/system/"
+
 // Run runs a command as root with all of root's powers, as a transient unit,
 // waits for it and returns what it printed. One that a dead agent left running
 // is ended first.
