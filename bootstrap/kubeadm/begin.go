@@ -25,6 +25,11 @@ func (n *node) others() []peers.Member { return n.site().Others() }
 // hosts: its kubelet starts once those are there that kubeadm's pods run, and one that joins
 // has a network for pods once all are.
 func (n *node) begin(ctx context.Context, rec *record) error {
+	if n.From != "" { // its data is read by etcd's own image
+		if err := n.importFirst(ctx); err != nil {
+			return err
+		}
+	}
 	letStart, err := holdKubelet()
 	if err != nil {
 		return err

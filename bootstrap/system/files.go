@@ -88,8 +88,8 @@ func Sync(dirs ...string) error {
 // synchronous is FS_SYNC_FL of linux/fs.h.
 const synchronous = 0x8
 
-// MakeSynced makes folders what is written to which is on disk at once, as attribute S of
-// chattr(1) has it; folders in them are made likewise. Not all file systems can: others keep it for a while, as always.
+// MakeSynced makes folders. What is written in them, and in folders made in them, is on disk at
+// once, as attribute S of chattr(1) has it; not on file systems that do not know it.
 func MakeSynced(dirs ...string) error {
 	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
