@@ -16,6 +16,8 @@ import (
 	"github.com/holdfast-fleet/holdfast/content"
 )
 
+const powerCutImage = "holdfast.dev/test/node:v1"
+
 // TestImagesOutliveAPowerCut: containerd never takes an image for whole that is not. It knows
 // on disk what it unpacked before the files are there, if it does not wait for those.
 func TestImagesOutliveAPowerCut(t *testing.T) {
@@ -28,10 +30,9 @@ func TestImagesOutliveAPowerCut(t *testing.T) {
 	require.NoError(t, err)
 	store, err := content.Open(filepath.Join(dir, "content"))
 	require.NoError(t, err)
-	const ref = "holdfast.dev/test/node:v1"
-	digest, err := store.AddProgram(ref, bin+"/node")
+	digest, err := store.AddProgram(powerCutImage, bin+"/node")
 	require.NoError(t, err)
-	images := map[string]string{ref: digest}
+	images := map[string]string{powerCutImage: digest}
 	var archive bytes.Buffer
 	require.NoError(t, store.WriteArchive(&archive, images))
 
@@ -71,13 +72,14 @@ func outlivesAPowerCut(t *testing.T, dir, dropIn string, imported func(container
 	defer stop()
 	require.NoFileExists(t, runtime.Record)
 	imported(runtime)
-	unpacked, err := filepath.Glob(dir + "/root/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/*/fs/node")
-	require.NoError(t, err)
-	require.Len(t, unpacked, 1)
+	seen := filepath.Join(dir, "seen")
+	require.NoError(t, os.Mkdir(seen, 0o755))
+	run(t, bin+"/ctr", "--address="+runtime.Socket, "--namespace=k8s.io", "images", "mount", powerCutImage, seen)
 	want, err := os.ReadFile(bin + "/node")
 	require.NoError(t, err)
-	have, err := os.ReadFile(unpacked[0])
+	have, err := os.ReadFile(seen + "/node")
 	require.NoError(t, err)
+	run(t, "umount", seen)
 	require.Equal(t, len(want), len(have), "bytes of the program")
 	require.True(t, bytes.Equal(want, have), "the program is damaged")
 }
