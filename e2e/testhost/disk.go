@@ -62,7 +62,7 @@ func (d disk) mount() error {
 }
 
 func (d disk) unmount() error {
-	if err := errors.Join(unix.Unmount(d.root(), 0), unix.Unmount(d.system(), 0)); err != nil {
+	if err := errors.Join(unmount(d.root()), unmount(d.system())); err != nil {
 		return err
 	}
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) { // the namespaces of a host end a little after it
@@ -72,6 +72,16 @@ func (d disk) unmount() error {
 		}
 		if time.Since(began) > time.Minute {
 			return fmt.Errorf("%s is still in use", d.file())
+		}
+	}
+}
+
+// unmount waits for whom a file there was open a moment ago: a program that is being started has copies of all.
+func unmount(path string) error {
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		err := unix.Unmount(path, 0)
+		if !errors.Is(err, unix.EBUSY) || time.Since(began) > 10*time.Second {
+			return err
 		}
 	}
 }
