@@ -35,25 +35,25 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 		return err
 	}
 	defer letStart()
-	ctx, cancel := context.WithCancel(ctx)
+	both, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var beside sync.WaitGroup
 	var imported error
 	beside.Go(func() {
-		if imported = n.importFirst(ctx); imported == nil {
+		if imported = n.importFirst(both); imported == nil {
 			letStart()
-			imported = n.importImages(ctx)
+			imported = n.importImages(both)
 		}
 		if imported != nil {
 			cancel()
 		}
 	})
-	err = n.takePart(ctx, rec)
+	err = n.takePart(both, rec)
 	beside.Wait()
-	if imported != nil { // which cut the rest off
+	if imported != nil && ctx.Err() == nil { // which cut the rest off
 		return imported
 	}
-	return err
+	return errors.Join(err, imported)
 }
 
 // Where the first start of a kubelet is held: both are gone with the next boot.

@@ -74,11 +74,16 @@ func (l like) member(ctx context.Context, s documented.Settings) (*embedded.Memb
 	if err != nil {
 		return nil, err
 	}
+	return joined(data, l.data("server/tls"), writeTLS)
+}
+
+// joined is the member that a server becomes by what it was answered, once the keys in that are kept in dir.
+func joined(answer []byte, dir string, keep func(dir string, keys map[string][]byte) error) (*embedded.Member, error) {
 	var in membership
-	if err := json.Unmarshal(data, &in); err != nil {
+	if err := json.Unmarshal(answer, &in); err != nil {
 		return nil, err
 	}
-	return &embedded.Member{Cluster: in.Cluster}, writeTLS(l.data("server/tls"), in.Keys)
+	return &embedded.Member{Cluster: in.Cluster}, keep(dir, in.Keys)
 }
 
 // writeTLS does not wait for the disk, as the programs do not.

@@ -32,11 +32,7 @@ func (k0s) member(ctx context.Context, tokenFile string, cfg embedded.Config) (*
 	if err != nil {
 		return nil, err
 	}
-	var in membership
-	if err := json.Unmarshal(answer, &in); err != nil {
-		return nil, err
-	}
-	return &embedded.Member{Cluster: in.Cluster}, writeKeys(cfg.Dir, in.Keys)
+	return joined(answer, cfg.Dir, writeKeys)
 }
 
 // use asks the controller of the token to let a node in.
