@@ -178,9 +178,13 @@ func (s *Store) copyBlob(w io.Writer, d v1.Descriptor) error {
 		return err
 	}
 	defer r.Close()
-	_, err = io.Copy(w, r)
+	// A file, and io.Discard, would read by themselves, in small pieces.
+	_, err = io.CopyBuffer(struct{ io.Writer }{w}, r, make([]byte, max(1, min(d.Size, copyAtOnce))))
 	return err
 }
+
+// copyAtOnce bounds how many bytes of a blob are read at once. System calls are what a small piece costs most.
+const copyAtOnce = 256 << 10
 
 // readBlob returns a small blob of which only the digest is known.
 func (s *Store) readBlob(h v1.Hash) ([]byte, error) {

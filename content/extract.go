@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-fleet/holdfast/durable"
@@ -101,25 +102,32 @@ func (s *Store) fillFolder(dir, digest string, files []file) error {
 	}
 	folders := map[string]bool{dir: true}
 	written := map[string]string{} // by blob and mode: a program of many names is there once
+	links := map[string]string{}   // name → of the file that it is
+	var g errgroup.Group
+	g.SetLimit(readersAtOnce)
 	for _, f := range files {
 		target := filepath.Join(dir, filepath.FromSlash(f.title))
 		for d := filepath.Dir(target); !folders[d]; d = filepath.Dir(d) {
 			folders[d] = true
 		}
 		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-			return err
+			return errors.Join(err, g.Wait())
 		}
 		same := f.blob.Digest.String() + f.mode.String()
 		if first := written[same]; first != "" {
-			if err := os.Link(first, target); err != nil {
-				return err
-			}
+			links[target] = first
 			continue
 		}
-		if err := s.extractFile(target, f); err != nil {
+		written[same] = target
+		g.Go(func() error { return s.extractFile(target, f) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for target, first := range links {
+		if err := os.Link(first, target); err != nil {
 			return err
 		}
-		written[same] = target
 	}
 	if err := durable.WriteFile(filepath.Join(dir, markerFile), []byte(digest+"\n"), 0o444); err != nil {
 		return err

@@ -166,7 +166,8 @@ func (f *round) bare(ctx context.Context) {
 	f.Helper()
 	const apart = `set -e; ` + onPath + `
 systemctl disable -q --now holdfast
-ctr -n k8s.io images export /var/lib/holdfast/images.tar $(ctr -n k8s.io images list -q | grep -v ^sha256:)
+images=$(ctr -n k8s.io images list -q | grep -v ^sha256:)
+ctr -n k8s.io images export /var/lib/holdfast/images.tar $images
 kubeadm reset --force --cri-socket=unix:///run/containerd/containerd.sock
 systemctl stop containerd
 rm -rf /var/lib/containerd/*

@@ -3,6 +3,7 @@ package kubeadm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -25,6 +26,14 @@ func (n *node) others() []peers.Member { return n.site().Others() }
 // hosts: its kubelet starts once those are there that kubeadm's pods run, and one that joins
 // has a network for pods once all are.
 func (n *node) begin(ctx context.Context, rec *record) error {
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	if n.Worker {
+		beside.Go(func() { _, _ = n.program() }) // relayRuns says what was wrong
+	}
+	if err := n.containerdRuns(ctx); err != nil {
+		return fmt.Errorf("start containerd: %w", err)
+	}
 	if n.From != "" { // its data is read by etcd's own image
 		if err := n.importFirst(ctx); err != nil {
 			return err
@@ -35,25 +44,42 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 		return err
 	}
 	defer letStart()
+	images := func(ctx context.Context) error {
+		if err := n.importFirst(ctx); err != nil {
+			return err
+		}
+		letStart()
+		return n.importImages(ctx)
+	}
+	return meanwhile(ctx, images, func(ctx context.Context) error {
+		if err := n.takePart(ctx, rec); err != nil {
+			return err
+		}
+		if err := n.survives(ctx); err != nil {
+			return err
+		}
+		return n.await(ctx, func(ctx context.Context) error { _, err := n.linked(ctx); return err })
+	})
+}
+
+// meanwhile does what needs something to be prepared in time, and is cut off where that
+// fails. What is prepared counts, too, where the other has to be done again.
+func meanwhile(ctx context.Context, prepare, do func(context.Context) error) error {
 	both, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var beside sync.WaitGroup
-	var imported error
-	beside.Go(func() {
-		if imported = n.importFirst(both); imported == nil {
-			letStart()
-			imported = n.importImages(both)
-		}
-		if imported != nil {
+	prepared := make(chan error, 1)
+	go func() {
+		err := prepare(both)
+		if err != nil {
 			cancel()
 		}
-	})
-	err = n.takePart(both, rec)
-	beside.Wait()
-	if imported != nil && ctx.Err() == nil { // which cut the rest off
-		return imported
+		prepared <- err
+	}()
+	err := do(both)
+	if failed := <-prepared; failed != nil {
+		return errors.Join(failed, ctx.Err()) // a newer revision may have come
 	}
-	return errors.Join(err, imported)
+	return err
 }
 
 // Where the first start of a kubelet is held: both are gone with the next boot.
@@ -166,10 +192,13 @@ func (n *node) initialise(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	if n.first = firstNetwork(n.Cluster.PodCIDR); n.first != "" {
 		if _, err := system.Write(map[string]string{networkFile: networkConfig(n.first)}); err != nil {
 			return err
 		}
+		beside.Go(func() { _ = n.link(ctx, n.first, nil) }) // what fails is done again with the cluster's own word
 	}
 	n.log.Info("kubeadm init", "version", n.Cluster.Version)
 	return n.kubeadm(ctx, "init", "init", "--config="+config)

@@ -2,6 +2,7 @@ package kubeadm
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +34,32 @@ func TestAClusterThatWasBegunIsTheFirstHostsAlone(t *testing.T) {
 	require.False(t, n.isNoLongerFirst(record{Step: stepInit}), "people said where it is made again")
 	n.Host, n.From, n.Members = "a", "", []peers.Member{{Name: "a", Role: fleet.ControlPlane}}
 	require.False(t, n.isNoLongerFirst(record{Step: stepInit}))
+}
+
+// TestImagesComeMeanwhile: a join that waits for others does not undo their import, which
+// takes a join along that cannot be without them.
+func TestImagesComeMeanwhile(t *testing.T) {
+	t.Parallel()
+	full, waits := errors.New("disk full"), errors.New("the first host has no cluster yet")
+	cutOff := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+
+	err := meanwhile(t.Context(), func(context.Context) error { return full }, cutOff)
+	require.ErrorIs(t, err, full)
+	require.NotErrorIs(t, err, context.Canceled, "it is not for a newer revision that it stopped")
+
+	began, imported := make(chan struct{}), false
+	err = meanwhile(t.Context(), func(ctx context.Context) error {
+		<-began
+		imported = ctx.Err() == nil
+		return nil
+	}, func(context.Context) error { defer close(began); return waits })
+	require.ErrorIs(t, err, waits)
+	require.True(t, imported)
+
+	ctx, newer := context.WithCancel(t.Context())
+	newer()
+	err = meanwhile(ctx, func(context.Context) error { return errors.New("ctr: signal: killed") }, func(context.Context) error { return nil })
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 // TestTheKubeletIsHeld runs what its unit runs before it.

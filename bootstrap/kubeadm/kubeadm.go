@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/containerd"
@@ -108,34 +109,13 @@ func (n *node) keepUp(ctx context.Context, rec *record) error {
 		return n.tend(ctx)
 	}
 	began := time.Now()
-	start := n.runtimeRuns
-	if rec.Step != stepReady {
-		start = n.containerdRuns // begin gives it its images
+	var err error
+	if rec.Step == stepReady {
+		err = n.resume(ctx, rec, due)
+	} else {
+		err = n.begin(ctx, rec)
 	}
-	if err := start(ctx); err != nil {
-		return fmt.Errorf("start containerd: %w", err)
-	}
-	if rec.Step != stepReady {
-		if err := n.begin(ctx, rec); err != nil {
-			return err
-		}
-	}
-	if due {
-		if err := clockFits(time.Now()); err != nil {
-			return err
-		}
-		if err := n.renewCertificates(ctx, rec); err != nil {
-			return fmt.Errorf("renew certificates: %w", err)
-		}
-	}
-	if rec.Step == stepReady && rec.Address != n.address {
-		n.log.Info("the address of this host has changed", "from", rec.Address, "to", n.address)
-		rec.Address = n.address
-		if err := n.writeRecord(*rec); err != nil {
-			return err
-		}
-	}
-	if err := n.runs(ctx); err != nil {
+	if err != nil {
 		return err
 	}
 	if err := n.await(ctx, n.networked); err != nil {
@@ -150,6 +130,30 @@ func (n *node) keepUp(ctx context.Context, rec *record) error {
 	}
 	n.log.Info("node is ready", "version", n.Cluster.Version, "took", time.Since(began).Round(time.Millisecond))
 	return nil
+}
+
+// resume brings a node up again: its certificates where they are due, and under the address
+// that it has by now.
+func (n *node) resume(ctx context.Context, rec *record, due bool) error {
+	if due {
+		if err := n.runtimeRuns(ctx); err != nil {
+			return fmt.Errorf("start containerd: %w", err)
+		}
+		if err := clockFits(time.Now()); err != nil {
+			return err
+		}
+		if err := n.renewCertificates(ctx, rec); err != nil {
+			return fmt.Errorf("renew certificates: %w", err)
+		}
+	}
+	if rec.Address != n.address {
+		n.log.Info("the address of this host has changed", "from", rec.Address, "to", n.address)
+		rec.Address = n.address
+		if err := n.writeRecord(*rec); err != nil {
+			return err
+		}
+	}
+	return n.runs(ctx)
 }
 
 // runs brings up what belongs to the host, and returns when that is healthy.
@@ -174,6 +178,8 @@ type node struct {
 	address string // of the node
 	log     *slog.Logger
 	first   string // network of this node's pods, if it has just made the cluster
+
+	program func() (string, error) // see copyProgram
 }
 
 func newNode(cfg Config) *node {
@@ -181,6 +187,7 @@ func newNode(cfg Config) *node {
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
+	n.program = sync.OnceValues(n.copyProgram)
 	return n
 }
 

@@ -28,28 +28,43 @@ func (n *node) tend(ctx context.Context) error {
 	return errors.Join(n.relayRuns(ctx), n.letGo(ctx), n.networked(ctx))
 }
 
-// networked gives pods the network that the cluster chose for this node, and
-// the host a route to the pods of each other node, which are on the same LAN.
+// networked gives pods the network that the cluster chose for this node.
 func (n *node) networked(ctx context.Context) error {
+	own, err := n.linked(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = system.Write(map[string]string{networkFile: networkConfig(own)})
+	return err
+}
+
+// linked returns the network that the cluster chose for this node's pods, once the host has ways
+// out of it, and to those of each other node, which are on the same LAN.
+func (n *node) linked(ctx context.Context) (own string, err error) {
 	list := n.nodes
 	if n.Worker {
 		list = n.theirNodes
 	}
 	nodes, err := list(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	own, routes := routesOf(n.Host, nodes)
 	if own == "" {
 		own = n.first // which it is given in some seconds
 	}
 	if own == "" {
-		return site.Soon(errors.New("the cluster has not given this node a network for its pods yet"))
+		return "", site.Soon(errors.New("the cluster has not given this node a network for its pods yet"))
 	}
+	return own, n.link(ctx, own, routes)
+}
+
+// link makes the ways, see linkFiles.
+func (n *node) link(ctx context.Context, own string, routes map[string]string) error {
 	apply := func() error {
 		return renewed(ctx, networkUnit, "enable --no-reload "+networkUnit, "restart "+networkUnit)
 	}
-	if err := n.settle("network", n.networkFiles(own, routes), apply); err != nil {
+	if err := n.settle("network", n.linkFiles(own, routes), apply); err != nil {
 		return err
 	}
 	if routed(routes) {
@@ -72,15 +87,14 @@ func firstNetwork(all string) string {
 // nodeBits is the length of the network that the controller manager gives each node.
 const nodeBits = 24
 
-// networkFiles are what makes the network, path → content; routes are networks
-// of pods → addresses of their nodes.
-func (n *node) networkFiles(own string, routes map[string]string) map[string]string {
+// linkFiles are what makes ways, path → content; routes are networks of pods → addresses
+// of their nodes.
+func (n *node) linkFiles(own string, routes map[string]string) map[string]string {
 	batch := "route flush proto 84\n"
 	for _, network := range slices.Sorted(maps.Keys(routes)) {
 		batch += fmt.Sprintf("route replace %s via %s proto 84\n", network, routes[network])
 	}
 	return map[string]string{
-		networkFile:                        networkConfig(own),
 		filepath.Join(n.Dir, "routes"):     batch,
 		filepath.Join(n.Dir, "masquerade"): masquerade(own, n.Cluster.PodCIDR),
 		system.UnitDir + networkUnit:       n.networkUnit(),

@@ -47,9 +47,9 @@ func TestTheFirstNodeHasTheFirstNetwork(t *testing.T) {
 func TestEachNodeHasItsOwnPods(t *testing.T) {
 	t.Parallel()
 	n := testNode(t)
-	files := n.networkFiles("10.244.0.0/24", map[string]string{"10.244.2.0/24": "10.0.0.13", "10.244.1.0/24": "10.0.0.12"})
+	files := n.linkFiles("10.244.0.0/24", map[string]string{"10.244.2.0/24": "10.0.0.13", "10.244.1.0/24": "10.0.0.12"})
 	require.Equal(t, "route flush proto 84\nroute replace 10.244.1.0/24 via 10.0.0.12 proto 84\nroute replace 10.244.2.0/24 via 10.0.0.13 proto 84\n", files[n.Dir+"/routes"])
-	require.Contains(t, files[networkFile], `"subnet": "10.244.0.0/24"`)
+	require.Contains(t, networkConfig("10.244.0.0/24"), `"subnet": "10.244.0.0/24"`)
 	require.Contains(t, files[n.Dir+"/masquerade"], "ip saddr 10.244.0.0/24 ip daddr != { 10.244.0.0/16, 224.0.0.0/4 } masquerade", "pods of other nodes see who calls")
 }
 

@@ -23,7 +23,7 @@ func (n *node) relayRuns(ctx context.Context) error {
 	if !n.Worker {
 		return nil
 	}
-	program, err := n.copyProgram()
+	program, err := n.program()
 	if err != nil {
 		return err
 	}

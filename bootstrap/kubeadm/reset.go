@@ -68,7 +68,7 @@ func Reset(ctx context.Context, dir string) error {
 	}
 	_, err = system.Run(ctx, "holdfast-kubeadm-network", nil, "sh", "-c", "nft delete table ip holdfast; nft delete table ip kube-proxy; nft delete table ip6 kube-proxy; ip link delete cni0; ip route flush proto 84; true")
 	errs = append(errs, err)
-	for _, files := range []map[string]string{n.runtimeFiles(), n.kubeletFiles(), n.networkFiles("", nil), {system.UnitDir + relayUnit: ""}} {
+	for _, files := range []map[string]string{n.runtimeFiles(), n.kubeletFiles(), n.linkFiles("", nil), {networkFile: "", system.UnitDir + relayUnit: ""}} {
 		for path := range files {
 			errs = append(errs, os.RemoveAll(path))
 		}

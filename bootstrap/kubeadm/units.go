@@ -39,7 +39,7 @@ func (n *node) kubeletFiles() map[string]string {
 
 // upToDate tells whether every file is as it should be and every image is there.
 func (n *node) upToDate() bool {
-	return system.Holds(n.runtimeFiles()) && system.Holds(n.kubeletFiles()) && n.runtime().Has(n.Images) && system.Exists(system.UnitDir+networkUnit) &&
+	return system.Holds(n.runtimeFiles()) && system.Holds(n.kubeletFiles()) && n.runtime().Has(n.Images) && system.Exists(system.UnitDir+networkUnit) && system.Exists(networkFile) &&
 		(!n.Worker || system.Exists(system.UnitDir+relayUnit)) && len(n.unsettled()) == 0 && !n.Registries.Stale(registryHosts)
 }
 
