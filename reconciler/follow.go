@@ -42,7 +42,7 @@ func (s *session) asked(ctx context.Context) func(yield func() bool) {
 				case <-stop:
 				}
 			}()
-			for range s.Source.Follow(round, s.Interval) {
+			for range s.Source.Follow(round, s.interval()) {
 				if goOn = goOn && yield(); !goOn {
 					end()
 				}
@@ -51,6 +51,35 @@ func (s *session) asked(ctx context.Context) func(yield func() bool) {
 			end()
 			goOn = goOn && ctx.Err() == nil && yield() // what was brought by hand waits for no source
 		}
+	}
+}
+
+// soonest is between polls of a host that waits for its registration: somebody may stand before it.
+const soonest = 10 * time.Second
+
+// interval is between polls of the sources.
+func (s *session) interval() time.Duration {
+	if s.waiting.Load() {
+		return min(s.Interval, soonest)
+	}
+	return s.Interval
+}
+
+// waits notes whether the host still waits for its registration. Where that changes how
+// often sources are asked, it counts at once.
+func (s *session) waits(now bool) {
+	before := s.interval()
+	s.waiting.Store(now)
+	if s.interval() != before {
+		s.askAll()
+	}
+}
+
+// askAll has all sources asked at once.
+func (s *session) askAll() {
+	select {
+	case s.sync <- struct{}{}:
+	default:
 	}
 }
 

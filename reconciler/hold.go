@@ -211,7 +211,8 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 	}
 	s.rec.enter(PhaseLoad)
 	host, err := s.load(rev)
-	if waits := (*Unregistered)(nil); errors.As(err, &waits) {
+	waits := (*Unregistered)(nil)
+	if s.waits(errors.As(err, &waits)); waits != nil {
 		err = errors.Join(err, s.checkAhead())
 	}
 	s.rec.finish(PhaseLoad, err)

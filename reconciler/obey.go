@@ -67,10 +67,7 @@ func (s *session) obey(list []orders.Order) {
 		case orders.Retry:
 			s.retry(o.Layer)
 		case orders.Sync:
-			select {
-			case s.sync <- struct{}{}:
-			default:
-			}
+			s.askAll()
 		}
 		s.Log.Info("order carried out", "order", string(o.Verb), "layer", o.Layer)
 		s.remove(o)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -91,7 +92,7 @@ type Reconciler struct {
 	Driver      func(kind string) (Driver, error)
 	Backups     Backups // nil: there are none
 	Connect     func(kubeconfig string) (Cluster, error)
-	Interval    time.Duration    // between polls of the sources, jittered by a tenth; default one minute
+	Interval    time.Duration    // between polls of the sources, jittered by a tenth; default one minute; see soonest
 	Verify      time.Duration    // between looks at every object, jittered by a tenth; default ten minutes
 	Log         *slog.Logger     // nil discards
 	Now         func() time.Time // the wall clock, by which nothing goes but what commits and people date; nil: the machine's
@@ -124,6 +125,7 @@ type session struct {
 	pausesOnDisk []orders.Order       // as of the last order
 	knownFor     map[string]time.Time // pause → since when this run knows it
 	sync         chan struct{}        // asks for a look at the sources at once
+	waiting      atomic.Bool          // for a revision that registers the host
 	intents      intents              // what commits allow, of the revision being worked on
 	cluster      Cluster
 	office       *office
@@ -184,6 +186,7 @@ func (r *Reconciler) session() *session {
 	if s.confirmed, err = loadConfirmed(s.Dir); err != nil {
 		s.Log.Error("last confirmed revision not readable", "error", err)
 	}
+	s.waiting.Store(s.confirmed == nil)
 	if s.begun, err = loadBegun(s.Dir); err != nil {
 		s.Log.Error("revision begun in a maintenance window not readable", "error", err)
 	}

@@ -211,6 +211,27 @@ func TestAnUnregisteredHostWaitsForItsCommit(t *testing.T) {
 	s.until("runs once it is registered", runs(registered))
 }
 
+// TestAHostThatWaitsAsksOften: somebody stands before it. Once it has what it waited for, it asks at its interval.
+func TestAHostThatWaitsAsksOften(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.interval = time.Hour
+	s.begin(map[string]string{"base": "|text"})
+	s.commit(nil, "sites/store/hosts/a.yaml")
+	s.start()
+	asksWithin := func(span time.Duration) func(reconciler.Status) bool {
+		return func(st reconciler.Status) bool {
+			return len(st.Sources) == 1 && !st.Sources[0].Next.IsZero() && st.Sources[0].Next.Sub(st.Sources[0].Asked) < span
+		}
+	}
+	st := s.until("waits", fails(reconciler.PhaseLoad, "not registered"))
+	require.True(t, asksWithin(12*time.Second)(st), "%+v", st.Sources)
+
+	registered := s.commit(map[string]string{"sites/store/hosts/a.yaml": s.host()})
+	s.until("runs some seconds after it is registered", runs(registered))
+	s.until("asks at its interval", func(st reconciler.Status) bool { return !asksWithin(50 * time.Minute)(st) })
+}
+
 func TestAHostThatWaitsSaysWhichContentIsNotWhole(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -83,7 +83,7 @@ before what it says; sources and bundle folders of both count.`,
 	f.StringVar(&opts.branch, "branch", "main", "branch of the sources")
 	f.StringArrayVar(&opts.bundles, "bundles", nil, "folder to find Git bundles in, such as a stick's; may be repeated")
 	addDataDir(cmd, &opts.dataDir)
-	f.DurationVar(&opts.interval, "interval", time.Minute, "time between polls of the sources")
+	f.DurationVar(&opts.interval, "interval", time.Minute, "time between polls of the sources; at most 10s until the host is registered")
 	addChoice(cmd, "log-format", "", choice{&opts.logFormat, "log format", []string{"text", "json"}})
 	f.BoolVarP(&opts.verbose, "verbose", "v", false, "log more")
 	_ = cmd.MarkFlagDirname("bundles")
