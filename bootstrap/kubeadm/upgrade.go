@@ -199,8 +199,12 @@ func (n *node) sayVersion(ctx context.Context, server *kubeapi.Server, address s
 }
 
 // gaveUp notes that an upgrade was undone, and takes the host's turn back if the host
-// is well: the others may go on.
+// is well: the others may go on. One that was cut off, by a newer revision or the agent's
+// end, did not fail.
 func (n *node) gaveUp(ctx context.Context, rec *record, why error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
 	rec.fail(n, why, time.Now())
 	err := n.writeRecord(*rec)
 	if err == nil && n.ready(ctx) == nil {

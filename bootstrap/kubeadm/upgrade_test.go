@@ -1,6 +1,7 @@
 package kubeadm
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -159,6 +160,18 @@ func TestWhatWasUndoneIsNotTriedAtOnce(t *testing.T) {
 	mended := testNode(t)
 	mended.Bin = "/opt/mended"
 	require.NoError(t, mended.mayUpgrade(rec, now), "other programs are another upgrade")
+}
+
+// TestAnUpgradeThatIsCutOffGoesOn, as after a power cut: it is not left alone for minutes.
+func TestAnUpgradeThatIsCutOffGoesOn(t *testing.T) {
+	t.Parallel()
+	n, rec := testNode(t), record{Step: stepReady, Cluster: Cluster{Version: "v1.35.4"}, Worker: true}
+	ctx, newer := context.WithCancel(t.Context())
+	newer()
+	require.NoError(t, n.gaveUp(ctx, &rec, ctx.Err()))
+	require.NoError(t, n.mayUpgrade(rec, time.Now()))
+	_ = n.gaveUp(t.Context(), &rec, errors.New("the kubelet did not start")) // no host answers it
+	require.ErrorContains(t, n.mayUpgrade(rec, time.Now()), "was undone (once)")
 }
 
 func TestWhatAnUpgradeChangesIsPutBack(t *testing.T) {

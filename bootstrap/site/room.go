@@ -20,12 +20,16 @@ const roomTime = 2 * time.Minute
 type Kubectl func(ctx context.Context, words ...string) error
 
 // Drain moves a node's pods, and lets none come to it. Where not all have moved in time,
-// the error says what held them. Who does not answer cannot move them.
+// the error says what held them. Who does not answer cannot move them. Where ctx ends
+// before, nothing is known of them.
 func (kubectl Kubectl) Drain(ctx context.Context, node kubeapi.Node) error {
 	if ready, _ := node.Ready(); !ready {
 		return nil
 	}
 	err := kubectl(ctx, "drain", node.Metadata.Name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+roomTime.String())
+	if ctx.Err() != nil {
+		return fmt.Errorf("moving its pods was cut off: %w", context.Cause(ctx))
+	}
 	if err != nil {
 		return fmt.Errorf("its pods did not move within %s: %w", roomTime, err)
 	}

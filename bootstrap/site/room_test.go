@@ -98,6 +98,21 @@ func TestAWorkerWhosePodsStayIsLeftAloneForAWhile(t *testing.T) {
 	require.ErrorIs(t, workers.Leave(t.Context(), admin, peers.Member{Name: "a", Role: fleet.ControlPlane}, "v1.36.3", 0), errNoWorker)
 }
 
+// TestAWorkerThatLosesItsPowerWhileItsPodsMoveIsNotLeftAlone: it was cut off, not its pods that stayed.
+func TestAWorkerThatLosesItsPowerWhileItsPodsMoveIsNotLeftAlone(t *testing.T) {
+	t.Parallel()
+	var told []string
+	var workers Workers
+	api := &fakeAPI{nodes: kubeapitest.Nodes{}.And("a", "v1.36.3", true, true).And("b", "v1.35.4", false, true)}
+	server, b := api.serve(t), peers.Member{Name: "b", Role: fleet.Worker}
+	asks, gone := context.WithCancel(t.Context())
+	cutOff := func(context.Context, ...string) error { gone(); return errors.New("signal: killed") }
+	require.ErrorIs(t, workers.Leave(asks, Admin{server, cutOff}, b, "v1.36.3", 0), context.Canceled)
+
+	require.NoError(t, workers.Leave(t.Context(), Admin{server, kubectlOf(&told, "")}, b, "v1.36.3", 0), "it is there again")
+	require.Equal(t, []string{"drain b"}, told)
+}
+
 func TestHowLongAHostIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)

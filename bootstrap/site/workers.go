@@ -50,7 +50,7 @@ func (w *Workers) Leave(ctx context.Context, admin Admin, who peers.Member, vers
 		return err
 	}
 	err := admin.MakeRoom(ctx, who.Name)
-	if err != nil {
+	if err != nil && ctx.Err() == nil { // else who asked is gone, and asks again
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.stuck == nil {

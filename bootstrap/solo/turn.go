@@ -123,11 +123,11 @@ func (n *node) moveAway(ctx context.Context, rec *record) error {
 	}
 	defer server.Close()
 	err = site.Admin{Server: server, Kubectl: n.kubectl(rec.Program)}.MakeRoom(ctx, n.Host)
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		rec.Stuck = &site.Stuck{At: time.Now(), Why: err.Error()}
 		return errors.Join(err, n.writeRecord(*rec))
 	}
-	return nil
+	return err
 }
 
 // back tells the others that this host is there again, and lets pods come to it.
