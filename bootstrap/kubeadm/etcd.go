@@ -1,6 +1,7 @@
 package kubeadm
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -83,9 +84,10 @@ func quit(ctx context.Context, host, address, pki string) error {
 
 // member is one of the cluster's; the gateway writes numbers of 64 bits as text.
 type member struct {
-	ID   string   `json:"ID"`
-	Name string   `json:"name"`
-	URLs []string `json:"clientURLs"`
+	ID      string   `json:"ID"`
+	Name    string   `json:"name"` // empty until it has started once
+	URLs    []string `json:"clientURLs"`
+	Learner bool     `json:"isLearner"`
 }
 
 func (e *etcd) members(ctx context.Context) ([]member, error) {
@@ -115,16 +117,26 @@ func (e *etcd) healthy(ctx context.Context) error {
 // remove takes the member of that name out, if there is one. etcd itself refuses
 // where too few of those that answer would be left.
 func (e *etcd) remove(ctx context.Context, name string) error {
+	return e.removeEach(ctx, func(m member) bool { return m.Name == name })
+}
+
+// makeWay removes what would keep a host from joining, while no other does: what it was
+// before, and whoever was cut off before it started, for etcd has room for one learner.
+func (e *etcd) makeWay(ctx context.Context, name string) error {
+	return e.removeEach(ctx, func(m member) bool { return m.Name == name || m.Name == "" && m.Learner })
+}
+
+func (e *etcd) removeEach(ctx context.Context, is func(member) bool) error {
 	list, err := e.members(ctx)
 	if err != nil {
 		return fmt.Errorf("list the members of etcd: %w", err)
 	}
 	for _, m := range list {
-		if m.Name != name {
+		if !is(m) {
 			continue
 		}
 		if err := kubeapi.Post(ctx, &e.Client, e.base+"cluster/member/remove", map[string]string{"ID": m.ID}, nil); err != nil {
-			return fmt.Errorf("remove %s from etcd: %w", name, err)
+			return fmt.Errorf("remove %s from etcd: %w", cmp.Or(m.Name, "member "+m.ID), err)
 		}
 	}
 	return nil

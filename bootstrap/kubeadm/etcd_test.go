@@ -64,6 +64,21 @@ func TestAHostThatHasJoinedNoEtcdHasNoneToLeave(t *testing.T) {
 	require.Len(t, store.list(), 2)
 }
 
+// TestWhoWasCutOffBeforeItStartedKeepsNobodyFromJoining: the power of b and c fails just as etcd has heard of
+// c, and b asks first. etcd has no room for a second learner.
+func TestWhoWasCutOffBeforeItStartedKeepsNobodyFromJoining(t *testing.T) {
+	t.Parallel()
+	pki := writeAuthority(t)
+	a, d := member{ID: "1", Name: "store-042-a"}, member{ID: "4"} // d is of a kubeadm that knows no learners
+	store := &fakeEtcd{members: []member{a, {ID: "2", Name: "store-042-b"}, {ID: "3", Learner: true}, d}}
+	own, err := tls.LoadX509KeyPair(filepath.Join(pki, "etcd/ca.crt"), filepath.Join(pki, "etcd/ca.key"))
+	require.NoError(t, err)
+	client, err := etcdAt(store.serve(t, pki), pki, own)
+	require.NoError(t, err)
+	require.NoError(t, client.makeWay(t.Context(), "store-042-b"))
+	require.Equal(t, []member{a, d}, store.list())
+}
+
 // fakeEtcd keeps a list of members as etcd's gateway does, for whom its authority knows.
 type fakeEtcd struct {
 	mu      sync.Mutex

@@ -65,8 +65,8 @@ func routesOf(host string, nodes []peers.Node) (own string, routes map[string]st
 	return own, routes
 }
 
-// forget removes what would keep a host from joining anew under its name: its old
-// member of etcd. Its node stays, with its labels and its pods, unless it is alive.
+// forget removes what would keep a host from joining, see makeWay. Its node stays, with
+// its labels and its pods, unless it is alive.
 func (n *node) forget(ctx context.Context, name string) error {
 	server, err := n.localAPI()
 	if err != nil {
@@ -85,5 +85,5 @@ func (n *node) forget(ctx context.Context, name string) error {
 		return err
 	}
 	defer store.CloseIdleConnections()
-	return store.remove(ctx, name)
+	return store.makeWay(ctx, name)
 }
