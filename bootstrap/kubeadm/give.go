@@ -30,6 +30,7 @@ type Local struct {
 	mu      sync.Mutex
 	joining string // control-plane host that was given what it takes, and is not a node yet
 	since   time.Time
+	waited  bool // another asked since
 
 	workers site.Workers
 }
@@ -83,7 +84,8 @@ func (l *Local) Give(ctx context.Context, to peers.Member) (material peers.Mater
 }
 
 // reserve lets one host join the control plane at a time: each changes the members
-// of etcd. One that was removed since does not keep others waiting.
+// of etcd. One that was removed since does not keep others waiting, nor does one that
+// tries again and again.
 func (l *Local) reserve(ctx context.Context, server *kubeapi.Server, name string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,10 +95,13 @@ func (l *Local) reserve(ctx context.Context, server *kubeapi.Server, name string
 			return err
 		}
 		if !slices.Contains(out, l.joining) {
+			l.waited = true
 			return fmt.Errorf("%s joins the control plane just now: one at a time", l.joining)
 		}
 	}
-	l.joining, l.since = name, time.Now()
+	if l.joining != name || !l.waited {
+		l.joining, l.since, l.waited = name, time.Now(), false
+	}
 	return nil
 }
 

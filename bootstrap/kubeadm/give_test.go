@@ -46,8 +46,17 @@ func TestOneHostJoinsTheControlPlaneAtATime(t *testing.T) {
 	nodes = kubeapitest.Nodes{}.And("b", "v1.36.3", true, true)
 	require.NoError(t, l.reserve(t.Context(), server, "c"), "b is a node")
 
-	l = begun()
 	nodes = nil
+	l = begun()
+	l.since = l.since.Add(-joinTime)
+	require.NoError(t, l.reserve(t.Context(), server, "b"), "nobody else wants to")
+	refused(l)
+	l.since = l.since.Add(-joinTime)
+	require.NoError(t, l.reserve(t.Context(), server, "b"))
+	require.NoError(t, l.reserve(t.Context(), server, "c"), "b has had its time, though it tries again")
+	require.ErrorContains(t, l.reserve(t.Context(), server, "b"), "c joins the control plane just now")
+
+	l = begun()
 	l.since = l.since.Add(-joinTime)
 	require.NoError(t, l.reserve(t.Context(), server, "c"), "b has taken too long")
 }
