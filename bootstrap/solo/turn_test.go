@@ -1,6 +1,7 @@
 package solo
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"os"
@@ -167,6 +168,10 @@ func TestPodsMoveBeforeAHostStartsAgain(t *testing.T) {
 	require.NoError(t, l.Back(t.Context(), members[1]))
 	did("uncordon store-042-b")
 	require.NoError(t, n.leave(t.Context(), &rec))
+	ctx, newer := context.WithCancel(t.Context())
+	newer()
+	require.ErrorIs(t, n.moveAway(ctx, &rec), context.Canceled)
+	require.Nil(t, rec.Stuck, "it was cut off, not its pods that stayed")
 	require.NoError(t, os.WriteFile(stays, nil, 0o600))
 	require.ErrorContains(t, n.moveAway(t.Context(), &rec), "its pods did not move within 2m0s")
 	did("drain store-042-a\nuncordon store-042-a")
