@@ -183,7 +183,7 @@ func (s *Store) copyBlob(w io.Writer, d v1.Descriptor) error {
 	return err
 }
 
-// copyAtOnce bounds how many bytes of a blob are read at once. System calls are what a small piece costs most.
+// copyAtOnce is how many bytes of a blob are read at once, at most: of small pieces, the system calls cost most.
 const copyAtOnce = 256 << 10
 
 // readBlob returns a small blob of which only the digest is known.

@@ -211,8 +211,9 @@ func (s *session) desire(rev gitsource.Revision) (*target, error) {
 	}
 	s.rec.enter(PhaseLoad)
 	host, err := s.load(rev)
-	waits := (*Unregistered)(nil)
-	if s.waits(errors.As(err, &waits)); waits != nil {
+	unregistered := errors.As(err, new(*Unregistered))
+	s.waits(unregistered)
+	if unregistered {
 		err = errors.Join(err, s.checkAhead())
 	}
 	s.rec.finish(PhaseLoad, err)

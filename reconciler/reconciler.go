@@ -92,7 +92,7 @@ type Reconciler struct {
 	Driver      func(kind string) (Driver, error)
 	Backups     Backups // nil: there are none
 	Connect     func(kubeconfig string) (Cluster, error)
-	Interval    time.Duration    // between polls of the sources, jittered by a tenth; default one minute; see soonest
+	Interval    time.Duration    // between polls of the sources, jittered by a tenth; default one minute; until the host is registered, at most ten seconds
 	Verify      time.Duration    // between looks at every object, jittered by a tenth; default ten minutes
 	Log         *slog.Logger     // nil discards
 	Now         func() time.Time // the wall clock, by which nothing goes but what commits and people date; nil: the machine's
