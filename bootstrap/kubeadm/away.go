@@ -15,10 +15,7 @@ func (l *Local) Away(ctx context.Context, who peers.Member, anew bool) error {
 		if rec.Upgrade != nil {
 			return errors.New("this host of the control plane is being upgraded just now")
 		}
-		if anew {
-			l.workers.TryAnew(who.Name)
-		}
-		return l.workers.Leave(ctx, site.Admin{Server: server, Kubectl: n.kubectl}, who, rec.Cluster.Version, rec.MaxUnavailable)
+		return l.workers.Leave(ctx, site.Admin{Server: server, Kubectl: n.kubectl}, who, site.Leaving{Version: rec.Cluster.Version, Limit: rec.MaxUnavailable, Anew: anew})
 	})
 }
 

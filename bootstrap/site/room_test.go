@@ -88,14 +88,15 @@ func TestAWorkerWhosePodsStayIsLeftAloneForAWhile(t *testing.T) {
 	api := &fakeAPI{nodes: kubeapitest.Nodes{}.And("a", "v1.36.3", true, true).And("b", "v1.35.4", false, true).And("c", "v1.35.4", false, true)}
 	admin := Admin{api.serve(t), kubectlOf(&told, "b")}
 	b, c := peers.Member{Name: "b", Role: fleet.Worker}, peers.Member{Name: "c", Role: fleet.Worker}
-	require.ErrorContains(t, workers.Leave(t.Context(), admin, b, "v1.36.3", 0), "disruption budget")
-	require.ErrorContains(t, workers.Leave(t.Context(), admin, b, "v1.36.3", 0), "disruption budget; tried again at ")
-	workers.TryAnew("b")
-	require.ErrorContains(t, workers.Leave(t.Context(), admin, b, "v1.36.3", 0), "disruption budget")
-	require.NoError(t, workers.Leave(t.Context(), admin, c, "v1.36.3", 0), "the next may go")
+	require.ErrorContains(t, workers.Leave(t.Context(), admin, b, Leaving{Version: "v1.36.3"}), "disruption budget")
+	require.ErrorContains(t, workers.Leave(t.Context(), admin, b, Leaving{Version: "v1.36.3"}), "disruption budget; tried again at ")
+	err := workers.Leave(t.Context(), admin, b, Leaving{Version: "v1.36.3", Anew: true})
+	require.ErrorContains(t, err, "disruption budget")
+	require.NotContains(t, err.Error(), "tried again", "somebody ordered it")
+	require.NoError(t, workers.Leave(t.Context(), admin, c, Leaving{Version: "v1.36.3"}), "the next may go")
 	require.NoError(t, workers.Back(t.Context(), admin, c))
 	require.Equal(t, []string{"drain b", "uncordon b", "drain b", "uncordon b", "drain c", "uncordon c"}, told)
-	require.ErrorIs(t, workers.Leave(t.Context(), admin, peers.Member{Name: "a", Role: fleet.ControlPlane}, "v1.36.3", 0), errNoWorker)
+	require.ErrorIs(t, workers.Leave(t.Context(), admin, peers.Member{Name: "a", Role: fleet.ControlPlane}, Leaving{Version: "v1.36.3"}), errNoWorker)
 }
 
 // TestAWorkerThatLosesItsPowerWhileItsPodsMoveIsNotLeftAlone: it was cut off, not its pods that stayed.
@@ -107,9 +108,9 @@ func TestAWorkerThatLosesItsPowerWhileItsPodsMoveIsNotLeftAlone(t *testing.T) {
 	server, b := api.serve(t), peers.Member{Name: "b", Role: fleet.Worker}
 	asks, gone := context.WithCancel(t.Context())
 	cutOff := func(context.Context, ...string) error { gone(); return errors.New("signal: killed") }
-	require.ErrorIs(t, workers.Leave(asks, Admin{server, cutOff}, b, "v1.36.3", 0), context.Canceled)
+	require.ErrorIs(t, workers.Leave(asks, Admin{server, cutOff}, b, Leaving{Version: "v1.36.3"}), context.Canceled)
 
-	require.NoError(t, workers.Leave(t.Context(), Admin{server, kubectlOf(&told, "")}, b, "v1.36.3", 0), "it is there again")
+	require.NoError(t, workers.Leave(t.Context(), Admin{server, kubectlOf(&told, "")}, b, Leaving{Version: "v1.36.3"}), "it is there again")
 	require.Equal(t, []string{"drain b"}, told)
 }
 

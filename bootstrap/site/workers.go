@@ -34,19 +34,29 @@ type Workers struct {
 	stuck map[string]*Stuck
 }
 
-// Leave has the cluster of a version do without a worker, if it is its turn: its pods move.
-// One whose pods did not is left alone for a while.
-func (w *Workers) Leave(ctx context.Context, admin Admin, who peers.Member, version string, limit int) error {
+// Leaving says how a worker leaves its cluster for an upgrade.
+type Leaving struct {
+	Version string // of the cluster
+	Limit   int    // of workers that may be away at the same time; 0 is 1
+	Anew    bool   // somebody ordered it: pods that did not move just now are tried at once
+}
+
+// Leave has the cluster do without a worker, if it is its turn: its pods move. One whose
+// pods did not is left alone for a while.
+func (w *Workers) Leave(ctx context.Context, admin Admin, who peers.Member, how Leaving) error {
 	if who.Role != fleet.Worker {
 		return errNoWorker
 	}
 	w.mu.Lock()
+	if how.Anew {
+		delete(w.stuck, who.Name)
+	}
 	stuck := w.stuck[who.Name]
 	w.mu.Unlock()
 	if err := stuck.Wait(time.Now()); err != nil {
 		return err
 	}
-	if err := Enter(ctx, admin.Server, who.Name, version, max(1, limit)); err != nil {
+	if err := Enter(ctx, admin.Server, who.Name, how.Version, max(1, how.Limit)); err != nil {
 		return err
 	}
 	err := admin.MakeRoom(ctx, who.Name)
@@ -59,13 +69,6 @@ func (w *Workers) Leave(ctx context.Context, admin Admin, who peers.Member, vers
 		w.stuck[who.Name] = &Stuck{time.Now(), err.Error()}
 	}
 	return err
-}
-
-// TryAnew has a worker whose pods did not move be left alone no longer.
-func (w *Workers) TryAnew(name string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.stuck, name)
 }
 
 // Back lets pods come to a worker again.

@@ -158,10 +158,7 @@ func (l *Local) letGo(ctx context.Context, server *kubeapi.Server, program strin
 // Away has the cluster do without a worker, if it is its turn: its pods move.
 func (l *Local) Away(ctx context.Context, who peers.Member, anew bool) error {
 	return l.ready(func(state State, server *kubeapi.Server) error {
-		if anew {
-			l.workers.TryAnew(who.Name)
-		}
-		return l.workers.Leave(ctx, site.Admin{Server: server, Kubectl: l.kubectl(state.Program)}, who, state.Cluster.Version, state.MaxUnavailable)
+		return l.workers.Leave(ctx, site.Admin{Server: server, Kubectl: l.kubectl(state.Program)}, who, site.Leaving{Version: state.Cluster.Version, Limit: state.MaxUnavailable, Anew: anew})
 	})
 }
 
