@@ -220,6 +220,12 @@ func (hq *headquarters) commit(message string) error {
 	return nil
 }
 
+// head is the newest commit. It is asked for so often that a git(1) each time would be felt.
+func (hq *headquarters) head() (string, error) {
+	data, err := os.ReadFile(filepath.Join(hq.fleet(), ".git/refs/heads/main"))
+	return strings.TrimSpace(string(data)), err
+}
+
 // host is what a commit registers.
 type host struct{ site, name, key, address, role string }
 

@@ -95,14 +95,17 @@ func (s *site) register(ctx context.Context, role string, machines ...string) er
 	return s.hq.commit("Register " + strings.Join(machines, ", ") + " as " + role)
 }
 
-// runs tells whether a machine runs the newest commit and has nothing left to do. It
-// does not keep the machine busy.
-func (s *site) runs(machine string) error {
-	head, err := s.hq.git("rev-parse", "HEAD")
+// runs tells whether a machine runs the newest commit and has nothing left to do.
+func (s *site) runs(machine string) error { return s.hq.isRunBy(s.machines[machine]) }
+
+// isRunBy tells whether a host runs the newest commit and has nothing left to do. It does
+// not keep the machine busy.
+func (hq *headquarters) isRunBy(h *testhost.Host) error {
+	head, err := hq.head()
 	if err != nil {
 		return err
 	}
-	data, err := os.ReadFile(s.machines[machine].Path("/var/lib/holdfast/status.json"))
+	data, err := os.ReadFile(h.Path("/var/lib/holdfast/status.json"))
 	if err != nil {
 		return err
 	}
@@ -111,7 +114,7 @@ func (s *site) runs(machine string) error {
 		return err
 	}
 	if !st.Settled || st.Confirmed == nil || st.Confirmed.Revision != head {
-		return fmt.Errorf("%s does not run %s: %s", machine, head, data)
+		return fmt.Errorf("%s does not run %s: %s", h.Name, head, data)
 	}
 	return nil
 }

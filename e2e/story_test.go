@@ -6,7 +6,6 @@ package e2e_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-fleet/holdfast/e2e/testhost"
-	"github.com/holdfast-fleet/holdfast/reconciler"
 )
 
 // TestStories plays each folder of scenarios, on a LAN of its own.
@@ -224,22 +222,10 @@ func (s *story) set(ts *testscript.TestScript, _ bool, args []string) {
 func (s *story) settled(ts *testscript.TestScript, _ bool, args []string) {
 	ctx, cancel := s.context()
 	defer cancel()
-	head, err := s.hq.git("rev-parse", "HEAD")
-	ts.Check(err)
 	began := time.Now()
-	var st reconciler.Status
-	for tick := time.NewTicker(100 * time.Millisecond); ; {
-		out, err := s.host(ts, args).Run(ctx, "cat", "/var/lib/holdfast/status.json")
-		if err == nil && json.Unmarshal([]byte(out), &st) == nil && st.Settled && st.Confirmed != nil && st.Confirmed.Revision == head {
-			ts.Logf("%s settled after %s", args[0], time.Since(began).Round(100*time.Millisecond))
-			return
-		}
-		select {
-		case <-ctx.Done():
-			ts.Fatalf("%s does not run %s: %s", args[0], head, out)
-		case <-tick.C:
-		}
-	}
+	h := s.host(ts, args)
+	ts.Check(await(ctx, func() error { return s.hq.isRunBy(h) }))
+	ts.Logf("%s settled after %s", h.Name, time.Since(began).Round(100*time.Millisecond))
 }
 
 // on HOST COMMAND... runs a command there; until HOST COMMAND... does so again and again until it succeeds.

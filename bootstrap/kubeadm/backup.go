@@ -146,7 +146,7 @@ func (n *node) rebuild(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	return n.kubeadm(ctx, "init", "init", "--config="+config, "--ignore-preflight-errors=DirAvailable--var-lib-etcd")
+	return n.run(ctx, "init", "init", "--config="+config, "--ignore-preflight-errors=DirAvailable--var-lib-etcd")
 }
 
 // dropStrangers removes nodes of hosts that the site does not have, and takes none for away.

@@ -22,20 +22,29 @@ func (n *node) site() site.Hosts { return site.Hosts{Host: n.Host, Members: n.Me
 // others are the site's hosts but this one, in declared order.
 func (n *node) others() []peers.Member { return n.site().Others() }
 
-// begin makes the host a node. Images are imported meanwhile, also while it waits for other
-// hosts: its kubelet starts once those are there that kubeadm's pods run, and one that joins
-// has a network for pods once all are.
+// begin makes the host a node. Meanwhile containerd starts and images are imported, also while
+// the host waits for others: its kubelet starts once those are there that kubeadm's pods run, and
+// one that joins has a network for pods once all are.
 func (n *node) begin(ctx context.Context, rec *record) error {
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	if n.Worker {
 		beside.Go(func() { _, _ = n.program() }) // relayRuns says what was wrong
 	}
-	if err := n.containerdRuns(ctx); err != nil {
-		return fmt.Errorf("start containerd: %w", err)
+	n.started = sync.OnceValue(func() error {
+		if err := n.containerdRuns(ctx); err != nil {
+			return fmt.Errorf("start containerd: %w", err)
+		}
+		return nil
+	})
+	first := func(ctx context.Context) error {
+		if err := n.started(); err != nil {
+			return err
+		}
+		return n.importFirst(ctx)
 	}
 	if n.From != "" { // its data is read by etcd's own image
-		if err := n.importFirst(ctx); err != nil {
+		if err := first(ctx); err != nil {
 			return err
 		}
 	}
@@ -45,20 +54,39 @@ func (n *node) begin(ctx context.Context, rec *record) error {
 	}
 	defer letStart()
 	images := func(ctx context.Context) error {
-		if err := n.importFirst(ctx); err != nil {
+		if err := first(ctx); err != nil {
 			return err
 		}
 		letStart()
 		return n.importImages(ctx)
 	}
 	return meanwhile(ctx, images, func(ctx context.Context) error {
-		if err := n.takePart(ctx, rec); err != nil {
+		through, err := n.mayTakePart(ctx, rec)
+		if err != nil {
 			return err
 		}
-		if err := n.survives(ctx); err != nil {
-			return err
+		var linking sync.WaitGroup
+		done := make(chan struct{})
+		linking.Go(func() { n.linkEarly(ctx, done) })
+		err = n.takePart(ctx, rec, through)
+		close(done)
+		linking.Wait()
+		return err
+	})
+}
+
+// linkEarly makes the ways to and from pods as soon as the network of this node's is known, unless
+// that takes longer than all else: who needs them makes them then.
+func (n *node) linkEarly(ctx context.Context, enough <-chan struct{}) {
+	if n.first != "" {
+		_ = n.link(ctx, n.first, nil)
+	}
+	_ = repeat(ctx, enough, func(ctx context.Context) error {
+		if _, err := n.credentials(); err != nil {
+			return err // it is no node yet
 		}
-		return n.await(ctx, func(ctx context.Context) error { _, err := n.linked(ctx); return err })
+		_, err := n.linked(ctx)
+		return err
 	})
 }
 
@@ -112,21 +140,19 @@ ExecStartPre=-flock --shared ` + lock + ` true
 `
 }
 
-// takePart makes it a node of its site's cluster: of the one that there is, or
-// of a new one. What a cut-off attempt left is removed first, for nothing can have
-// been put into it.
-func (n *node) takePart(ctx context.Context, rec *record) error {
+// mayTakePart returns once the host may become a node of its site's cluster: of the one that
+// there is, through a member, or of a new one. What a cut-off attempt left is removed first, for
+// nothing can have been put into it.
+func (n *node) mayTakePart(ctx context.Context, rec *record) (through *peers.Member, err error) {
 	if n.isNoLongerFirst(*rec) {
 		if err := n.takeApart(ctx, *rec); err != nil {
-			return err
+			return nil, err
 		}
 		if err := os.Remove(n.recordFile()); err != nil {
-			return err
+			return nil, err
 		}
 		*rec = record{}
 	}
-	var through *peers.Member // nil where this host makes the cluster
-	var err error
 	if n.From == "" {
 		through, err = n.site().Origin(ctx, n.log)
 	}
@@ -134,16 +160,16 @@ func (n *node) takePart(ctx context.Context, rec *record) error {
 		err = n.site().MayJoin(ctx, *through, n.Cluster.Version)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if rec.Step != "" {
 		if rec.Step == stepJoin && through != nil && !rec.Worker {
 			if err := quit(ctx, n.Host, net.JoinHostPort(through.Network.Address, etcdPort), pkiDir); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		if err := n.takeApart(ctx, *rec); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	*rec = record{Step: stepInit, Worker: n.Worker, Cluster: n.Cluster, Bin: n.Bin, Pause: n.Pause, Address: n.address}
@@ -151,14 +177,26 @@ func (n *node) takePart(ctx context.Context, rec *record) error {
 		rec.Step = stepJoin
 	}
 	if err := n.writeRecord(*rec); err != nil {
-		return err
+		return nil, err
 	}
 	if err := n.kubeletUnit(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if err := os.RemoveAll(networkFile); err != nil { // of an attempt that was cut off
-		return err
+		return nil, err
 	}
+	if through != nil || n.From != "" {
+		return through, nil
+	}
+	if n.first = firstNetwork(n.Cluster.PodCIDR); n.first != "" {
+		_, err = system.Write(map[string]string{networkFile: networkConfig(n.first)})
+	}
+	return nil, err
+}
+
+// takePart makes it that node, through a member or, where there is none, of a new cluster.
+func (n *node) takePart(ctx context.Context, rec *record, through *peers.Member) error {
+	var err error
 	switch {
 	case n.From != "":
 		err = n.rebuild(ctx, n.address)
@@ -167,11 +205,17 @@ func (n *node) takePart(ctx context.Context, rec *record) error {
 	default:
 		err = n.initialise(ctx, n.address)
 	}
+	if err == nil { // before it counts as a node
+		err = system.Sync("/etc", "/var/lib")
+	}
 	if err != nil {
 		return err
 	}
 	rec.Step = stepReady
-	return n.writeRecord(*rec)
+	if err := n.writeRecord(*rec); err != nil {
+		return err
+	}
+	return n.survives(ctx)
 }
 
 // isNoLongerFirst tells whether the host began a cluster that is another's to make, since a
@@ -182,6 +226,9 @@ func (n *node) isNoLongerFirst(rec record) bool {
 
 // takeApart removes what a cut-off attempt left.
 func (n *node) takeApart(ctx context.Context, rec record) error {
+	if err := n.started(); err != nil {
+		return err
+	}
 	n.log.Info("an attempt was cut off; starting again", "step", string(rec.Step))
 	return n.kubeadm(ctx, "reset", "reset", "--force", "--cri-socket="+criSocket)
 }
@@ -192,14 +239,9 @@ func (n *node) initialise(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	var beside sync.WaitGroup
-	defer beside.Wait()
-	if n.first = firstNetwork(n.Cluster.PodCIDR); n.first != "" {
-		if _, err := system.Write(map[string]string{networkFile: networkConfig(n.first)}); err != nil {
-			return err
-		}
-		beside.Go(func() { _ = n.link(ctx, n.first, nil) }) // what fails is done again with the cluster's own word
+	if err := n.started(); err != nil {
+		return err
 	}
 	n.log.Info("kubeadm init", "version", n.Cluster.Version)
-	return n.kubeadm(ctx, "init", "init", "--config="+config)
+	return n.run(ctx, "init", "init", "--config="+config)
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/holdfast-fleet/holdfast/bootstrap/site"
 	"github.com/holdfast-fleet/holdfast/bootstrap/system"
@@ -28,8 +29,12 @@ var workerFiles = []string{"ca.crt", "join.crt", "join.key"}
 
 // join makes the host a node of the cluster that the member is part of.
 func (n *node) join(ctx context.Context, address string, through peers.Member) error {
+	var beside sync.WaitGroup
+	var relayed error
+	beside.Go(func() { relayed = n.relayRuns(ctx) })
 	material, err := site.AskToJoin(ctx, n.log, through, n.Peers.Join)
-	if err != nil {
+	beside.Wait()
+	if err := errors.Join(err, relayed, n.started()); err != nil {
 		return err
 	}
 	if _, err := system.Write(n.patches(thisMachine())); err != nil {
@@ -46,9 +51,6 @@ func (n *node) joinAsWorker(ctx context.Context, address string, material peers.
 	if err := has(material, workerFiles); err != nil {
 		return err
 	}
-	if err := n.relayRuns(ctx); err != nil {
-		return err
-	}
 	found := filepath.Join(n.Dir, "join.conf")
 	defer os.Remove(found)
 	if err := durable.WriteFile(found, []byte(kubeconfig(n.localEndpoint(), material)), 0o600); err != nil {
@@ -58,7 +60,7 @@ func (n *node) joinAsWorker(ctx context.Context, address string, material peers.
 	if err != nil {
 		return err
 	}
-	return n.kubeadm(ctx, "join", "join", "--config="+config)
+	return n.run(ctx, "join", "join", "--config="+config)
 }
 
 // introduceAnew has the control plane let a worker in that was off until its
@@ -111,7 +113,7 @@ func (n *node) joinControlPlane(ctx context.Context, address string, through pee
 	if err := os.RemoveAll(Kubeconfig); err != nil {
 		return err
 	}
-	if err := n.kubeadm(ctx, "admin", "init", "phase", "kubeconfig", "admin", "--config="+config); err != nil {
+	if err := n.run(ctx, "admin", "init", "phase", "kubeconfig", "admin", "--config="+config); err != nil {
 		return err
 	}
 	server, err := n.serverOf(through)
@@ -125,7 +127,7 @@ func (n *node) joinControlPlane(ctx context.Context, address string, through pee
 	if config, err = n.keep("join.yaml", n.joinConfig(thisMachine(), address, Kubeconfig)); err != nil {
 		return err
 	}
-	if err := n.kubeadm(ctx, "join", "join", "--config="+config); err != nil {
+	if err := n.run(ctx, "join", "join", "--config="+config); err != nil {
 		return err
 	}
 	admin, err := os.ReadFile(Kubeconfig)

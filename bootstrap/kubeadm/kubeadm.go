@@ -180,6 +180,7 @@ type node struct {
 	first   string // network of this node's pods, if it has just made the cluster
 
 	program func() (string, error) // see copyProgram
+	started func() error           // returns once containerd runs, see begin
 }
 
 func newNode(cfg Config) *node {
@@ -238,10 +239,15 @@ func (n *node) addressBy(rec record) (string, error) {
 
 func unitOf(task string) string { return "holdfast-kubeadm-" + task }
 
-// kubeadm runs the program in a unit of its own. What it and the kubelet wrote is on disk then.
+// kubeadm is run, and has what the program and the kubelet wrote on disk then.
 func (n *node) kubeadm(ctx context.Context, unit string, args ...string) error {
+	return errors.Join(n.run(ctx, unit, args...), system.Sync("/etc", "/var/lib"))
+}
+
+// run runs kubeadm in a unit of its own.
+func (n *node) run(ctx context.Context, unit string, args ...string) error {
 	_, err := system.Run(ctx, unitOf(unit), []string{"PATH=" + n.Bin + ":" + system.Path}, append([]string{filepath.Join(n.Bin, "kubeadm")}, args...)...)
-	return errors.Join(err, system.Sync("/etc", "/var/lib"))
+	return err
 }
 
 const patience = 4 * time.Minute
@@ -250,6 +256,11 @@ const patience = 4 * time.Minute
 func (n *node) await(ctx context.Context, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	return repeat(ctx, ctx.Done(), try)
+}
+
+// repeat repeats try until it succeeds, or that was enough.
+func repeat(ctx context.Context, enough <-chan struct{}, try func(context.Context) error) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -258,7 +269,7 @@ func (n *node) await(ctx context.Context, try func(context.Context) error) error
 			return nil
 		}
 		select {
-		case <-ctx.Done():
+		case <-enough:
 			return errors.Join(err, context.Cause(ctx))
 		case <-tick.C:
 		}

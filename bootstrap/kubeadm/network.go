@@ -62,9 +62,12 @@ func (n *node) linked(ctx context.Context) (own string, err error) {
 // link makes the ways, see linkFiles.
 func (n *node) link(ctx context.Context, own string, routes map[string]string) error {
 	apply := func() error {
-		return renewed(ctx, networkUnit, "enable --no-reload "+networkUnit, "restart "+networkUnit)
+		return renewed(ctx, networkUnit, "restart "+networkUnit)
 	}
 	if err := n.settle("network", n.linkFiles(own, routes), apply); err != nil {
+		return err
+	}
+	if err := system.Enable(networkUnit); err != nil {
 		return err
 	}
 	if routed(routes) {

@@ -31,9 +31,12 @@ func (n *node) relayRuns(ctx context.Context) error {
 		return err
 	}
 	err = n.settle("relay", map[string]string{system.UnitDir + relayUnit: n.relayUnitFile(program)}, func() error {
-		return renewed(ctx, relayUnit, "enable --no-reload "+relayUnit, "restart "+relayUnit)
+		return renewed(ctx, relayUnit, "restart "+relayUnit)
 	})
 	if err != nil {
+		return err
+	}
+	if err := system.Enable(relayUnit); err != nil {
 		return err
 	}
 	return inTurn(ctx, "start "+relayUnit)

@@ -101,13 +101,16 @@ func (n *node) runtimeRuns(ctx context.Context) error {
 
 func (n *node) containerdRuns(ctx context.Context) error {
 	err := n.settle("runtime", n.runtimeFiles(), func() error {
-		return renewed(ctx, "containerd.service", "restart systemd-sysctl.service", "restart containerd.service")
+		return renewed(ctx, "containerd.service", "restart systemd-sysctl.service containerd.service")
 	})
 	if err == nil {
 		err = n.Registries.Forget(registryHosts) // containerd reads them at each pull
 	}
 	if err == nil {
-		err = inTurn(ctx, "enable --no-reload containerd.service", "start containerd.service")
+		err = system.Enable("containerd.service")
+	}
+	if err == nil && n.runtime().Answers(ctx) != nil {
+		err = inTurn(ctx, "start containerd.service")
 	}
 	if err != nil {
 		return err
@@ -122,7 +125,7 @@ func (n *node) kubeletUnit(ctx context.Context) error {
 	if err := n.settle("kubelet", files, func() error { return renewed(ctx, "kubelet.service") }); err != nil {
 		return err
 	}
-	return inTurn(ctx, "enable --no-reload kubelet.service")
+	return system.Enable("kubelet.service")
 }
 
 // kubeletRuns brings the kubelet of a node that was made before up.

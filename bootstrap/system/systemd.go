@@ -37,15 +37,26 @@ func Run(ctx context.Context, unit string, env []string, args ...string) (string
 	return out.String(), nil
 }
 
-// End ends what a dead agent may have left running as a unit.
+// End ends what a dead agent may have left running as a transient unit.
 func End(ctx context.Context, unit string) {
-	_ = Systemctl(ctx, "stop", unit+".service") // mostly there is none
+	if Exists("/run/systemd/transient/" + unit + ".service") {
+		_ = Systemctl(ctx, "stop", unit+".service") // it may have ended by itself
+	}
 }
 
 // Systemctl asks the machine's systemd for something.
 func Systemctl(ctx context.Context, args ...string) error {
 	if out, err := exec.CommandContext(ctx, "systemctl", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("systemctl %s: %w: %s", strings.Join(args, " "), err, Reason(string(out)))
+	}
+	return nil
+}
+
+// Enable has a unit of [UnitDir] start when the machine boots, as systemctl enable does where that says
+// WantedBy=multi-user.target: see systemd.unit(5).
+func Enable(unit string) error {
+	if err := Link(UnitDir+"multi-user.target.wants/"+unit, UnitDir+unit); err != nil {
+		return fmt.Errorf("have %s start when the machine boots: %w", unit, err)
 	}
 	return nil
 }
