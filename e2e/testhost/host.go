@@ -189,10 +189,10 @@ func (h *Host) PowerOff() error {
 }
 
 // Eventually runs a command on the host until it succeeds, and returns what it printed last.
+// What takes long is asked less often, for hosts share few processors.
 func (h *Host) Eventually(ctx context.Context, args ...string) (string, error) {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
 	for {
+		began := time.Now()
 		out, err := h.Run(ctx, args...)
 		if err == nil {
 			return out, nil
@@ -200,7 +200,7 @@ func (h *Host) Eventually(ctx context.Context, args ...string) (string, error) {
 		select {
 		case <-ctx.Done():
 			return out, err
-		case <-tick.C:
+		case <-time.After(max(100*time.Millisecond, time.Since(began))):
 		}
 	}
 }
