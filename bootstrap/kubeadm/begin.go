@@ -230,6 +230,9 @@ func (n *node) takeApart(ctx context.Context, rec record) error {
 		return err
 	}
 	n.log.Info("an attempt was cut off; starting again", "step", string(rec.Step))
+	for _, task := range []string{"init", "join"} { // an agent that died may have left it at work
+		system.End(ctx, unitOf(task))
+	}
 	return n.kubeadm(ctx, "reset", "reset", "--force", "--cri-socket="+criSocket)
 }
 
