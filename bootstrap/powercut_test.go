@@ -40,6 +40,9 @@ func TestImagesOutliveAPowerCut(t *testing.T) {
 		outlivesAPowerCut(t, filepath.Join(dir, "own"), "", func(runtime containerd.Runtime) {
 			_, err := runtime.Import(t.Context(), store, images)
 			require.NoError(t, err)
+			sent, err := os.ReadFile(filepath.Join(dir, "own", "sent"))
+			require.NoError(t, err)
+			require.Less(t, len(sent), 1<<20, "the program itself is placed, not sent")
 		})
 	})
 	t.Run("of a distribution", func(t *testing.T) {
@@ -61,7 +64,8 @@ func outlivesAPowerCut(t *testing.T, dir, dropIn string, imported func(container
 	disk, cut, ctr := filepath.Join(dir, "disk"), filepath.Join(dir, "cut"), filepath.Join(dir, "ctr")
 	run(t, "truncate", "--size=256M", disk)
 	run(t, "mkfs.ext4", "-q", disk)
-	require.NoError(t, os.WriteFile(ctr, fmt.Appendf(nil, "#!/bin/sh\n%s/ctr \"$@\" && cp %s %s\n", bin, disk, cut), 0o700))
+	require.NoError(t, os.WriteFile(ctr, fmt.Appendf(nil, "#!/bin/bash\nset -eo pipefail\n"+
+		"case \"$*\" in *' images import '*) tee %[4]s | %[1]s/ctr \"$@\";; *) %[1]s/ctr \"$@\";; esac\ncp %[2]s %[3]s\n", bin, disk, cut, filepath.Join(dir, "sent")), 0o700))
 
 	runtime, stop := startContainerd(t, dir, disk, dropIn)
 	runtime.Client = ctr

@@ -140,7 +140,11 @@ func (s *Store) blob(d v1.Descriptor) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("blob %s: %w", d.Digest, err)
 	}
-	return &verified{f: f, desc: d, left: d.Size, sum: sha256.New()}, nil
+	return verify(f, d), nil
+}
+
+func verify(f *os.File, d v1.Descriptor) *verified {
+	return &verified{f: f, desc: d, left: d.Size, sum: sha256.New()}
 }
 
 type verified struct {
@@ -177,9 +181,14 @@ func (s *Store) copyBlob(w io.Writer, d v1.Descriptor) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	return copyAll(w, r, d.Size)
+}
+
+// copyAll copies a blob of a size, and closes it.
+func copyAll(w io.Writer, blob io.ReadCloser, size int64) error {
+	defer blob.Close()
 	// A file, and io.Discard, would read by themselves, in small pieces.
-	_, err = io.CopyBuffer(struct{ io.Writer }{w}, r, make([]byte, max(1, min(d.Size, copyAtOnce))))
+	_, err := io.CopyBuffer(struct{ io.Writer }{w}, blob, make([]byte, max(1, min(size, copyAtOnce))))
 	return err
 }
 

@@ -21,9 +21,21 @@ import (
 // while they are written. The index comes last and only if all were right: an
 // archive that ends in an error names no image.
 func (s *Store) WriteArchive(w io.Writer, images map[string]string) error {
+	return s.WriteArchiveWithout(w, images, nil)
+}
+
+// WriteArchiveWithout is [Store.WriteArchive], without blobs that who reads it has: see [Store.Place].
+func (s *Store) WriteArchiveWithout(w io.Writer, images map[string]string, without map[string]int64) error {
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}
 	tw := tar.NewWriter(w)
 	written := map[v1.Hash]bool{}
+	for digest := range without {
+		h, err := parseDigest(digest)
+		if err != nil {
+			return err
+		}
+		written[h] = true
+	}
 	for _, ref := range slices.Sorted(maps.Keys(images)) {
 		r, err := parseReference(ref)
 		if err != nil {

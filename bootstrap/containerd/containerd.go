@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -22,6 +24,18 @@ import (
 // its repository@digest.
 type Archive interface {
 	WriteArchive(w io.Writer, images map[string]string) error
+}
+
+// Blobs is an [Archive] of which containerd can have blobs as files: an import that sends them copies
+// them four times, and takes three times as long.
+type Blobs interface {
+	Archive
+	// Layers lists the large blobs of images, digest → bytes.
+	Layers(images map[string]string) (map[string]int64, error)
+	// Place has a blob under a path, verified and on disk.
+	Place(digest, path string) error
+	// WriteArchiveWithout leaves blobs out, digest → bytes.
+	WriteArchiveWithout(w io.Writer, images map[string]string, without map[string]int64) error
 }
 
 // Runtime is one containerd of this host.
@@ -43,10 +57,56 @@ func (r Runtime) Import(ctx context.Context, archive Archive, images map[string]
 	if len(missing) == 0 {
 		return 0, nil
 	}
-	if err := r.feed(ctx, archive, missing); err != nil {
-		return 0, fmt.Errorf("import %d images: %w", len(missing), err)
+	if blobs, ok := archive.(Blobs); !ok || r.placeAndFeed(ctx, blobs, missing) != nil {
+		if err := r.feed(ctx, func(w io.Writer) error { return archive.WriteArchive(w, missing) }); err != nil {
+			return 0, fmt.Errorf("import %d images: %w", len(missing), err)
+		}
 	}
 	return len(missing), keep(r.Record, missing)
+}
+
+// placeAndFeed puts large blobs where containerd keeps them, and imports the rest. Where containerd does
+// not take one, or does not keep it, all are sent.
+func (r Runtime) placeAndFeed(ctx context.Context, archive Blobs, images map[string]string) error {
+	placed, err := archive.Layers(images)
+	if err != nil {
+		return err
+	}
+	for digest, size := range placed {
+		if err := r.place(ctx, archive, digest, size); err != nil {
+			return err
+		}
+	}
+	return r.feed(ctx, func(w io.Writer) error { return archive.WriteArchiveWithout(w, images, placed) })
+}
+
+// blobs is where containerd keeps blobs, below its data: docs/content-flow.md of containerd.
+const blobs = "io.containerd.content.v1.content/blobs/sha256"
+
+// place puts a blob there, on disk, and has containerd know it: content that it is given and that is
+// there already is not copied (content_sharing_policy, docs/ops.md).
+func (r Runtime) place(ctx context.Context, archive Blobs, digest string, size int64) error {
+	path := filepath.Join(filepath.Dir(r.Record), blobs, strings.TrimPrefix(digest, "sha256:"))
+	if err := archive.Place(digest, path); err != nil {
+		return err
+	}
+	blob, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	return r.ctr(ctx, blob, "content", "ingest", "--expected-digest="+digest, "--expected-size="+strconv.FormatInt(size, 10), "holdfast-"+digest)
+}
+
+// ctr runs containerd's client.
+func (r Runtime) ctr(ctx context.Context, stdin *os.File, args ...string) error {
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, r.Client, append([]string{"--address=" + r.Socket, "--namespace=k8s.io"}, args...)...)
+	cmd.Stdin, cmd.Stderr = stdin, &stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return nil
 }
 
 // keep puts images on disk that were imported, and has them count as such.
@@ -66,8 +126,8 @@ func (r Runtime) Answers(ctx context.Context) error {
 	return conn.Close()
 }
 
-// feed pipes an archive of the images into containerd.
-func (r Runtime) feed(ctx context.Context, archive Archive, images map[string]string) error {
+// feed pipes an archive of images into containerd.
+func (r Runtime) feed(ctx context.Context, write func(io.Writer) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	from, to, err := pipe()
@@ -77,26 +137,19 @@ func (r Runtime) feed(ctx context.Context, archive Archive, images map[string]st
 	defer from.Close()
 	written := make(chan error, 1)
 	go func() {
-		err := archive.WriteArchive(to, images)
+		err := write(to)
 		if err != nil {
 			cancel() // ctr must not take the cut stream for a whole archive
 		}
 		written <- err
 		to.Close()
 	}()
-	var stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, r.Client, "--address="+r.Socket, "--namespace=k8s.io", "images", "import",
-		"--digests=false", "--local", "--sync-fs", "-") // what is not local does not wait for the disk
-	cmd.Stdin, cmd.Stderr = from, &stderr
-	err = cmd.Run()
+	err = r.ctr(ctx, from, "images", "import", "--digests=false", "--local", "--sync-fs", "-") // what is not local does not wait for the disk
 	from.Close()
 	if werr := <-written; werr != nil && !errors.Is(werr, unix.EPIPE) {
 		return werr
 	}
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(stderr.Bytes()))
-	}
-	return nil
+	return err
 }
 
 // pipe is one that has room for a megabyte: the fewer turns the two ends take, the faster it is.
