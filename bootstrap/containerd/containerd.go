@@ -42,7 +42,7 @@ type Blobs interface {
 type Runtime struct {
 	Client string // path of ctr
 	Socket string
-	Record string // file that says what was imported; it lies among containerd's data, so it goes when they go
+	Record string // file that says what was imported, in containerd's root: it goes when its data go
 }
 
 // Has tells whether every image, reference → digest, was imported.
@@ -80,13 +80,13 @@ func (r Runtime) placeAndFeed(ctx context.Context, archive Blobs, images map[str
 	return r.feed(ctx, func(w io.Writer) error { return archive.WriteArchiveWithout(w, images, placed) })
 }
 
-// blobs is where containerd keeps blobs, below its data: docs/content-flow.md of containerd.
-const blobs = "io.containerd.content.v1.content/blobs/sha256"
+// blobsDir is where containerd keeps blobs, below its root: docs/content-flow.md of containerd.
+const blobsDir = "io.containerd.content.v1.content/blobs/sha256"
 
 // place puts a blob there, on disk, and has containerd know it: content that it is given and that is
 // there already is not copied (content_sharing_policy, docs/ops.md).
 func (r Runtime) place(ctx context.Context, archive Blobs, digest string, size int64) error {
-	path := filepath.Join(filepath.Dir(r.Record), blobs, strings.TrimPrefix(digest, "sha256:"))
+	path := filepath.Join(filepath.Dir(r.Record), blobsDir, strings.TrimPrefix(digest, "sha256:"))
 	if err := archive.Place(digest, path); err != nil {
 		return err
 	}
