@@ -42,7 +42,8 @@ func NewSSHD(t T, authorized string) *SSHD {
 		"known_hosts":     fmt.Sprintf("[127.0.0.1]:%d %s", port, public),
 		"authorized_keys": authorized,
 		"sshd_config": fmt.Sprintf("Port %d\nListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\nPidFile none\n"+
-			"Subsystem sftp internal-sftp\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n",
+			"Subsystem sftp internal-sftp\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"+
+			"SetEnv SHLVL=1\n", // so bash reads no ~/.bashrc, which may say and do anything
 			port, hostKey.PrivateFile(), filepath.Join(dir, "authorized_keys")),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
