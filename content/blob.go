@@ -221,16 +221,25 @@ func hashOf(sum hash.Hash) v1.Hash {
 // File opens one file's bytes by their digest alone, "sha256:…". Its reader returns
 // [ErrDamaged] in place of io.EOF when they were others.
 func (s *Store) File(digest string) (io.ReadCloser, error) {
-	h, err := parseDigest(digest)
+	d, err := s.describe(digest)
 	if err != nil {
 		return nil, err
+	}
+	return s.blob(d)
+}
+
+// describe finds out about a blob of which only the digest is known.
+func (s *Store) describe(digest string) (v1.Descriptor, error) {
+	h, err := parseDigest(digest)
+	if err != nil {
+		return v1.Descriptor{}, err
 	}
 	info, err := os.Stat(s.blobPath(h))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", digest, ErrMissing)
+		return v1.Descriptor{}, fmt.Errorf("%s: %w", digest, ErrMissing)
 	}
 	if err != nil {
-		return nil, err
+		return v1.Descriptor{}, err
 	}
-	return s.blob(v1.Descriptor{Digest: h, Size: info.Size()})
+	return v1.Descriptor{Digest: h, Size: info.Size()}, nil
 }

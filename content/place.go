@@ -37,17 +37,14 @@ func (s *Store) Layers(images map[string]string) (map[string]int64, error) {
 }
 
 // Place has the bytes of a blob under another path, too, on disk and verified: as the same file
-// where both are on one file system, or else as a copy. What is there already has to be the same.
+// where both are on one file system, or else as a copy. What is there already has to be the same:
+// other bytes are [ErrDamaged], and stay.
 func (s *Store) Place(digest, path string) error {
-	h, err := parseDigest(digest)
+	blob, err := s.describe(digest)
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(s.blobPath(h))
-	if err != nil {
-		return err
-	}
-	blob, dir := v1.Descriptor{Digest: h, Size: info.Size()}, filepath.Dir(path)
+	dir := filepath.Dir(path)
 	if there, err := os.Open(path); !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {
 			err = copyAll(io.Discard, verify(there, blob), blob.Size)
@@ -62,7 +59,7 @@ func (s *Store) Place(digest, path string) error {
 		return err
 	}
 	defer os.Remove(tmp)
-	if os.Link(s.blobPath(h), tmp) == nil {
+	if os.Link(s.blobPath(blob.Digest), tmp) == nil {
 		err = s.check(blob)
 	} else {
 		err = s.copyTo(tmp, blob)

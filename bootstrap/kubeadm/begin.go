@@ -140,9 +140,9 @@ ExecStartPre=-flock --shared ` + lock + ` true
 `
 }
 
-// mayTakePart returns once the host may become a node of its site's cluster: of the one that
-// there is, through a member, or of a new one. What a cut-off attempt left is removed first, for
-// nothing can have been put into it.
+// mayTakePart returns once the host may become a node of its site's cluster, of the one that there
+// is, through a member, or of a new one, and has noted that it begins. What a cut-off attempt left
+// is removed first, for nothing can have been put into it.
 func (n *node) mayTakePart(ctx context.Context, rec *record) (through *peers.Member, err error) {
 	if n.isNoLongerFirst(*rec) {
 		if err := n.takeApart(ctx, *rec); err != nil {
