@@ -97,7 +97,7 @@ END {
 	printf "\n%-50s %5s %9s %9s %7s  %s\n", "", "", "holdfast", "floor", "ratio", "target"
 	row("registration of the first host to Ready", "ms", v["init-ready-ms"], v["bare-init-ready-ms"], "ratio 1.3")
 	row("  beside kubeadm that imports the images, too", "ms", v["init-ready-ms"], v["bare-init-all-ms"])
-	row("  of that, until the next poll", "ms", v["init-poll-ms"])
+	row("  of that, until it asks", "ms", v["init-poll-ms"])
 	row("  fetch and verify", "ms", v["init-fetch-ms"])
 	row("  load and render", "ms", v["init-render-ms"])
 	row("  check content, start containerd", "ms", v["init-content-ms"])
@@ -107,7 +107,7 @@ END {
 	row("  until the app answers, then", "ms", v["app-ms"])
 	row("registration of a worker to Ready", "ms", v["join-ready-ms"], v["bare-join-ready-ms"], "ratio 1.3")
 	row("  beside kubeadm that imports the images, too", "ms", v["join-ready-ms"], v["bare-join-all-ms"])
-	row("  of that, until the next poll", "ms", v["join-poll-ms"])
+	row("  of that, until it asks", "ms", v["join-poll-ms"])
 	row("  fetch and verify", "ms", v["join-fetch-ms"])
 	row("  load and render", "ms", v["join-render-ms"])
 	row("  check content, start containerd", "ms", v["join-content-ms"])

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/holdfast-fleet/holdfast/e2e/testhost"
 )
@@ -28,6 +30,8 @@ func TestFigures(t *testing.T) {
 	lan, err := testhost.NewLAN("a", "b")
 	require.NoError(t, err)
 	s, err := openSite(t.TempDir(), kubeadmKit, lan)
+	require.NoError(t, err)
+	_, err = s.hq.run("sed", "-i", "/interval:/d", filepath.Join(s.hq.stage(), "etc/holdfast/agent.yaml"))
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), 25*time.Minute)
 	defer cancel()
@@ -91,6 +95,7 @@ func (f *round) registered(ctx context.Context, name, role, how string) {
 	h := f.machines[name]
 	require.NoError(f, f.register(ctx, role, name))
 	committed := time.Now()
+	f.told(ctx)
 	require.NoError(f, await(ctx, func() error { return f.runs(name) }))
 	at := f.logged(ctx, h)
 	asked := f.hq.asked.after(h.Address, committed)
@@ -113,6 +118,19 @@ func (f *round) registered(ctx context.Context, name, role, how string) {
 	}
 	f.found.add(how+"-ready-ms", last.Sub(committed))
 	f.found.add(how+"-confirmed-ms", at["revision confirmed"].Sub(last))
+}
+
+// told has each host of the site ask for news, as somebody who does not wait for its time would.
+func (f *round) told(ctx context.Context) {
+	f.Helper()
+	var asking errgroup.Group
+	for name := range f.roles {
+		asking.Go(func() error {
+			_, err := f.machines[name].Run(ctx, "holdfast", "sync")
+			return err
+		})
+	}
+	require.NoError(f, asking.Wait())
 }
 
 var entry = regexp.MustCompile(`(?m)^time=(\S+) level=\S+ msg="?([^"=]+?)"?( \w+=.*)?$`)
