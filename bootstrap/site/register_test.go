@@ -2,6 +2,7 @@ package site
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"testing"
 
@@ -73,6 +74,7 @@ type fakeAPI struct {
 	nodes     kubeapitest.Nodes
 	register  register
 	version   int
+	lease     string // of who leads the controllers, if somebody has to
 	meanwhile func() // is done once, before the next write
 }
 
@@ -87,6 +89,13 @@ func (f *fakeAPI) serve(t *testing.T) *kubeapi.Server {
 		}
 		f.register.Metadata.ResourceVersion = string(rune('0' + f.version))
 		_ = json.NewEncoder(w).Encode(f.register)
+	})
+	mux.HandleFunc("GET "+controllersLease, func(w http.ResponseWriter, r *http.Request) {
+		if f.lease == "" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = io.WriteString(w, f.lease)
 	})
 	write := func(w http.ResponseWriter, r *http.Request) {
 		if f.meanwhile != nil {

@@ -62,8 +62,53 @@ func (a Admin) MakeRoom(ctx context.Context, name string) error {
 	if i < 0 || !elsewhere {
 		return nil
 	}
-	if err := a.Drain(ctx, nodes[i]); err != nil {
+	err = a.led(ctx, leadTime)
+	if err == nil {
+		err = a.Drain(ctx, nodes[i])
+	}
+	if err != nil {
 		return errors.Join(err, a.Back(ctx, name))
+	}
+	return nil
+}
+
+// The lease of who leads the controllers, and how long there may be nobody: it ends 15 s after it was
+// renewed last, and the next to lead tries every 2 s.
+const (
+	controllersLease = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager"
+	leadTime         = time.Minute
+)
+
+// led waits until somebody leads the cluster's controllers, see https://kubernetes.io/docs/concepts/architecture/leases/:
+// without them pods that go are not made anew elsewhere, and services go on to send to them. Who leads renews its
+// lease, which is seen here by that it changes, for clocks of hosts differ. Where there is no lease nobody has to lead.
+func (a Admin) led(ctx context.Context, within time.Duration) error {
+	type lease struct {
+		Spec struct{ HolderIdentity, RenewTime string }
+	}
+	var last lease
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	enough := time.After(within)
+	for renewed := 0; renewed < 2; { // once could be the last
+		var now lease
+		err := a.Get(ctx, controllersLease, &now)
+		if kubeapi.NotFound(err) {
+			return nil
+		}
+		if err != nil || now.Spec.HolderIdentity != last.Spec.HolderIdentity {
+			renewed = 0
+		} else if now != last {
+			renewed++
+		}
+		last = now
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-enough:
+			return errors.Join(err, Wait("nobody has led the cluster's controllers for %s: pods that go would not come back", within))
+		case <-tick.C:
+		}
 	}
 	return nil
 }

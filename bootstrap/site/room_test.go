@@ -3,7 +3,10 @@ package site
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,6 +65,66 @@ func TestPodsOfAHostThatIsAwayMove(t *testing.T) {
 			require.Contains(t, api.register.Data, "b")
 		})
 	}
+}
+
+// TestPodsMoveOnceTheControllersAreLed: nobody would make them anew, nor take them out of services.
+func TestPodsMoveOnceTheControllersAreLed(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		leases []string // holder and when it renewed, as asked for; the last stays
+		nobody bool
+		asked  int32
+	}{
+		{name: "somebody does", leases: []string{"a 1", "a 1", "a 2", "a 3"}, asked: 4},
+		{name: "the one who did is gone", leases: []string{"a 1", "a 2", "b 3", "b 4", "b 5"}, asked: 5},
+		{name: "the API server is gone meanwhile", leases: []string{"a 1", "a 2", "", "a 3", "a 4", "a 5"}, asked: 6},
+		{name: "nobody has to", leases: nil, asked: 1},
+		{name: "nobody does", leases: []string{"a 1", "a 2"}, nobody: true},
+		{name: "nobody does for long", leases: []string{"a 1", "b 2", "c 3"}, nobody: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Int32
+			server := kubeapitest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				require.Equal(t, controllersLease, r.URL.Path)
+				i := min(int(asked.Add(1)), len(tt.leases)) - 1
+				if i < 0 {
+					http.NotFound(w, r)
+					return
+				}
+				holder, renewed, found := strings.Cut(tt.leases[i], " ")
+				if !found {
+					w.WriteHeader(http.StatusServiceUnavailable)
+					return
+				}
+				_, _ = fmt.Fprintf(w, `{"spec": {"holderIdentity": %q, "renewTime": "2026-11-30T02:10:0%s.986427Z"}}`, holder, renewed)
+			}))
+			within := time.Minute
+			if tt.nobody {
+				within = 2 * time.Second
+			}
+			err := Admin{Server: server}.led(t.Context(), within)
+			if tt.nobody {
+				require.EqualError(t, err, "nobody has led the cluster's controllers for 2s: pods that go would not come back")
+				return
+			}
+			require.NoError(t, err)
+			require.EqualValues(t, tt.asked, asked.Load())
+		})
+	}
+}
+
+// TestPodsStayUntilTheControllersAreLed: a host that waits for that lets none go.
+func TestPodsStayUntilTheControllersAreLed(t *testing.T) {
+	t.Parallel()
+	var told []string
+	api := &fakeAPI{nodes: kubeapitest.Nodes{}.And("a", "v1.36.3", true, true).And("b", "v1.35.4", false, true), lease: `{"spec": {"holderIdentity": "a"}}`}
+	admin := Admin{api.serve(t), kubectlOf(&told, "")}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	require.ErrorIs(t, admin.MakeRoom(ctx, "b"), context.DeadlineExceeded)
+	require.Empty(t, told)
 }
 
 // TestNobodyIsAwayFromAClusterThatWasRestored: who was when the backup was taken never says
