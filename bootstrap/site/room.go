@@ -72,36 +72,41 @@ func (a Admin) MakeRoom(ctx context.Context, name string) error {
 	return nil
 }
 
-// The lease of who leads the controllers, and how long there may be nobody: it ends 15 s after it was
-// renewed last, and the next to lead tries every 2 s.
+// The lease of who leads the controllers, for how long somebody must have done so, and how long there may
+// be nobody: a lease ends 15 s after it was renewed last, and the next to lead tries every 2 s.
 const (
 	controllersLease = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager"
+	leadsFor         = 15 * time.Second
 	leadTime         = time.Minute
 )
 
-// led waits until somebody leads the cluster's controllers, see https://kubernetes.io/docs/concepts/architecture/leases/:
-// without them pods that go are not made anew elsewhere, and services go on to send to them. Who leads renews its
-// lease, which is seen here by that it changes, for clocks of hosts differ. Where there is no lease nobody has to lead.
+// led waits until somebody leads the cluster's controllers, see https://kubernetes.io/docs/concepts/architecture/leases/,
+// and has had the time to start them: without them pods that go are not made anew elsewhere, and services go on to send
+// to them. Who leads renews its lease, which is seen here by that it changes: the times in it are of a clock that may
+// differ from this host's. Where there is no lease nobody has to lead.
 func (a Admin) led(ctx context.Context, within time.Duration) error {
 	type lease struct {
-		Spec struct{ HolderIdentity, RenewTime string }
+		Spec struct {
+			HolderIdentity         string
+			AcquireTime, RenewTime time.Time
+		}
 	}
-	var last lease
+	var before lease
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	enough := time.After(within)
-	for renewed := 0; renewed < 2; { // once could be the last
+	for {
 		var now lease
 		err := a.Get(ctx, controllersLease, &now)
 		if kubeapi.NotFound(err) {
 			return nil
 		}
-		if err != nil || now.Spec.HolderIdentity != last.Spec.HolderIdentity {
-			renewed = 0
-		} else if now != last {
-			renewed++
+		renewed := now.Spec.HolderIdentity == before.Spec.HolderIdentity && now != before
+		leads := now.Spec.RenewTime.Sub(now.Spec.AcquireTime)
+		if err == nil && renewed && (leads >= leadsFor || leads < 0) { // its clock was put back
+			return nil
 		}
-		last = now
+		before = now
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -110,7 +115,6 @@ func (a Admin) led(ctx context.Context, within time.Duration) error {
 		case <-tick.C:
 		}
 	}
-	return nil
 }
 
 // Back notes that a host is not away any more, and lets pods come to it again, unless

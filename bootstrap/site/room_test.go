@@ -72,16 +72,18 @@ func TestPodsMoveOnceTheControllersAreLed(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
-		leases []string // holder and when it renewed, as asked for; the last stays
+		leases []string // holder, and the seconds when it began and renewed, as asked for; the last stays
 		nobody bool
 		asked  int32
 	}{
-		{name: "somebody does", leases: []string{"a 1", "a 1", "a 2", "a 3"}, asked: 4},
-		{name: "the one who did is gone", leases: []string{"a 1", "a 2", "b 3", "b 4", "b 5"}, asked: 5},
-		{name: "the API server is gone meanwhile", leases: []string{"a 1", "a 2", "", "a 3", "a 4", "a 5"}, asked: 6},
+		{name: "somebody does", leases: []string{"a 10 40", "a 10 40", "a 10 42"}, asked: 3},
+		{name: "somebody begins to", leases: []string{"a 10 12", "a 10 14", "a 10 24", "a 10 26"}, asked: 4},
+		{name: "somebody whose clock was put back", leases: []string{"a 10 40", "a 10 02"}, asked: 2},
+		{name: "the one who did is gone", leases: []string{"a 10 40", "b 10 55", "b 10 57"}, asked: 3},
+		{name: "the API server is gone meanwhile", leases: []string{"a 10 40", "", "a 10 42", "a 10 44"}, asked: 4},
 		{name: "nobody has to", leases: nil, asked: 1},
-		{name: "nobody does", leases: []string{"a 1", "a 2"}, nobody: true},
-		{name: "nobody does for long", leases: []string{"a 1", "b 2", "c 3"}, nobody: true},
+		{name: "nobody does", leases: []string{"a 10 40"}, nobody: true},
+		{name: "nobody does for long", leases: []string{"a 10 40", "b 41 41", "b 41 43", "c 50 50"}, nobody: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -93,12 +95,13 @@ func TestPodsMoveOnceTheControllersAreLed(t *testing.T) {
 					http.NotFound(w, r)
 					return
 				}
-				holder, renewed, found := strings.Cut(tt.leases[i], " ")
-				if !found {
+				parts := strings.Fields(tt.leases[i])
+				if len(parts) == 0 {
 					w.WriteHeader(http.StatusServiceUnavailable)
 					return
 				}
-				_, _ = fmt.Fprintf(w, `{"spec": {"holderIdentity": %q, "renewTime": "2026-11-30T02:10:0%s.986427Z"}}`, holder, renewed)
+				const at = "2026-11-30T02:10:%s.986427Z"
+				_, _ = fmt.Fprintf(w, `{"spec": {"holderIdentity": %q, "acquireTime": "`+at+`", "renewTime": "`+at+`"}}`, parts[0], parts[1], parts[2])
 			}))
 			within := time.Minute
 			if tt.nobody {
