@@ -48,7 +48,8 @@ type Admin struct {
 }
 
 // MakeRoom moves the pods of a host that is away, unless there is no other that could
-// take them. Where they do not move in time, the host is not away any more.
+// take them. Where they do not move in time, or nobody leads the controllers that would make them
+// anew, the host is not away any more.
 func (a Admin) MakeRoom(ctx context.Context, name string) error {
 	nodes, err := a.Nodes(ctx)
 	if err != nil {
@@ -111,7 +112,8 @@ func (a Admin) led(ctx context.Context, within time.Duration) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-enough:
-			return errors.Join(err, Wait("nobody has led the cluster's controllers for %s: pods that go would not come back", within))
+			why := fmt.Errorf("its Lease kube-system/kube-controller-manager was not renewed within %s by who has held it for %s", within, leadsFor)
+			return Wait("nobody leads the cluster's controllers, and pods that go would not come back: %w", errors.Join(why, err))
 		case <-tick.C:
 		}
 	}

@@ -109,7 +109,8 @@ func TestPodsMoveOnceTheControllersAreLed(t *testing.T) {
 			}
 			err := Admin{Server: server}.led(t.Context(), within)
 			if tt.nobody {
-				require.EqualError(t, err, "nobody has led the cluster's controllers for 2s: pods that go would not come back")
+				require.EqualError(t, err, "nobody leads the cluster's controllers, and pods that go would not come back: "+
+					"its Lease kube-system/kube-controller-manager was not renewed within 2s by who has held it for 15s")
 				return
 			}
 			require.NoError(t, err)
